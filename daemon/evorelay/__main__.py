@@ -1,0 +1,5 @@
+"""``python -m evorelay``."""
+
+from evorelay.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""The outside: the gate, HTTP, WebSocket. Thin; decisions live in relay and protocol."""

@@ -1,0 +1,1 @@
+"""The words of EvoRelay: frozen msgspec Structs and tables. Imports nothing of ours."""

@@ -1,0 +1,65 @@
+"""The one table of errors that clients see: code, HTTP status, RPC code, and our exceptions.
+
+Expected refusals are raised as ``Refusal`` at the edge of a decision and turned into an answer by
+the edge that took the request. Operational faults are ``RelayError``s. Anything else is a bug.
+"""
+
+from enum import Enum
+
+
+class Code(Enum):
+    """(text code, HTTP status, RPC code). RPC codes below 1000 are Centrifuge's own."""
+
+    BAD_REQUEST = ("bad_request", 400, 107)
+    NOT_JSON = ("not_json", 400, 107)
+    UNAUTHORIZED = ("unauthorized", 401, 101)
+    TOKEN_EXPIRED = ("token_expired", 401, 109)
+    FORBIDDEN = ("forbidden", 403, 103)
+    NOT_FOUND = ("not_found", 404, 1004)
+    METHOD_NOT_ALLOWED = ("method_not_allowed", 405, 104)
+    VERSION_CONFLICT = ("version_conflict", 409, 1009)
+    TICKET_CLOSED = ("ticket_closed", 409, 1010)
+    TICKET_OPEN = ("ticket_open", 409, 1011)
+    TOO_LARGE = ("too_large", 413, 1013)
+    INTERNAL = ("internal", 500, 100)
+    UNAVAILABLE = ("unavailable", 503, 1003)
+
+    def __init__(self, code: str, http_status: int, rpc_code: int) -> None:
+        self.code = code
+        self.http_status = http_status
+        self.rpc_code = rpc_code
+
+
+class Refusal(Exception):  # noqa: N818  -- a refusal is an answer, not an error of ours
+    """A request is answered with a code and a sentence that says what to do."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class RelayError(Exception):
+    """Something we depend on failed; ``retryable`` says whether the same call may succeed later."""
+
+    retryable = False
+
+
+class JournalUnavailable(RelayError):  # noqa: N818
+    """The journal cannot take an envelope now (disk, draining). Answer 503 + Retry-After."""
+
+    retryable = True
+
+
+class StoreUnavailable(RelayError):  # noqa: N818
+    """The store failed for a reason that may pass (disk full, locked, database away)."""
+
+    retryable = True
+
+
+class StoreInUse(RelayError):  # noqa: N818
+    """Another process serves this state directory."""
+
+
+class ConfigError(RelayError):
+    """One line: the key and the fix. The command line exits 2 with it."""

@@ -1,0 +1,1 @@
+"""The engine: journal, pipeline, ledger, hub, sessions. Knows ports, never drivers."""

@@ -1,0 +1,1 @@
+"""Running services under supervision. No word of relaying in here."""

@@ -1,0 +1,1 @@
+"""A simulated Evolution API: emits realistic webhooks, takes sends, misbehaves on request."""

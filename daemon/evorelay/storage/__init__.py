@@ -1,0 +1,1 @@
+"""Ports of durable state and their drivers. Imports model only."""

@@ -1,0 +1,169 @@
+"""What the engine needs of durable state. Drivers promise what the docstrings say.
+
+Every method here is synchronous and may block on a disk or a network: the engine calls them in
+worker threads only. Faults are raised as ``StoreUnavailable`` / ``JournalUnavailable``.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+from msgspec import Struct
+
+from evorelay.model.envelope import Entry, Envelope
+from evorelay.model.records import (
+    AliasRecord,
+    ContactRecord,
+    EarlyStatusRecord,
+    EventRecord,
+    InstanceRecord,
+    MessageRecord,
+    QuarantineRecord,
+    TicketRecord,
+)
+
+T = TypeVar("T")
+MessageKey = tuple[str, str]
+"""(instance, WhatsApp id): permanent, the key of promise P2."""
+AliasKey = tuple[str, str]
+"""(instance, alias)"""
+
+
+class JournalStore(Protocol):
+    """The append-only log of envelopes. One writer, one reader thread at a time each."""
+
+    @property
+    def identity(self) -> str:
+        """Names this journal; the store keeps one cursor per journal."""
+
+    def append(self, envelopes: Sequence[Envelope]) -> int:
+        """Store all or nothing, fsynced on return; return the first one's seq (P1)."""
+
+    def read(self, after: int, limit_bytes: int) -> list[Entry]:
+        """Entries with ``seq > after`` in order: at least one if there is any."""
+
+    def last_seq(self) -> int: ...
+
+    def trim(self, up_to_seq: int, older_than_ms: int) -> int:
+        """Drop entries with ``seq <= up_to_seq`` that are old enough; return how many."""
+
+
+class Plan(Struct):
+    """Everything one decision wants written. A transaction writes a plan whole or not at all."""
+
+    new_contacts: list[ContactRecord] = []
+    changed_contacts: list[ContactRecord] = []
+    aliases: list[AliasRecord] = []
+    new_tickets: list[TicketRecord] = []
+    changed_tickets: list[TicketRecord] = []
+    new_messages: list[MessageRecord] = []
+    changed_messages: list[MessageRecord] = []
+    instances: list[InstanceRecord] = []
+    """Written whether or not the row exists."""
+    early_statuses: list[EarlyStatusRecord] = []
+    """Written whether or not the row exists."""
+    settled_early: list[MessageKey] = []
+    """Early statuses that found their message: removed."""
+    quarantined: list[QuarantineRecord] = []
+    events: list[EventRecord] = []
+    cursor: tuple[str, int] | None = None
+    """(journal identity, seq): the pipeline has handled everything up to here."""
+
+
+class Transaction(Protocol):
+    """Bulk look-ups and one write. Sees its own transaction's state; nobody else writes."""
+
+    def messages(self, keys: Iterable[MessageKey]) -> dict[MessageKey, MessageRecord]: ...
+
+    def contacts_by_alias(self, keys: Iterable[AliasKey]) -> dict[AliasKey, ContactRecord]: ...
+
+    def contacts(self, ids: Iterable[str]) -> dict[str, ContactRecord]: ...
+
+    def latest_tickets(self, contact_ids: Iterable[str]) -> dict[str, TicketRecord]:
+        """By contact: the ticket that is not closed, else the one closed last."""
+
+    def tickets(self, ids: Iterable[str]) -> dict[str, TicketRecord]: ...
+
+    def instances(self, names: Iterable[str]) -> dict[str, InstanceRecord]: ...
+
+    def early_statuses(self, keys: Iterable[MessageKey]) -> dict[MessageKey, str]: ...
+
+    def heads(self, channels: Iterable[str]) -> dict[str, int]:
+        """Last offset of each channel; a channel without events is left out."""
+
+    def cursor(self, journal: str) -> int:
+        """The last journal seq handled, 0 for a journal never seen."""
+
+    def write(self, plan: Plan) -> None: ...
+
+
+class StoreWriter(Protocol):
+    """The only way to change the store. Never called from two threads at once."""
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Run ``work`` in a transaction, durable on return; an exception rolls back."""
+
+
+class ChannelEvent(NamedTuple):
+    offset: int
+    data: str
+
+
+class ChannelPage(Struct):
+    """A stretch of one channel's log, read in one consistent view."""
+
+    head: int
+    """Offset of the channel's newest event, 0 when there never was one."""
+    floor: int
+    """Offset of the oldest event retention has left, ``head + 1`` when none is left."""
+    events: list[ChannelEvent]
+
+
+class TicketQuery(Struct, frozen=True, kw_only=True):
+    """Filters of a ticket list. ``instances`` None means all; order is newest activity first."""
+
+    instances: tuple[str, ...] | None = None
+    status: str | None = None
+    assignee: str | None = None
+    q: str | None = None
+    """Matches the contact's name or phone number, or the subject."""
+    before: tuple[int, str] | None = None
+    """(last activity in ms, ticket id) of the last ticket already seen."""
+    limit: int = 50
+
+
+class StoreReader(Protocol):
+    """Consistent reads beside the writer; they never block it nor see half a transaction."""
+
+    def epoch(self) -> str: ...
+
+    def events_after(self, channel: str, offset: int, limit: int) -> ChannelPage: ...
+
+    def events_before(self, channel: str, offset: int, limit: int) -> ChannelPage:
+        """The newest events with an offset below ``offset``, newest first (history, reverse)."""
+
+    def tickets(self, query: TicketQuery) -> list[tuple[TicketRecord, ContactRecord]]: ...
+
+    def ticket(self, ticket_id: str) -> tuple[TicketRecord, ContactRecord] | None: ...
+
+    def messages(
+        self, ticket_id: str, *, before: str | None, after: str | None, limit: int
+    ) -> list[MessageRecord] | None:
+        """In reading order: WhatsApp's time, then arrival. The newest when neither is given.
+
+        None when ``before`` / ``after`` is not a message of this ticket.
+        """
+
+    def instances(self) -> list[InstanceRecord]: ...
+
+    def quarantine(self, *, before: str | None, limit: int) -> list[QuarantineRecord]:
+        """Newest first; ``before`` is the id of the last one already seen."""
+
+    def counts(self) -> dict[str, int]:
+        """Cheap totals for status and health: ``tickets_open``, ``quarantine``."""
+
+
+class Maintenance(Protocol):
+    """Housekeeping of the store, in small transactions of the writer."""
+
+    def trim_events(self, older_than_ms: int, limit: int) -> int:
+        """Drop up to ``limit`` of the oldest events; every channel keeps its head."""

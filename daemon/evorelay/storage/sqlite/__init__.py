@@ -1,0 +1,1 @@
+"""The embedded drivers: journal and store on SQLite through apsw."""

@@ -1,0 +1,1 @@
+"""Metrics as verbs, logs with redaction. Imports nothing of ours."""
