@@ -61,7 +61,8 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
 
     CREATE TABLE events (
-        id INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, data TEXT NOT NULL
+        id INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, data TEXT NOT NULL,
+        positions TEXT NOT NULL
     );
     CREATE TABLE positions (
         channel TEXT NOT NULL, "offset" INTEGER NOT NULL, event_id INTEGER NOT NULL,

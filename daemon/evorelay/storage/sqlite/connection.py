@@ -1,0 +1,107 @@
+"""Opening SQLite files the one safe way, and turning its errors into ours.
+
+WAL with ``synchronous=FULL``: a commit that returned survives a power cut (P1). One connection
+writes each file; readers open it ``query_only`` and never wait for the writer.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from evorelay.model.errors import RelayError, StoreInUse, StoreUnavailable
+
+CHECKPOINT_PAGES = 4000
+"""16 MiB of WAL between checkpoints: at the default 1000 the p99 of commits doubles (measured)."""
+
+_PASSING = (
+    apsw.FullError,  # disk full
+    apsw.IOError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.CantOpenError,
+)
+
+
+def open_writer(path: Path, *, durable: bool = True) -> apsw.Connection:
+    """Open (creating it 0600) the file for its only writer."""
+    with translated_errors():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.set_busy_timeout(5000)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full" if durable else "off")
+        connection.pragma("foreign_keys", True)
+        connection.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        connection.pragma("journal_size_limit", 64 * 1024 * 1024)
+        connection.pragma("temp_store", "memory")
+        connection.pragma("cache_size", -32 * 1024)
+    return connection
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """Open the file for reading beside its writer."""
+    with translated_errors():
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(5000)
+        connection.pragma("query_only", True)
+        connection.pragma("cache_size", -8 * 1024)
+    return connection
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """``BEGIN IMMEDIATE`` … ``COMMIT``; any exception, also one from COMMIT, rolls back."""
+    with translated_errors():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def snapshot(connection: apsw.Connection) -> Iterator[None]:
+    """One consistent view over several reads."""
+    with translated_errors():
+        connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raise SQLite's passing troubles as ``StoreUnavailable``, damage as ``RelayError``."""
+    try:
+        yield
+    except _PASSING as error:
+        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+    except OSError as error:
+        raise StoreUnavailable(f"{error.strerror}: {error.filename}") from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise RelayError(f"database file is damaged: {error}") from error
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a state directory for this process; released by the kernel even after kill -9."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreInUse(
+                f"{path.parent} is in use by another evorelay; stop it, or give this one"
+                " another state_dir"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,111 @@
+"""The journal on SQLite: one row is one group commit.
+
+A batch is stored as one MessagePack value, so a commit costs one insert however many webhooks
+share it, and bodies stay opaque bytes. ``seq`` numbers entries across batches without holes.
+"""
+
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from evorelay.model.envelope import Entry, Envelope
+from evorelay.model.errors import JournalUnavailable, StoreUnavailable
+from evorelay.storage.sqlite.connection import (
+    open_reader,
+    open_writer,
+    transaction,
+    translated_errors,
+)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batches (
+    last_seq INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL, committed_at INTEGER NOT NULL,
+    envelopes BLOB NOT NULL
+);
+"""
+_TRIM_BATCHES = 500
+"""Batches dropped in one transaction: a few ms, so that commits hardly wait behind it."""
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Envelope]).decode
+
+
+class SqliteJournal:
+    """``JournalStore`` in one file. ``append`` and ``read`` use connections of their own."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = open_writer(path)
+        with translated_errors():
+            with transaction(self._writer):
+                self._writer.execute(_SCHEMA)
+                self._writer.execute(
+                    "INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (uuid.uuid4().hex,)
+                )
+            self.identity: str = self._writer.execute(
+                "SELECT value FROM meta WHERE key = 'identity'"
+            ).get
+            # The cursor's floor: a fully trimmed journal must not number from 1 again.
+            self._last_seq: int = self._writer.execute(
+                "SELECT max(coalesce((SELECT max(last_seq) FROM batches), 0),"
+                " coalesce((SELECT value + 0 FROM meta WHERE key = 'trimmed_to'), 0))"
+            ).get
+        self._reader = open_reader(path)
+
+    def append(self, envelopes: Sequence[Envelope]) -> int:
+        first = self._last_seq + 1
+        last = self._last_seq + len(envelopes)
+        try:
+            with translated_errors():
+                self._writer.execute(
+                    "INSERT INTO batches VALUES (?, ?, ?, ?)",
+                    (last, first, time.time_ns() // 1_000_000, _encode(envelopes)),
+                )
+        except (StoreUnavailable, apsw.Error) as error:
+            raise JournalUnavailable(f"the journal cannot be written: {error}") from error
+        self._last_seq = last
+        return first
+
+    def read(self, after: int, limit_bytes: int) -> list[Entry]:
+        entries: list[Entry] = []
+        size = 0
+        with translated_errors():
+            rows = self._reader.execute(
+                "SELECT first_seq, envelopes FROM batches WHERE last_seq > ? ORDER BY last_seq",
+                (after,),
+            )
+            for first_seq, envelopes in rows:
+                for seq, envelope in enumerate(_decode(envelopes), first_seq):
+                    if seq > after:
+                        entries.append(Entry(seq, envelope))
+                size += len(envelopes)
+                if size >= limit_bytes:
+                    break
+            rows.close()
+        return entries
+
+    def last_seq(self) -> int:
+        return self._last_seq
+
+    def trim(self, up_to_seq: int, older_than_ms: int) -> int:
+        with transaction(self._writer):
+            doomed = self._writer.execute(
+                "SELECT last_seq, last_seq - first_seq + 1 FROM batches"
+                " WHERE last_seq <= ? AND committed_at < ? ORDER BY last_seq LIMIT ?",
+                (up_to_seq, older_than_ms, _TRIM_BATCHES),
+            ).fetchall()
+            if not doomed:
+                return 0
+            last = doomed[-1][0]
+            self._writer.execute("DELETE FROM batches WHERE last_seq <= ?", (last,))
+            self._writer.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('trimmed_to', ?)", (str(last),)
+            )
+        return sum(count for _, count in doomed)
+
+    def close(self) -> None:
+        self._reader.close()
+        self._writer.close()

@@ -1,0 +1,198 @@
+"""The store's writer on SQLite: transactions of bulk look-ups and one plan."""
+
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from evorelay.model.errors import RelayError
+from evorelay.model.records import (
+    AliasRecord,
+    ContactRecord,
+    EarlyStatusRecord,
+    EventRecord,
+    InstanceRecord,
+    MessageRecord,
+    QuarantineRecord,
+    TicketRecord,
+)
+from evorelay.storage.ports import AliasKey, MessageKey, Plan
+from evorelay.storage.sqlite.bulk import Table, to_json
+from evorelay.storage.sqlite.connection import open_writer, transaction
+from evorelay.storage.sqlite.schema import MIGRATIONS
+
+T = TypeVar("T")
+
+CONTACTS = Table("contacts", ContactRecord)
+ALIASES = Table("aliases", AliasRecord)
+TICKETS = Table("tickets", TicketRecord)
+MESSAGES = Table("messages", MessageRecord)
+INSTANCES = Table("instances", InstanceRecord)
+EARLY = Table("early_statuses", EarlyStatusRecord)
+QUARANTINE = Table("quarantine", QuarantineRecord)
+
+
+class SqliteTransaction:
+    """``Transaction`` on the writer's connection. Every look-up is one step (see bulk.py)."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._db = connection
+
+    def messages(self, keys: Iterable[MessageKey]) -> dict[MessageKey, MessageRecord]:
+        rows = self._joined(
+            MESSAGES, keys, "ON t.instance = k.value->>0 AND t.whatsapp_id = k.value->>1"
+        )
+        return {(row.instance, row.whatsapp_id): row for row in rows}
+
+    def contacts_by_alias(self, keys: Iterable[AliasKey]) -> dict[AliasKey, ContactRecord]:
+        aliases: list[AliasRecord] = self._joined(
+            ALIASES, keys, "ON t.instance = k.value->>0 AND t.alias = k.value->>1"
+        )
+        contacts = self.contacts({row.contact_id for row in aliases})
+        return {(row.instance, row.alias): contacts[row.contact_id] for row in aliases}
+
+    def contacts(self, ids: Iterable[str]) -> dict[str, ContactRecord]:
+        return {row.id: row for row in self._joined(CONTACTS, ids, "ON t.id = k.value")}
+
+    def latest_tickets(self, contact_ids: Iterable[str]) -> dict[str, TicketRecord]:
+        rows = self._joined(
+            TICKETS,
+            contact_ids,
+            "ON t.id = (SELECT id FROM tickets WHERE contact_id = k.value"
+            " ORDER BY status = 'closed', closed_at DESC, created_at DESC LIMIT 1)",
+        )
+        return {row.contact_id: row for row in rows}
+
+    def tickets(self, ids: Iterable[str]) -> dict[str, TicketRecord]:
+        return {row.id: row for row in self._joined(TICKETS, ids, "ON t.id = k.value")}
+
+    def instances(self, names: Iterable[str]) -> dict[str, InstanceRecord]:
+        return {row.name: row for row in self._joined(INSTANCES, names, "ON t.name = k.value")}
+
+    def early_statuses(self, keys: Iterable[MessageKey]) -> dict[MessageKey, str]:
+        rows = self._joined(
+            EARLY, keys, "ON t.instance = k.value->>0 AND t.whatsapp_id = k.value->>1"
+        )
+        return {(row.instance, row.whatsapp_id): row.status for row in rows}
+
+    def heads(self, channels: Iterable[str]) -> dict[str, int]:
+        return dict(
+            self._db.execute(
+                "SELECT name, head FROM json_each(?) AS k CROSS JOIN channels ON name = k.value",
+                (to_json(channels),),
+            )
+        )
+
+    def cursor(self, journal: str) -> int:
+        seq = self._db.execute("SELECT seq FROM cursors WHERE journal = ?", (journal,)).get
+        return int(seq or 0)
+
+    def write(self, plan: Plan) -> None:
+        db = self._db
+        CONTACTS.insert(db, plan.new_contacts)
+        CONTACTS.update(db, plan.changed_contacts)
+        ALIASES.replace(db, plan.aliases)
+        TICKETS.insert(db, plan.new_tickets)
+        TICKETS.update(db, plan.changed_tickets)
+        MESSAGES.insert(db, plan.new_messages)
+        MESSAGES.update(db, plan.changed_messages)
+        INSTANCES.replace(db, plan.instances)
+        EARLY.replace(db, plan.early_statuses)
+        if plan.settled_early:
+            db.execute(
+                "DELETE FROM early_statuses WHERE (instance, whatsapp_id)"
+                " IN (SELECT value->>0, value->>1 FROM json_each(?))",
+                (to_json(plan.settled_early),),
+            )
+        QUARANTINE.insert(db, plan.quarantined)
+        self._write_events(plan.events)
+        if plan.cursor is not None:
+            db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", plan.cursor)
+
+    def _write_events(self, events: list[EventRecord]) -> None:
+        if not events:
+            return
+        first = 1 + int(self._db.execute("SELECT coalesce(max(id), 0) FROM events").get)
+        heads: dict[str, int] = {}
+        positions = []
+        for event_id, event in enumerate(events, first):
+            for channel, offset in event.positions:
+                heads[channel] = offset
+                positions.append((channel, offset, event_id))
+        self._db.execute(
+            "INSERT INTO events SELECT ? + key, value->>0, value->>1, value->>2, value->>3"
+            " FROM json_each(?)",
+            (first, to_json(events)),
+        )
+        self._db.execute(
+            "INSERT INTO positions SELECT value->>0, value->>1, value->>2 FROM json_each(?)",
+            (to_json(positions),),
+        )
+        self._db.execute(
+            "INSERT OR REPLACE INTO channels SELECT key, value FROM json_each(?)",
+            (to_json(heads),),
+        )
+
+    def _joined(self, table: Table, keys: Iterable[Any], on: str) -> list[Any]:
+        wanted = keys if isinstance(keys, list) else list(keys)
+        if not wanted:
+            return []
+        rows = self._db.execute(
+            f"SELECT json_group_array({table.array})"  # noqa: S608 -- ``on`` is a literal above
+            # CROSS JOIN: SQLite keeps this order, so each key is one index look-up.
+            f" FROM json_each(?) AS k CROSS JOIN {table.name} AS t {on}",
+            (to_json(wanted),),
+        ).get
+        return table.decode(rows)
+
+
+class SqliteStore:
+    """``StoreWriter`` and ``Maintenance`` over one file."""
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        self._db = open_writer(path, durable=durable)
+        self._migrate()
+        self._transaction = SqliteTransaction(self._db)
+
+    def transact(self, work: Callable[[SqliteTransaction], T]) -> T:
+        with transaction(self._db):
+            return work(self._transaction)
+
+    def trim_events(self, older_than_ms: int, limit: int) -> int:
+        with transaction(self._db):
+            last = self._db.execute(
+                "SELECT max(id) FROM (SELECT id, at FROM events ORDER BY id LIMIT ?) WHERE at < ?",
+                (limit, older_than_ms),
+            ).get
+            if last is None:
+                return 0
+            self._db.execute(
+                'DELETE FROM positions WHERE (channel, "offset") IN'
+                " (SELECT p.value->>0, p.value->>1 FROM events AS e"
+                " CROSS JOIN json_each(e.positions) AS p WHERE e.id <= ?)",
+                (last,),
+            )
+            self._db.execute("DELETE FROM events WHERE id <= ?", (last,))
+            return self._db.changes()
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _migrate(self) -> None:
+        with transaction(self._db):
+            version = int(self._db.pragma("user_version"))
+            if version > len(MIGRATIONS):
+                raise RelayError(
+                    f"the store was written by a newer evorelay (schema {version}, this one knows"
+                    f" {len(MIGRATIONS)}); install that version, or restore a backup"
+                )
+            for migration in MIGRATIONS[version:]:
+                self._db.execute(migration)
+            if version < len(MIGRATIONS):
+                self._db.pragma("user_version", len(MIGRATIONS))
+            self._db.execute(
+                "INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (uuid.uuid4().hex[:12],)
+            )
+
