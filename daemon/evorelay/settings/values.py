@@ -1,0 +1,133 @@
+"""Text of a configuration -> values: durations, sizes, lists, addresses, fingerprints.
+
+Every function is pure and raises ``ValueError`` with "what is wrong; what to do". The message
+never repeats the text, which may be a secret put under the wrong key.
+"""
+
+import ipaddress
+import re
+from typing import NamedTuple
+
+_QUANTITY = re.compile(r"(-?[0-9]{1,18}(?:\.[0-9]{1,9})?) *([A-Za-z]*)")
+_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_BYTES = {
+    "": 1,
+    "b": 1,
+    "kib": 1024,
+    "mib": 1024**2,
+    "gib": 1024**3,
+    "tib": 1024**4,
+    "kb": 1000,
+    "mb": 1000**2,
+    "gb": 1000**3,
+    "tb": 1000**4,
+}
+_WORDS = {"true": True, "yes": True, "on": True, "1": True}
+_WORDS |= {"false": False, "no": False, "off": False, "0": False}
+_UNIX_PATH_MAX = 107
+"""``sun_path`` of unix(7) without its final NUL."""
+
+
+class TcpBind(NamedTuple):
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class UnixBind(NamedTuple):
+    path: str
+
+    @property
+    def is_loopback(self) -> bool:
+        return True
+
+
+def parse_seconds(text: str) -> float:
+    """``"30m"`` -> 1800.0; a bare number is seconds."""
+    match = _QUANTITY.fullmatch(text.strip())
+    if match is None or match[2].lower() not in _SECONDS:
+        raise ValueError("is not a duration; write seconds as a number, or text like 30m, 12h, 7d")
+    return float(match[1]) * _SECONDS[match[2].lower()]
+
+
+def parse_bytes(text: str) -> int:
+    """``"160MiB"`` -> 167772160; a bare number is bytes, MB is 1,000,000 of them."""
+    match = _QUANTITY.fullmatch(text.strip())
+    if match is None or match[2].lower() not in _BYTES:
+        raise ValueError("is not a size; write bytes as a number, or text like 64MiB, 2GiB")
+    number, unit = match[1], _BYTES[match[2].lower()]
+    return round(float(number) * unit) if "." in number else int(number) * unit
+
+
+def parse_bool(text: str) -> bool:
+    word = _WORDS.get(text.strip().lower())
+    if word is None:
+        raise ValueError("is neither true nor false; write one of them")
+    return word
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """Comma-separated; blanks around an item and empty items are dropped."""
+    return tuple(item for item in (part.strip() for part in text.split(",")) if item)
+
+
+def parse_fingerprint(text: str) -> str:
+    """SHA-256 of a certificate as 64 lower-case hex digits; colons and case are ignored."""
+    digits = text.strip().replace(":", "").lower()
+    if re.fullmatch(r"[0-9a-f]{64}", digits) is None:
+        raise ValueError(
+            "is not a SHA-256 fingerprint of 64 hex digits; take it from"
+            " `openssl x509 -noout -fingerprint -sha256`"
+        )
+    return digits
+
+
+def parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """A CIDR or a single address."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        pass
+    try:
+        meant = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(
+            "has an entry that is not a network; write CIDRs like 10.0.0.0/8 or fd00::/8"
+        ) from None
+    raise ValueError(f"has an address beyond its network's mask; write {meant}")
+
+
+def parse_bind(text: str) -> TcpBind | UnixBind:
+    """``host:port``, ``[ipv6]:port`` or ``unix:/path``. Port 0 lets the system choose one."""
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path.startswith("/"):
+            raise ValueError("must name an absolute path; write unix:/run/evorelay/evorelay.sock")
+        if len(path.encode()) > _UNIX_PATH_MAX:
+            raise ValueError(f"has a socket path over {_UNIX_PATH_MAX} bytes; use a shorter one")
+        return UnixBind(path)
+    host, colon, port = text.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError("is not host:port or unix:/path; write it like 127.0.0.1:4000")
+    if not host:
+        raise ValueError(f"names no host; write 127.0.0.1:{port}, or 0.0.0.0:{port} for all")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise ValueError("has no IPv6 address in its brackets; write [::1]:4000") from None
+    elif ":" in host:
+        raise ValueError(f"needs brackets around an IPv6 address; write [::1]:{port}")
+    elif not re.fullmatch(r"[A-Za-z0-9._-]+", host):
+        raise ValueError("has a host that is no name or address; write it like 127.0.0.1:4000")
+    return TcpBind(host, int(port))
