@@ -1,0 +1,79 @@
+"""Where the daemon is reached: URLs and the sample ``curl``, as pure functions of the config."""
+
+import json
+import shlex
+from typing import NamedTuple
+
+from evorelay.config import Config
+from evorelay.model.errors import ConfigError
+from evorelay.settings.values import UnixBind, parse_bind
+
+MASK = "********"
+_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared with, not bound
+
+
+class Addresses(NamedTuple):
+    webhook: str
+    """To paste into Evolution."""
+    console: str
+    """The token is in the fragment, which browsers send to nobody."""
+    curl: str
+    """One command line that posts a sample message."""
+
+
+def base_url(config: Config) -> str:
+    """``http://127.0.0.1:4000`` for the configured bind, as seen from this machine.
+
+    For a unix socket the host is ``localhost`` and means nothing. Raises ``ConfigError`` for
+    port 0, which only the running daemon can tell.
+    """
+    bind = parse_bind(config.server.bind)
+    scheme = "https" if config.server.tls_cert else "http"
+    if isinstance(bind, UnixBind):
+        return f"{scheme}://localhost"
+    if bind.port == 0:
+        raise ConfigError(
+            "server.bind: port 0 is chosen at each start; see what serve printed, or fix the port"
+        )
+    host = _EVERY_ADDRESS.get(bind.host, bind.host)
+    return f"{scheme}://[{host}]:{bind.port}" if ":" in host else f"{scheme}://{host}:{bind.port}"
+
+
+def addresses(
+    config: Config, *, base: str, token: str | None, now_ms: int, masked: bool = False
+) -> Addresses:
+    """Build what a person needs to connect.
+
+    ``base`` is where the daemon listens, ``token`` opens the console (None with
+    ``auth.mode = "open"``), ``now_ms`` dates the sample message and makes it a new one.
+    """
+    bind = parse_bind(config.server.bind)
+    secret = MASK if masked else config.webhook.secret
+    webhook = f"{base}/hook/{secret}"
+    console = f"{base}/console"
+    if token is not None:
+        console += f"#token={MASK if masked else token}"
+    command = ["curl", "-sS"]
+    if isinstance(bind, UnixBind):
+        command += ["--unix-socket", bind.path]
+    command += ["-H", "Content-Type: application/json", "-d", _sample(now_ms), webhook]
+    return Addresses(webhook, console, shlex.join(command))
+
+
+def _sample(now_ms: int) -> str:
+    message = {
+        "event": "messages.upsert",
+        "instance": "demo",
+        "data": {
+            "key": {
+                "remoteJid": "5511900000000@s.whatsapp.net",
+                "fromMe": False,
+                "id": f"SAMPLE{now_ms:X}",
+            },
+            "pushName": "Maria",
+            "message": {"conversation": "Oi! Meu pedido ja saiu para entrega?"},
+            "messageType": "conversation",
+            "messageTimestamp": now_ms // 1000,
+        },
+    }
+    return json.dumps(message, separators=(",", ":"))

@@ -1,0 +1,61 @@
+"""What several commands share: the options, reading the configuration, durations as arguments."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from evorelay.config import Config
+from evorelay.config_load import load_config
+from evorelay.secrets import ensure_secrets, secrets_path
+from evorelay.settings.values import parse_seconds
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="TOML file; default /etc/evorelay/evorelay.toml if it is there.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Duration(click.ParamType[float]):
+    """``90``, ``30m``, ``12h``: seconds as a float above zero."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            seconds = value if isinstance(value, float) else parse_seconds(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if seconds <= 0:
+            self.fail("must be more than 0", param, ctx)
+        return seconds
+
+
+def read_config(config_file: Path | None) -> Config:
+    """Load the configuration as written. Raises ``ConfigError``; changes nothing."""
+    return load_config(config_file, os.environ)
+
+
+def config_with_secrets(config_file: Path | None, *, quiet: bool = False) -> Config:
+    """Load the configuration and fill in generated secrets, making them if need be.
+
+    Says so on standard error when they are new, unless ``quiet``: a command that runs before the
+    daemon, or beside it with another ``state_dir``, would else show secrets nobody uses.
+    """
+    config = read_config(config_file)
+    path = secrets_path(config)
+    existed = path.exists()
+    config = ensure_secrets(config)
+    if not quiet and not existed and path.exists():
+        click.echo(
+            f"evorelay: made new secrets in {path}; a daemon with another state_dir has its own",
+            err=True,
+        )
+    return config

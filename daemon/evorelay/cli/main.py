@@ -1,0 +1,88 @@
+"""The ``evorelay`` command: its subcommands, and what an error looks like to a person.
+
+Exit status: 0 it worked, 1 it failed, 2 unusable arguments or configuration. An error is one line
+on standard error per thing to change; a traceback means a bug of ours.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from evorelay.model.errors import ConfigError, RelayError, StoreInUse
+
+_COMMANDS = {
+    "serve": "serve",
+    "urls": "urls",
+    "token": "token",
+    "status": "status",
+    "check-config": "check_config",
+    "simulate": "simulate",
+    "version": "version",
+}
+"""Command -> module of this package. Loaded when called, so that small commands are quick."""
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"evorelay.cli.{_COMMANDS[cmd_name]}")
+        command: click.Command = module.command
+        return command
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
+        """Run and leave the process with the documented exit status."""
+        extra["standalone_mode"] = False
+        try:
+            sys.exit(super().main(args, *rest, **extra))
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+            sys.exit(2)
+        except click.ClickException as error:
+            where = (
+                error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+            )
+            hint = f" (see {where} --help)" if where else ""
+            _fail([error.format_message().replace("\n", " ") + hint], error.exit_code)
+        except click.Abort:
+            sys.exit(130)
+        except RelayError as error:
+            _fail_with([error])
+        except BaseExceptionGroup as group:
+            operational, bugs = group.split(RelayError)
+            if operational is None or bugs is not None:
+                raise
+            _fail_with(_leaves(operational))
+
+
+def _leaves(group: BaseExceptionGroup[RelayError]) -> list[RelayError]:
+    found: list[RelayError] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+def _fail_with(errors: list[RelayError]) -> NoReturn:
+    """A store in use is a configuration that cannot work: another daemon has this state_dir."""
+    unusable = any(isinstance(error, ConfigError | StoreInUse) for error in errors)
+    _fail([line for error in errors for line in str(error).splitlines()], 2 if unusable else 1)
+
+
+def _fail(lines: list[str], status: int) -> NoReturn:
+    for line in lines:
+        click.echo(f"evorelay: {line}", err=True)
+    sys.exit(status)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+def main() -> None:
+    """WhatsApp webhooks from Evolution API, durably, onto every support agent's screen."""
