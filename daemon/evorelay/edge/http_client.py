@@ -40,7 +40,9 @@ class HttpClient:
                     return await _body(response, bytes_max)
         except trio.TooSlowError:
             raise FetchFailed(f"no complete answer within {deadline_s:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.InvalidURL:
+            raise FetchFailed("the URL is malformed") from None  # the cause would quote it
+        except httpx.HTTPError as error:
             raise FetchFailed(_reason(error)) from error
 
 
@@ -78,10 +80,10 @@ async def _body(response: httpx.Response, bytes_max: int) -> bytes:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause that has a text: httpx's own is empty for TLS failures on Trio."""
-    reason = type(error).__name__
+    """The first text along the causes: httpx's own is empty for TLS failures on Trio."""
     cause: BaseException | None = error
     while cause is not None:
-        reason = str(cause) or reason
-        cause = cause.__cause__
-    return reason
+        if str(cause):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
