@@ -1,0 +1,87 @@
+"""The attachment of a message: what it is and where its bytes are."""
+
+import re
+from typing import Any
+
+from evorelay.model.fact import MediaFact
+from evorelay.protocol.normalise.values import (
+    SMALL_CHARS_MAX,
+    base64_of,
+    clean,
+    count_of,
+    flag_of,
+    integer_of,
+    short_text,
+)
+
+_BLOB = re.compile(r"blob:([0-9a-f]{64})")
+_BLOB_PREFIX = "blob"
+_DATA_URL = re.compile(r"data:[^,]{0,200};base64,")
+_FILENAME_CHARS_MAX = 255
+
+
+def media_of(content: dict[str, Any], message: dict[str, Any], outer: dict[str, Any]) -> MediaFact:
+    """Read ``imageMessage`` and its like.
+
+    ``message`` is the one that holds the content, ``outer`` is ``data.message``: Evolution puts
+    ``base64`` and ``mediaUrl`` beside the content, outside of any wrapper. The Cloud API's
+    ``send.message`` has what was sent, a URL or base64, in ``media`` instead.
+
+    WhatsApp's own ``url`` is left out: it is encrypted, of no use to anybody but WhatsApp.
+    """
+    sent = content.get("media")
+    sent = sent if isinstance(sent, str) else None
+    bytes_text = _first_text(message.get("base64"), outer.get("base64"), sent)
+    blob, base64 = _bytes_of(bytes_text)
+    return MediaFact(
+        mimetype=_first_short(content, "mimetype", "mime_type", "mimeType"),
+        blob=blob,
+        base64=base64,
+        remote_url=_url(message.get("mediaUrl")) or _url(outer.get("mediaUrl")) or _url(sent),
+        size=count_of(content.get("fileLength")),
+        filename=_first_short(content, "fileName", "filename", "title"),
+        seconds=_natural(content.get("seconds")),
+        width=_natural(content.get("width")),
+        height=_natural(content.get("height")),
+        thumbnail=base64_of(content.get("jpegThumbnail")),
+        is_voice=bool(flag_of(content.get("ptt")) or flag_of(content.get("voice"))),
+        is_animated=any(
+            flag_of(content.get(name)) for name in ("isAnimated", "animated", "gifPlayback")
+        ),
+    )
+
+
+def _bytes_of(text: str | None) -> tuple[str | None, str | None]:
+    """(blob, base64). Base64 is not decoded here: whoever stores it finds out if it is none."""
+    if not text:
+        return None, None
+    if text.startswith(_BLOB_PREFIX):
+        reference = _BLOB.fullmatch(text)  # anything else was kept as text: no bytes in it
+        return (reference.group(1) if reference else None), None
+    data_url = _DATA_URL.match(text)
+    if data_url:
+        text = text[data_url.end() :]
+    return None, (text if text.isascii() and "\0" not in text else None)
+
+
+def _first_text(*values: Any) -> str | None:
+    return next((v for v in values if isinstance(v, str) and v and not _url(v)), None)
+
+
+def _first_short(content: dict[str, Any], *names: str) -> str | None:
+    return next(
+        (text for name in names if (text := short_text(content.get(name), _FILENAME_CHARS_MAX))),
+        None,
+    )
+
+
+def _url(value: Any) -> str | None:
+    """An address of a web server; a presigned one has some 1,500 characters."""
+    if not isinstance(value, str) or not value[:8].lower().startswith(("http://", "https://")):
+        return None
+    return clean(value) if len(value) <= SMALL_CHARS_MAX else None
+
+
+def _natural(value: Any) -> int | None:
+    number = integer_of(value)
+    return number if number is not None and 0 < number < 1 << 31 else None
