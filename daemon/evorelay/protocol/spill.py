@@ -85,7 +85,7 @@ class Spiller:
         if self._state == self._value:
             self._value_text(self._tail)
             self._end_value()
-        elif self._state != self._blank:
+        else:
             self._keep(self._tail)
         self._tail = b""
         return self._take_pieces()

@@ -131,6 +131,8 @@ class _Body(trio.abc.AsyncResource):
             return
         if self._residual is None:
             self._residual = self._blobs.open_sink()
-            await self._residual.write(self._inline.getvalue())
+            self._inline.seek(0)
+            while part := self._inline.read(_SLICE_BYTES):
+                await self._residual.write(part)
             self._inline = BytesIO()
         await self._residual.write(data)
