@@ -1,1 +1,4 @@
-"""Running services under supervision. No word of relaying in here."""
+"""Running services under supervision, stopping them, talking to systemd.
+
+No word of relaying in here; imports only the standard library and trio.
+"""
