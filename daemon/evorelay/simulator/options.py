@@ -1,0 +1,79 @@
+"""What a run of the simulator is told to do."""
+
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from evorelay.model.errors import ConfigError
+
+
+class SimulatorOptions(Struct, frozen=True):
+    """Raises ``ConfigError`` with one line that says what to change.
+
+    The same ``seed`` gives the same instances and people; together with the moment of the start
+    it gives the same webhooks, byte for byte. Message ids differ from run to run, because a
+    receiver would rightly take repeated ones for duplicates.
+    """
+
+    target: str
+    """The webhook URL, as one would paste it into Evolution; it may hold a secret."""
+    instances: int = 3
+    rate_per_minute: float = 60
+    """New messages over all instances. Statuses and other webhooks come on top, about 5 times."""
+    duration_s: float | None = None
+    """None: until cancelled."""
+    listen: str | None = None
+    """``host:port`` of the simulated REST API (port 0: any free one); None: no REST API."""
+    seed: int = 1
+    duplicates: float = 0.02
+    """Share of webhooks that are posted a second time."""
+    shuffle: float = 0.05
+    """Share of webhooks that are held back for up to 3 s, so that later ones overtake them."""
+    secret_header: str | None = None
+    """Sent as ``X-Webhook-Secret``."""
+    jwt_key: str | None = None
+    """Signs Evolution's ``Authorization: Bearer`` token (2.3 and newer)."""
+    max_in_flight: int = 64
+    """Requests under way at once. Evolution itself knows no bound (400 were measured)."""
+    api_key: str = "simulated-evolution"
+    """The global key of the REST API; every instance has its own token beside it."""
+
+    def __post_init__(self) -> None:
+        for wrong, what_to_do in (
+            (not _is_http_url(self.target), "target: give the webhook URL, http:// or https://"),
+            (not 1 <= self.instances <= 1000, "instances: give a number from 1 to 1000"),
+            (not 0 < self.rate_per_minute <= 600_000, "rate: give 1 to 600000 messages a minute"),
+            (
+                self.duration_s is not None and not self.duration_s > 0,
+                "for: give a number of seconds above 0",
+            ),
+            (not 0 <= self.duplicates <= 1, "duplicates: give a share from 0 to 1"),
+            (not 0 <= self.shuffle <= 1, "shuffle: give a share from 0 to 1"),
+            (self.max_in_flight < 1, "max_in_flight: give at least 1"),
+            (
+                self.listen is not None and split_bind(self.listen) is None,
+                "listen: give HOST:PORT, for instance 127.0.0.1:8080",
+            ),
+        ):
+            if wrong:
+                raise ConfigError(what_to_do)
+
+    def __repr__(self) -> str:
+        """Without the URL, the header and the keys: they are secrets."""
+        return f"SimulatorOptions(instances={self.instances}, seed={self.seed})"
+
+
+def split_bind(bind: str) -> tuple[str, int] | None:
+    """``host:port`` or ``[v6]:port`` in two; None when it is neither."""
+    host, colon, port = bind.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        return None
+    return host.strip("[]"), int(port)
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False

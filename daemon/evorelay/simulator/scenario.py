@@ -1,0 +1,192 @@
+"""The scenario: who says what when, as an endless stream of webhooks. No IO, no clock.
+
+Time is seconds since the start, given in; chance is one seeded generator. So the same seed and
+start give the same webhooks, and everything about them can be tested without waiting.
+"""
+
+import heapq
+import random
+from collections.abc import Iterator, Mapping
+
+from evorelay.simulator.cast import Chat, Group, Message
+from evorelay.simulator.conversations import Conversation, row_id
+from evorelay.simulator.emission import Emission
+from evorelay.simulator.scripts import CONVERSATIONS, GROUP_CONVERSATION
+from evorelay.simulator.station import Station
+
+FIRST_MESSAGE_S = 1.0
+CONVERSATIONS_PER_STATION = 4
+GROUP_SHARE = 0.1
+BURST_SHARE = 0.03
+BURST_MESSAGES = (4, 12)
+RECONNECT_SHARE = 0.004
+"""Of messages after which the instance loses its connection for a moment."""
+DELIVERED_SHARE, READ_SHARE = 0.95, 0.75
+
+
+class Scenario:
+    """Conversations going on at some stations at once, ``rate_per_minute`` messages in all."""
+
+    def __init__(
+        self,
+        stations: Mapping[str, Station],
+        *,
+        seed: int,
+        start_ms: int,
+        rate_per_minute: float,
+    ) -> None:
+        self._stations = stations
+        self._start_ms = start_ms
+        self._mean_gap_s = 60 / rate_per_minute
+        self._rng = random.Random(f"scenario {seed} {start_ms}")
+        self._api_rng = random.Random(f"api {seed} {start_ms}")
+        self._due: list[tuple[float, int, Emission]] = []
+        self._serial = 0
+        self._known_chats: set[tuple[str, str]] = set()
+        self._burst_left = 0
+        self._debt_s = 0.0
+        self._conversations: list[Conversation] = []
+        for station in stations.values():
+            for _ in range(CONVERSATIONS_PER_STATION):
+                self._conversations.append(self._new_conversation(station))
+
+    def emissions(self) -> Iterator[Emission]:
+        """Endless, in order of ``due_s``; made only as far ahead as the next message."""
+        for index, station in enumerate(self._stations.values()):
+            self._connect(station, index / len(self._stations) / 2)
+        talk_s = FIRST_MESSAGE_S
+        while True:
+            while self._due and self._due[0][0] <= talk_s:
+                yield heapq.heappop(self._due)[2]
+            self._talk(talk_s)
+            talk_s += self._gap_s()
+
+    def send_text(
+        self, station: Station, to: Chat, text: str, quotes: Message | None, at_s: float
+    ) -> tuple[Message, list[Emission]]:
+        """A text sent through the REST API: the message and the webhooks it causes."""
+        dialect = station.dialect
+        message = Message(
+            id=dialect.new_id(self._api_rng, through_api=True),
+            row_id=row_id(self._api_rng),
+            chat=to,
+            author=None,
+            sent_ms=self._start_ms + round(at_s * 1000),
+            text=text,
+            quotes=quotes,
+            through_api=True,
+        )
+        return message, self._ours(station, message, at_s, self._api_rng)
+
+    def _gap_s(self) -> float:
+        """Until the next message. A burst borrows the time that the pause after it pays back."""
+        if self._burst_left:
+            self._burst_left -= 1
+            gap_s = min(self._rng.uniform(0.02, 0.15), self._mean_gap_s)
+            self._debt_s += self._mean_gap_s - gap_s
+            return gap_s
+        if self._rng.random() < BURST_SHARE:
+            self._burst_left = self._rng.randint(*BURST_MESSAGES)
+        gap_s = self._rng.expovariate(1 / self._mean_gap_s) + self._debt_s
+        self._debt_s = 0.0
+        return gap_s
+
+    def _talk(self, at_s: float) -> None:
+        """Somebody somewhere says the next line of a conversation."""
+        index = self._rng.randrange(len(self._conversations))
+        conversation = self._conversations[index]
+        message = conversation.say_next(self._start_ms + round(at_s * 1000), self._rng)
+        station = conversation.station
+        if conversation.is_over:
+            self._conversations[index] = self._new_conversation(station)
+        if message.author is None:
+            for emission in self._ours(station, message, at_s, self._rng):
+                self._push(emission)
+        else:
+            self._theirs(station, message, at_s)
+        if station.dialect.links_a_phone and self._rng.random() < RECONNECT_SHARE:
+            self._connect(station, at_s + 1)
+
+    def _theirs(self, station: Station, message: Message, at_s: float) -> None:
+        dialect, instance = station.dialect, station.instance
+        composing = dialect.composing(message)
+        if composing and self._rng.random() < 0.3:
+            self._push_webhook(station, *composing, due_s=at_s)
+        first = (instance.name, message.chat.jid) not in self._known_chats
+        self._known_chats.add((instance.name, message.chat.jid))
+        for event, data in dialect.noise(instance, message, first=first):
+            # Now and then a contact overtakes the message that made it known.
+            lead_s = self._rng.choice((0.0, 0.01, 0.02))
+            self._push_webhook(station, event, data, due_s=at_s + lead_s)
+        data = dialect.upsert(instance, message)
+        self._push(self._about(station, message, "messages.upsert", data, at_s + 0.01))
+
+    def _ours(
+        self, station: Station, message: Message, at_s: float, rng: random.Random
+    ) -> list[Emission]:
+        """The message itself, then how far it comes: not every one is delivered, fewer are read."""
+        dialect, instance = station.dialect, station.instance
+        if message.through_api:
+            event, data = "send.message", dialect.send(instance, message)
+        else:
+            event, data = "messages.upsert", dialect.upsert(instance, message)
+        emissions = [self._about(station, message, event, data, at_s)]
+        if isinstance(message.chat, Group):
+            return emissions  # receipts of groups are not forwarded
+        due_s = at_s
+        chances = (1.0, DELIVERED_SHARE, READ_SHARE)
+        for status, chance in zip(dialect.journey, chances, strict=False):
+            if rng.random() >= chance:
+                break
+            due_s += rng.uniform(0.15, 6.0)
+            at_ms = self._start_ms + round(due_s * 1000)
+            data = dialect.status(instance, message, status, at_ms)
+            emissions.append(
+                self._about(station, message, "messages.update", data, due_s, status=status)
+            )
+        return emissions
+
+    def _connect(self, station: Station, at_s: float) -> None:
+        if not station.dialect.links_a_phone:
+            return
+        for state, after_s in (("connecting", 0.0), ("open", 0.4)):
+            station.state = state
+            station.was_open = station.was_open or state == "open"
+            data = station.dialect.connection(station.instance, state, 200)
+            self._push_webhook(station, "connection.update", data, due_s=at_s + after_s)
+
+    def _new_conversation(self, station: Station) -> Conversation:
+        """With somebody who is in no conversation yet, so that no two scripts mix in one chat."""
+        instance, rng = station.instance, self._rng
+        busy = {other.chat for other in self._conversations if other.station is station}
+        groups = station.dialect.links_a_phone and instance.group not in busy
+        if groups and rng.random() < GROUP_SHARE:
+            return Conversation(station, instance.group, GROUP_CONVERSATION, rng)
+        person = rng.choice([person for person in instance.people if person not in busy])
+        return Conversation(station, person, rng.choice(CONVERSATIONS), rng)
+
+    def _push_webhook(self, station: Station, event: str, data: object, *, due_s: float) -> None:
+        self._push(station.emission(event, data, due_s=due_s, start_ms=self._start_ms))
+
+    def _about(
+        self,
+        station: Station,
+        message: Message,
+        event: str,
+        data: object,
+        due_s: float,
+        *,
+        status: str | None = None,
+    ) -> Emission:
+        return station.emission(
+            event,
+            data,
+            due_s=due_s,
+            start_ms=self._start_ms,
+            message=message,
+            status=status,
+        )
+
+    def _push(self, emission: Emission) -> None:
+        self._serial += 1
+        heapq.heappush(self._due, (emission.due_s, self._serial, emission))
