@@ -139,6 +139,20 @@ async def test_a_caller_waits_no_longer_than_the_deadline(
             assert await jwks.key("stranger") is None
 
 
+async def test_nobody_waits_for_ever_for_a_service_that_does_not_run(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    async with open_http_client() as client, trio.open_nursery() as nursery:
+        jwks = Jwks("http://127.0.0.1:1/", client, lambda: NOW_MS)
+
+        async def pass_time() -> None:
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(10)
+
+        nursery.start_soon(pass_time)
+        assert await jwks.key("e") is None
+
+
 @pytest.mark.parametrize(
     ("status", "body"),
     [
@@ -207,6 +221,7 @@ def _oct(kid: str) -> dict[str, Any]:
         jwk(ec_key(), "k", x=7),
         jwk(ec_key(), "k", crv="P-384"),
         jwk(ec_key(), "k", kty=["EC"]),
+        jwk(ec.generate_private_key(ec.SECP384R1()), "k"),
         jwk(ec.generate_private_key(ec.SECP384R1()), "k", alg="ES384"),
         jwk(rsa_key(bits=1024), "k"),
         jwk(rsa_key(), "k", alg="RS512"),

@@ -112,6 +112,7 @@ def test_by_default_our_own_origin_connects(origin: str, scheme: str, host: str)
         ("http://relay.example.com", "http", None),
         ("http://relay.example.com", "http", ""),
         ("null", "http", "null"),
+        ("http://\u212aiosk.example", "http", "kiosk.example"),
         ("http://a@relay.example.com", "http", "a@relay.example.com"),
     ],
 )
@@ -123,7 +124,15 @@ def test_by_default_every_other_origin_is_refused(
 
 @pytest.mark.parametrize(
     "entry",
-    ["*", "null", "", "https://*.example.com", "https://app.example.com/", "app.example.com"],
+    [
+        "*",
+        "null",
+        "",
+        "app.example.com",
+        "https://*.example.com",
+        "https://app.example.com/",
+        "https://app.example.com:99999",
+    ],
 )
 def test_an_entry_no_browser_sends_is_a_configuration_error(entry: str) -> None:
     with pytest.raises(ConfigError, match=r"^auth\.allowed_origins: "):
