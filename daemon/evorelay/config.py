@@ -13,11 +13,11 @@ from evorelay.model.principal import Role
 
 KIB = 1024
 MIB = 1024 * KIB
-_LONGEST_S = 100 * 366 * 86400.0
+LONGEST_S = 100 * 366 * 86400.0
 """Keeps every duration, in milliseconds too, far inside SQLite's 64-bit integers."""
 
-Span = Annotated[float, Meta(ge=0, le=_LONGEST_S, extra={"unit": "seconds"})]
-Timeout = Annotated[float, Meta(gt=0, le=_LONGEST_S, extra={"unit": "seconds"})]
+Span = Annotated[float, Meta(ge=0, le=LONGEST_S, extra={"unit": "seconds"})]
+Timeout = Annotated[float, Meta(gt=0, le=LONGEST_S, extra={"unit": "seconds"})]
 Size = Annotated[int, Meta(ge=0, le=1 << 53, extra={"unit": "bytes"})]
 BodySize = Annotated[int, Meta(ge=KIB, le=1 << 40, extra={"unit": "bytes"})]
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]

@@ -14,7 +14,10 @@ from evorelay.model.errors import ConfigError
 @config_option
 @json_option
 def command(config_file: Path | None, as_json: bool) -> None:
-    """Check the configuration without starting anything or changing a file."""
+    """Say what is wrong with the configuration.
+
+    Everything at once; starts nothing and changes no file.
+    """
     if not as_json:
         read_config(config_file)
         click.echo("The configuration is fine.")

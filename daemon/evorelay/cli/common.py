@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from evorelay.config import Config
+from evorelay.config import LONGEST_S, Config
 from evorelay.config_load import load_config
 from evorelay.secrets import ensure_secrets, secrets_path
 from evorelay.settings.values import parse_seconds
@@ -22,7 +22,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 class Duration(click.ParamType[float]):
-    """``90``, ``30m``, ``12h``: seconds as a float above zero."""
+    """``90``, ``30m``, ``12h``: seconds as a float, above zero and at most 100 years."""
 
     name = "duration"
 
@@ -35,6 +35,8 @@ class Duration(click.ParamType[float]):
             self.fail(str(error), param, ctx)
         if seconds <= 0:
             self.fail("must be more than 0", param, ctx)
+        if seconds > LONGEST_S:
+            self.fail("must be at most 100 years", param, ctx)
         return seconds
 
 
@@ -59,3 +61,9 @@ def config_with_secrets(config_file: Path | None, *, quiet: bool = False) -> Con
             err=True,
         )
     return config
+
+
+def config_for_signing(config_file: Path | None) -> Config:
+    """Load the configuration with a secret to sign tokens; make one only where none is set."""
+    config = read_config(config_file)
+    return config if config.auth.jwt_secret else config_with_secrets(config_file)

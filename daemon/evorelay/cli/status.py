@@ -14,10 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from evorelay.cli.addresses import base_url
-from evorelay.cli.common import config_option, config_with_secrets, json_option
+from evorelay.cli.common import config_option, json_option, read_config
 from evorelay.cli.tokens import console_token
 from evorelay.config import Config
 from evorelay.model.errors import RelayError
+from evorelay.secrets import ensure_secrets, secrets_path
 from evorelay.settings.values import UnixBind, parse_bind
 
 _TIMEOUT_S = 5.0
@@ -28,8 +29,11 @@ _STYLES = {"pass": "green", "warn": "yellow", "fail": "red"}
 @config_option
 @json_option
 def command(config_file: Path | None, as_json: bool) -> None:
-    """Show the health of the running daemon; exit 1 when it fails or cannot be reached."""
-    health = _health(config_with_secrets(config_file))
+    """Show the health of the running daemon.
+
+    Exit status 1 when it fails or cannot be reached.
+    """
+    health = _health(read_config(config_file))
     if as_json:
         click.echo(json.dumps(health))
     else:
@@ -40,8 +44,7 @@ def command(config_file: Path | None, as_json: bool) -> None:
 def _health(config: Config) -> dict[str, Any]:
     base = base_url(config)
     bind = parse_bind(config.server.bind)
-    token = console_token(config.auth, now_s=int(time.time()))
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    headers = _credential(config)
     transport = httpx.HTTPTransport(
         uds=bind.path if isinstance(bind, UnixBind) else None,
         verify=_trust_of(config.server.tls_cert) if config.server.tls_cert else True,
@@ -59,12 +62,30 @@ def _health(config: Config) -> dict[str, Any]:
             ) from None
         except ValueError:
             health = None
+    if answer.status_code == 401:
+        raise RelayError(
+            f"the daemon at {config.server.bind} does not accept our token;"
+            " run this with the configuration and state_dir it runs with"
+        )
     if not isinstance(health, dict) or "status" not in health:
         raise RelayError(
             f"what answers at {config.server.bind} is not EvoRelay (HTTP {answer.status_code});"
             " check server.bind"
         )
     return health
+
+
+def _credential(config: Config) -> dict[str, str]:
+    """Headers for the details; none before the first start, when there is no secret to sign with.
+
+    Asking makes no secrets: they would be others than a daemon's with another ``state_dir``.
+    """
+    if not config.auth.jwt_secret and secrets_path(config).exists():
+        config = ensure_secrets(config)
+    if not config.auth.jwt_secret:
+        return {}
+    token = console_token(config.auth, now_s=int(time.time()))
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
 def _trust_of(cert_file: str) -> ssl.SSLContext:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from evorelay.cli.common import Duration, config_option, config_with_secrets, json_option
+from evorelay.cli.common import Duration, config_for_signing, config_option, json_option
 from evorelay.cli.tokens import sign_token
 from evorelay.model.clock import utc
 from evorelay.model.principal import Role
@@ -47,7 +47,7 @@ def command(
     """Print a JWT signed with the configured secret."""
     if not sub.strip():
         raise click.BadParameter("must not be empty", param_hint="'--sub'")
-    config = config_with_secrets(config_file)
+    config = config_for_signing(config_file)
     now_s = int(time.time())
     ttl_s = max(1, round(ttl))
     token = sign_token(

@@ -15,7 +15,10 @@ from evorelay.cli.tokens import console_token
 @config_option
 @json_option
 def command(config_file: Path | None, as_json: bool) -> None:
-    """Print the webhook and console URLs with their secrets, and a sample curl."""
+    """Print the webhook and console URLs.
+
+    With their secrets, and with a curl that posts a sample message.
+    """
     config = config_with_secrets(config_file)
     now_s = int(time.time())
     found = addresses(

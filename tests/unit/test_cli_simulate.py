@@ -1,0 +1,80 @@
+import sys
+from types import ModuleType
+
+import pytest
+from click.testing import CliRunner
+
+from evorelay.cli.main import main
+from evorelay.simulator.options import SimulatorOptions
+
+
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[SimulatorOptions, bool]]:
+    """What the stand-in for the simulator was called with; it ends with status 1."""
+    calls: list[tuple[SimulatorOptions, bool]] = []
+
+    def run(options: SimulatorOptions, *, json_output: bool) -> int:
+        calls.append((options, json_output))
+        return 1
+
+    module = ModuleType("evorelay.simulator.run")
+    module.main = run  # type: ignore[attr-defined]  # a module made on the spot
+    monkeypatch.setitem(sys.modules, "evorelay.simulator.run", module)
+    return calls
+
+
+def test_arguments_become_options(simulated: list[tuple[SimulatorOptions, bool]]) -> None:
+    result = CliRunner().invoke(
+        main,
+        [
+            "simulate",
+            "--target",
+            "http://h/hook/s",
+            "--instances",
+            "5",
+            "--rate",
+            "90",
+            "--for",
+            "2m",
+            "--listen",
+            "127.0.0.1:8080",
+            "--seed",
+            "7",
+            "--json",
+        ],
+    )
+    assert result.exit_code == 1
+    expected = SimulatorOptions(
+        target="http://h/hook/s",
+        instances=5,
+        rate_per_minute=90,
+        duration_s=120,
+        listen="127.0.0.1:8080",
+        seed=7,
+    )
+    assert [(expected, True)] == simulated
+
+
+def test_what_is_left_out_takes_the_simulators_defaults(
+    simulated: list[tuple[SimulatorOptions, bool]],
+) -> None:
+    CliRunner().invoke(main, ["simulate", "--target", "http://h/hook/s"])
+    assert [(SimulatorOptions(target="http://h/hook/s"), False)] == simulated
+
+
+@pytest.mark.parametrize(
+    ("args", "complaint"),
+    [
+        ([], "Missing option '--target'"),
+        (["--target", "nowhere"], "target: give the webhook URL"),
+        (["--target", "http://h/", "--instances", "0"], "instances: give a number"),
+        (["--target", "http://h/", "--for", "-1"], "must be more than 0"),
+    ],
+)
+def test_unusable_arguments_are_one_line(
+    simulated: list[tuple[SimulatorOptions, bool]], args: list[str], complaint: str
+) -> None:
+    result = CliRunner().invoke(main, ["simulate", *args])
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert complaint in result.stderr
+    assert simulated == []

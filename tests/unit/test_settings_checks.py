@@ -1,0 +1,176 @@
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.certificates import self_signed
+
+from evorelay.config import Config
+from evorelay.settings.checks import check
+
+
+def problems(**sections: Any) -> dict[str, str]:
+    config = msgspec.convert(sections, Config)
+    return dict(check(config))
+
+
+def test_the_defaults_are_fine() -> None:
+    assert problems() == {}
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:4000", "localhost:0", "[::1]:1", "unix:/run/e.sock"])
+def test_open_is_accepted_where_only_this_machine_connects(bind: str) -> None:
+    assert problems(auth={"mode": "open"}, server={"bind": bind}) == {}
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:4000", "[::]:4000", "192.0.2.1:1", "relay.example:1"])
+def test_open_is_refused_on_any_other_address(bind: str) -> None:
+    """P7."""
+    assert {"auth.mode"} == set(problems(auth={"mode": "open"}, server={"bind": bind}))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "short", "enough"),
+    [
+        ("webhook", "secret", "s" * 15, "s" * 16),
+        ("webhook", "previous_secret", "s" * 15, "s" * 16),
+        ("auth", "jwt_secret", "s" * 31, "s" * 32),
+        ("auth", "previous_jwt_secret", "é" * 15, "é" * 16),
+    ],
+)
+def test_short_secrets_are_refused_without_being_shown(
+    section: str, key: str, short: str, enough: str
+) -> None:
+    """P7."""
+    found = problems(**{section: {key: short}})
+    assert {f"{section}.{key}"} == set(found)
+    assert short not in found[f"{section}.{key}"]
+    assert problems(**{section: {key: enough}}) == {}
+
+
+@pytest.mark.parametrize("character", ["/", "?", "#", "%", " ", "é", '"'])
+def test_a_webhook_secret_must_stand_in_a_path_as_it_is(character: str) -> None:
+    found = problems(webhook={"secret": "0123456789abcdef" + character})
+    assert "URL's path" in found["webhook.secret"]
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("server", "trusted_proxies"), ("webhook", "allow_from"), ("metrics", "allow_from")],
+)
+def test_networks_are_cidrs(section: str, key: str) -> None:
+    assert problems(**{section: {key: ["10.0.0.0/8", "::1"]}}) == {}
+    assert {f"{section}.{key}"} == set(problems(**{section: {key: ["10.0.0.0/8", "all"]}}))
+
+
+def test_a_tls_pair_is_whole_readable_and_fits(tmp_path: Path) -> None:
+    cert, key = self_signed(tmp_path)
+    other_cert, _ = self_signed(tmp_path, "other.example")
+    whole = {"tls_cert": str(cert), "tls_key": str(key)}
+    assert problems(server=whole) == {}
+    assert {"server.tls_key"} == set(problems(server={"tls_cert": str(cert)}))
+    assert {"server.tls_cert"} == set(problems(server={"tls_key": str(key)}))
+    assert {"server.tls_cert"} == set(problems(server=whole | {"tls_cert": str(other_cert)}))
+    missing = {"tls_cert": str(tmp_path / "no"), "tls_key": str(tmp_path / "none")}
+    assert {"server.tls_cert", "server.tls_key"} == set(problems(server=missing))
+
+
+def test_a_ca_file_holds_a_certificate(tmp_path: Path) -> None:
+    cert, key = self_signed(tmp_path)
+    assert problems(evolution={"ca_file": str(cert)}) == {}
+    assert "no PEM" in problems(evolution={"ca_file": str(key)})["evolution.ca_file"]
+    found = problems(evolution={"instances": {"loja": {"ca_file": str(tmp_path / "no")}}})
+    assert "cannot be read" in found["evolution.instances.loja.ca_file"]
+
+
+@pytest.mark.parametrize("url", ["ftp://e.example", "e.example", "http://", "http://[::1", "//e"])
+def test_evolution_is_reached_over_http(url: str) -> None:
+    assert {"evolution.url"} == set(problems(evolution={"url": url}))
+
+
+def test_a_password_in_evolutions_url_is_refused_without_being_shown() -> None:
+    """P7."""
+    found = problems(evolution={"url": "https://user:hunter2@e.example"})
+    assert "hunter2" not in found["evolution.url"]
+
+
+@pytest.mark.parametrize(
+    ("url", "accepted"),
+    [
+        ("https://p.supabase.co/auth/v1/.well-known/jwks.json", True),
+        ("http://127.0.0.1:9999/jwks.json", True),
+        ("http://p.supabase.co/jwks.json", False),
+        ("http://localhost.example/jwks.json", False),
+    ],
+)
+def test_public_keys_come_over_tls_or_loopback(url: str, accepted: bool) -> None:
+    """P7: whoever can change the keys on their way can sign any token."""
+    assert accepted is (problems(auth={"jwks_url": url}) == {})
+
+
+@pytest.mark.parametrize(
+    ("path", "accepted"),
+    [
+        ("app_metadata.evorelay", True),
+        ("evorelay", True),
+        ("", False),
+        ("app_metadata..evorelay", False),
+        ("user_metadata.evorelay", False),
+        ("user_metadata", False),
+        ("role", False),
+    ],
+)
+def test_rights_are_read_from_a_claim_users_cannot_edit(path: str, accepted: bool) -> None:
+    """P7."""
+    assert accepted is (problems(auth={"claims_path": path}) == {})
+
+
+@pytest.mark.parametrize(
+    ("origin", "accepted"),
+    [
+        ("https://crm.example.com", True),
+        ("http://localhost:5173", True),
+        ("capacitor://localhost", True),
+        ("*", False),
+        ("https://*.example.com", False),
+        ("https://crm.example.com/", False),
+        ("crm.example.com", False),
+        ("null", False),
+    ],
+)
+def test_origins_are_exact(origin: str, accepted: bool) -> None:
+    assert accepted is (problems(auth={"allowed_origins": [origin]}) == {})
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:hunter2@db/x", "postgres://u:hunter2@db/x"])
+def test_postgresql_is_refused_saying_what_to_change(url: str) -> None:
+    found = problems(storage={"url": url})
+    assert "one machine with SQLite only; remove it" in found["storage.url"]
+    assert "hunter2" not in found["storage.url"]
+
+
+def test_redis_is_refused_saying_what_to_change() -> None:
+    found = problems(redis={"url": "redis://:hunter2@r"})
+    assert "one machine with SQLite only; remove it" in found["redis.url"]
+    assert "hunter2" not in found["redis.url"]
+
+
+def test_the_store_is_a_sqlite_file() -> None:
+    assert problems(storage={"url": "sqlite:///var/lib/evorelay/store.db"}) == {}
+    assert {"storage.url"} == set(problems(storage={"url": "sqlite:///"}))
+    assert {"storage.url"} == set(problems(storage={"url": "mysql://db"}))
+
+
+def test_waits_between_attempts_grow() -> None:
+    assert {"outbox.retry_max"} == set(problems(outbox={"retry_initial": 5, "retry_max": 4}))
+
+
+def test_a_schedule_has_five_fields_and_a_known_time_zone() -> None:
+    assert problems(backup={"schedule": "*/15 0-6 * JAN,feb mon", "timezone": "UTC"}) == {}
+    found = problems(backup={"schedule": "0 2 * *", "timezone": "../etc/passwd"})
+    assert {"backup.schedule", "backup.timezone"} == set(found)
+
+
+def test_the_state_directory_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert {"state_dir"} == set(problems(state_dir=str(tmp_path / "file")))
