@@ -114,6 +114,13 @@ def test_help_lists_every_command_and_no_command_is_a_usage_error() -> None:
     assert CliRunner().invoke(main, []).exit_code == 2
 
 
+@pytest.mark.parametrize("command", [["serve"], ["urls"], ["token", "--sub", "a"]])
+def test_a_state_directory_that_cannot_be_is_one_line(command: list[str]) -> None:
+    result = CliRunner().invoke(main, command, env={"EVORELAY_STATE_DIR": "a" * 300})
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert "File name too long; make state_dir writable for this user" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("raised", "status", "stderr"),
     [

@@ -26,22 +26,8 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[SimulatorOptions, b
 def test_arguments_become_options(simulated: list[tuple[SimulatorOptions, bool]]) -> None:
     result = CliRunner().invoke(
         main,
-        [
-            "simulate",
-            "--target",
-            "http://h/hook/s",
-            "--instances",
-            "5",
-            "--rate",
-            "90",
-            "--for",
-            "2m",
-            "--listen",
-            "127.0.0.1:8080",
-            "--seed",
-            "7",
-            "--json",
-        ],
+        "simulate --target http://h/hook/s --instances 5 --rate 90 --for 2m"
+        " --listen 127.0.0.1:8080 --seed 7 --json",
     )
     assert result.exit_code == 1
     expected = SimulatorOptions(

@@ -169,6 +169,7 @@ def test_unknown_variables_are_reported(name: str) -> None:
         (b"a = 1\na = 2", "is not TOML: "),
         (b"\xff", "not UTF-8"),
         (b"a = " + b"[" * 100_000, "nested too deeply|not TOML"),
+        (b"a." * 5000 + b"a = 1", "nested too deeply"),
         (b"a = " + b"9" * 5000, "not TOML"),
         (b"#" * (1024 * 1024 + 1), "over 1048576 bytes"),
     ],
@@ -187,7 +188,7 @@ def test_what_cannot_be_read_is_a_problem_that_names_it(tmp_path: Path) -> None:
         "CREDENTIALS_DIRECTORY": "/nowhere/credentials",
     }
     assert [
-        f"{tmp_path}: cannot be read: Is a directory; name a configuration file that is there",
+        f"{tmp_path}: cannot be read: Is a directory; let this user read it, or name another",
         "CREDENTIALS_DIRECTORY: cannot be read: No such file or directory; let systemd set it",
         "EVORELAY_WEBHOOK__SECRET_FILE: cannot be read: No such file or directory;"
         " name a file that holds the value",

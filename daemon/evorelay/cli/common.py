@@ -53,9 +53,9 @@ def config_with_secrets(config_file: Path | None, *, quiet: bool = False) -> Con
     """
     config = read_config(config_file)
     path = secrets_path(config)
-    existed = path.exists()
+    existed = os.path.exists(path)
     config = ensure_secrets(config)
-    if not quiet and not existed and path.exists():
+    if not quiet and not existed and os.path.exists(path):
         click.echo(
             f"evorelay: made new secrets in {path}; a daemon with another state_dir has its own",
             err=True,

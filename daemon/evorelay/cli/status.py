@@ -1,6 +1,7 @@
 """``evorelay status``: ask the running daemon how it is."""
 
 import json
+import os
 import ssl
 import sys
 import time
@@ -80,7 +81,7 @@ def _credential(config: Config) -> dict[str, str]:
 
     Asking makes no secrets: they would be others than a daemon's with another ``state_dir``.
     """
-    if not config.auth.jwt_secret and secrets_path(config).exists():
+    if not config.auth.jwt_secret and os.path.exists(secrets_path(config)):
         config = ensure_secrets(config)
     if not config.auth.jwt_secret:
         return {}

@@ -4,11 +4,11 @@ Each rule yields (key, "what is wrong; what to do") and never a value that could
 rule may read the file system (certificates, directories) but changes nothing.
 """
 
+import os
 import re
 import ssl
 import zoneinfo
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from evorelay.config import (
@@ -38,7 +38,7 @@ _CRON_FIELD = re.compile(r"[0-9A-Za-z*,/#-]+")
 
 def check(config: Config) -> Iterator[Problem]:
     """Every problem, section by section."""
-    if Path(config.state_dir).exists() and not Path(config.state_dir).is_dir():
+    if os.path.exists(config.state_dir) and not os.path.isdir(config.state_dir):
         yield "state_dir", "is a file; name a directory"
     yield from _server(config.server)
     yield from _webhook(config.webhook)

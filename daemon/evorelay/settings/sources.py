@@ -65,23 +65,23 @@ def collect(path: Path | None, environ: Mapping[str, str]) -> Collected:
 
 def _toml(
     path: Path | None, environ: Mapping[str, str], problems: list[str]
-) -> Iterator[tuple[Key, Any]]:
+) -> list[tuple[Key, Any]]:
     if path is None and environ.get(PREFIX + "CONFIG"):
         path = Path(environ[PREFIX + "CONFIG"])
-    if path is None:
-        if not DEFAULT_FILE.exists():
-            return
-        path = DEFAULT_FILE
+    must_exist = path is not None
+    path = path or DEFAULT_FILE
     try:
-        tree = tomllib.loads(_read_text(path, _FILE_MAX))
+        return list(_flatten(tomllib.loads(_read_text(path, _FILE_MAX)), ()))
+    except FileNotFoundError as error:
+        if must_exist:
+            problems.append(f"{path}: {_reason(error)}; name a configuration file that is there")
     except RecursionError:
         problems.append(f"{path}: is nested too deeply; write it like the example configuration")
     except OSError as error:
-        problems.append(f"{path}: {_reason(error)}; name a configuration file that is there")
+        problems.append(f"{path}: {_reason(error)}; let this user read it, or name another")
     except ValueError as error:
         problems.append(f"{path}: is not TOML: {error}; correct it")
-    else:
-        yield from _flatten(tree, ())
+    return []
 
 
 def _flatten(tree: dict[str, Any], prefix: Key) -> Iterator[tuple[Key, Any]]:
