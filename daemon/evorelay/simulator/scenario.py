@@ -15,6 +15,8 @@ from evorelay.simulator.scripts import CONVERSATIONS, GROUP_CONVERSATION
 from evorelay.simulator.station import Station
 
 FIRST_MESSAGE_S = 1.0
+OPENING_MESSAGES = 12
+"""Come at once, over and above the rate, so that whoever looks on sees life."""
 CONVERSATIONS_PER_STATION = 4
 GROUP_SHARE = 0.1
 BURST_SHARE = 0.03
@@ -43,8 +45,8 @@ class Scenario:
         self._due: list[tuple[float, int, Emission]] = []
         self._serial = 0
         self._known_chats: set[tuple[str, str]] = set()
-        self._burst_left = 0
-        self._debt_s = 0.0
+        self._burst_left = OPENING_MESSAGES
+        self._debt_s = -OPENING_MESSAGES * self._mean_gap_s
         self._conversations: list[Conversation] = []
         for station in stations.values():
             for _ in range(CONVERSATIONS_PER_STATION):
@@ -87,7 +89,7 @@ class Scenario:
             return gap_s
         if self._rng.random() < BURST_SHARE:
             self._burst_left = self._rng.randint(*BURST_MESSAGES)
-        gap_s = self._rng.expovariate(1 / self._mean_gap_s) + self._debt_s
+        gap_s = max(0.0, self._rng.expovariate(1 / self._mean_gap_s) + self._debt_s)
         self._debt_s = 0.0
         return gap_s
 
