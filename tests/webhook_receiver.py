@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -71,7 +72,8 @@ class Receiver:
 async def open_receiver(behave: Behaviour = lambda request: 200) -> AsyncIterator[Receiver]:
     receiver = Receiver(behave)
     async with trio.open_nursery() as nursery:
-        [listener] = await nursery.start(trio.serve_tcp, receiver.serve, 0)
+        serve = partial(trio.serve_tcp, receiver.serve, 0, host="127.0.0.1")
+        [listener] = await nursery.start(serve)
         port = listener.socket.getsockname()[1]
         receiver.url = f"http://127.0.0.1:{port}/hook/a-secret"
         yield receiver

@@ -14,7 +14,7 @@ from evorelay.simulator.emission import Emission
 from evorelay.simulator.scripts import CONVERSATIONS, GROUP_CONVERSATION
 from evorelay.simulator.station import Station
 
-FIRST_MESSAGE_S = 1.0
+FIRST_MESSAGE_S = 0.5
 OPENING_MESSAGES = 12
 """Come at once, over and above the rate, so that whoever looks on sees life."""
 CONVERSATIONS_PER_STATION = 4
@@ -55,7 +55,7 @@ class Scenario:
     def emissions(self) -> Iterator[Emission]:
         """Endless, in order of ``due_s``; made only as far ahead as the next message."""
         for index, station in enumerate(self._stations.values()):
-            self._connect(station, index / len(self._stations) / 2)
+            self._connect(station, FIRST_MESSAGE_S / 5 * index / len(self._stations))
         talk_s = FIRST_MESSAGE_S
         while True:
             while self._due and self._due[0][0] <= talk_s:
@@ -136,11 +136,11 @@ class Scenario:
         if isinstance(message.chat, Group):
             return emissions  # receipts of groups are not forwarded
         due_s = at_s
-        chances = (1.0, DELIVERED_SHARE, READ_SHARE)
-        for status, chance in zip(dialect.journey, chances, strict=False):
+        steps = ((1.0, 0.5), (DELIVERED_SHARE, 2.0), (READ_SHARE, 8.0))
+        for status, (chance, longest_s) in zip(dialect.journey, steps, strict=False):
             if rng.random() >= chance:
                 break
-            due_s += rng.uniform(0.15, 6.0)
+            due_s += rng.uniform(0.1, longest_s)
             at_ms = self._start_ms + round(due_s * 1000)
             data = dialect.status(instance, message, status, at_ms)
             emissions.append(
@@ -151,7 +151,7 @@ class Scenario:
     def _connect(self, station: Station, at_s: float) -> None:
         if not station.dialect.links_a_phone:
             return
-        for state, after_s in (("connecting", 0.0), ("open", 0.4)):
+        for state, after_s in (("connecting", 0.0), ("open", FIRST_MESSAGE_S / 2)):
             station.state = state
             station.was_open = station.was_open or state == "open"
             data = station.dialect.connection(station.instance, state, 200)
