@@ -105,7 +105,8 @@ class StoreWriter(Protocol):
 
 class ChannelEvent(NamedTuple):
     offset: int
-    data: str
+    data: bytes
+    """The event's JSON, as committed."""
 
 
 class ChannelPage(Struct):

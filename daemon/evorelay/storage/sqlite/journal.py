@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
@@ -92,7 +93,7 @@ class SqliteJournal:
 
     def trim(self, up_to_seq: int, older_than_ms: int) -> int:
         with transaction(self._writer):
-            doomed = self._writer.execute(
+            doomed: list[Any] = self._writer.execute(
                 "SELECT last_seq, last_seq - first_seq + 1 FROM batches"
                 " WHERE last_seq <= ? AND committed_at < ? ORDER BY last_seq LIMIT ?",
                 (up_to_seq, older_than_ms, _TRIM_BATCHES),

@@ -41,7 +41,7 @@ class SqliteReader:
             floor = db.execute(
                 'SELECT min("offset") FROM positions WHERE channel = ?', (channel,)
             ).get
-            events = db.execute(
+            events: list[Any] = db.execute(
                 'SELECT p."offset", e.data FROM positions AS p'  # noqa: S608 -- two literals above
                 " CROSS JOIN events AS e ON e.id = p.event_id"
                 f" WHERE p.channel = ? AND {range_sql} LIMIT ?",
@@ -50,7 +50,7 @@ class SqliteReader:
         return ChannelPage(
             head=head,
             floor=head + 1 if floor is None else floor,
-            events=[ChannelEvent(*row) for row in events],
+            events=[ChannelEvent(place, data.encode()) for place, data in events],
         )
 
     def tickets(self, query: TicketQuery) -> list[tuple[TicketRecord, ContactRecord]]:

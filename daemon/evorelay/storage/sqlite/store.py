@@ -195,4 +195,3 @@ class SqliteStore:
             self._db.execute(
                 "INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (uuid.uuid4().hex[:12],)
             )
-

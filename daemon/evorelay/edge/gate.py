@@ -1,0 +1,268 @@
+"""The gate: one port, every connection's first bytes, one decision per request.
+
+A plain webhook POST is served here, on the hot path. A WebSocket upgrade goes to trio-websocket
+over a FrameStream. Everything else, and every unusual webhook, goes to Hypercorn with the bytes
+already read. So the fast path stays small and strict, and correctness never depends on it.
+"""
+
+import logging
+
+import trio
+from msgspec import Struct
+
+from evorelay.config import ServerConfig
+from evorelay.edge.framestream import Transport
+from evorelay.edge.handover import Handover, RequestContext
+from evorelay.edge.inbound import Inbound
+from evorelay.edge.listeners import Listener
+from evorelay.edge.ws import WebSocketEdge
+from evorelay.model.views import encode_json
+from evorelay.protocol.http_head import BadRequest, Head
+from evorelay.protocol.peers import UNIX_PEER, Networks, is_forwarded
+from evorelay.protocol.webhook import WebhookPath, match_path
+from evorelay.relay.ingest import Answer, Ingest
+from evorelay.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+HOT_BODY_BYTES_MAX = 256 * 1024
+"""A larger body is streamed to disk instead of being held."""
+LINGER_S = 2.0
+LINGER_BYTES = 8 * 1024 * 1024
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
+}
+
+
+class Peer(Struct, frozen=True):
+    address: str | None
+    secure: bool
+    """Whether the connection itself is TLS."""
+
+
+class Gate:
+    def __init__(
+        self,
+        config: ServerConfig,
+        ingest: Ingest,
+        websockets: WebSocketEdge,
+        handover: Handover,
+        metrics: Metrics,
+    ) -> None:
+        self._config = config
+        self._ingest = ingest
+        self._websockets = websockets
+        self._handover = handover
+        self._metrics = metrics
+        self._proxies = Networks("server.trusted_proxies", config.trusted_proxies)
+        self._accepting = trio.CancelScope()
+        self._open: set[Inbound] = set()
+        self._draining = False
+
+    async def run(
+        self,
+        listeners: list[Listener],
+        *,
+        task_status: trio.TaskStatus[list[Listener]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until ``close_asap``; returns when the last connection has ended."""
+        async with trio.open_nursery() as connections:
+            with self._accepting:
+                await trio.serve_listeners(
+                    self._serve, listeners, handler_nursery=connections, task_status=task_status
+                )
+
+    def close_asap(self) -> None:
+        """Accept nothing new, end idle connections, let requests under way be answered."""
+        self._draining = True
+        self._accepting.cancel()
+        for inbound in self._open:
+            if not inbound.busy:
+                inbound.scope.cancel()
+
+    @property
+    def connections(self) -> int:
+        return len(self._open)
+
+    async def _serve(self, transport: Transport) -> None:
+        if len(self._open) >= self._config.max_connections:
+            await transport.aclose()
+            return
+        inbound = Inbound(transport, self._config)
+        self._open.add(inbound)
+        try:
+            with inbound.scope:
+                await self._requests(transport, inbound)
+            if inbound.scope.cancelled_caught and inbound.in_head:
+                await _answer_and_leave(
+                    transport, inbound, 408, "the request's head did not come in time"
+                )
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the peer went away, as peers do
+        except Exception:
+            # The boundary of a connection: a bug in one must not end its neighbours.
+            log.exception("a connection ended with an error")
+        finally:
+            self._open.discard(inbound)
+            with trio.move_on_after(1, shield=True):
+                await transport.aclose()
+
+    async def _requests(self, transport: Transport, inbound: Inbound) -> None:
+        peer = await self._meet(transport)
+        while not self._draining:
+            try:
+                head = await inbound.read_head()
+            except BadRequest as error:
+                self._metrics.webhook_refused("bad_request")
+                await _answer_and_leave(transport, inbound, error.status, error.message)
+                return
+            if head is None:
+                return
+            inbound.busy = True
+            if not await self._request(transport, inbound, head, peer):
+                return
+            inbound.busy = False
+
+    async def _meet(self, transport: Transport) -> Peer:
+        """Learn who connects; a TLS handshake happens here, within the idle time-out."""
+        if isinstance(transport, trio.SSLStream):
+            with trio.fail_after(self._config.header_timeout):
+                await transport.do_handshake()
+            return Peer(_address(transport.transport_stream), True)
+        return Peer(_address(transport), False)
+
+    async def _request(
+        self, transport: Transport, inbound: Inbound, head: Head, peer: Peer
+    ) -> bool:
+        """Serve one request; whether another one may follow on this connection."""
+        if head.upgrade == "websocket" and head.method == "GET":
+            await self._upgrade(transport, inbound, head, peer)
+            return False
+        path = match_path(head.target) if head.method == "POST" else None
+        if path is not None:
+            refused = self._ingest.refuse(
+                path,
+                head.headers,
+                peer=peer.address,
+                forwarded=is_forwarded(head.headers),
+                length=None if head.chunked else head.content_length,
+            )
+            if refused is not None:
+                return await self._refuse(transport, inbound, head, refused)
+            if _is_plain(head):
+                return await self._webhook(transport, inbound, head, path)
+        return await self._handover.serve(
+            transport, inbound, head, RequestContext(peer.address, self._secure(head, peer))
+        )
+
+    async def _webhook(
+        self, transport: Transport, inbound: Inbound, head: Head, path: WebhookPath
+    ) -> bool:
+        """The hot path."""
+        raw = await inbound.read_body(head.content_length)
+        if raw is None:
+            return False
+        answer = await self._ingest.take(path, raw)
+        keep = head.keep_alive and not answer.close and not self._draining
+        await transport.send_all(response(answer, keep=keep, version=head.version))
+        return keep
+
+    async def _refuse(
+        self, transport: Transport, inbound: Inbound, head: Head, answer: Answer
+    ) -> bool:
+        """Answer without believing the body; a small one is read so that the peer hears us."""
+        small = _is_plain(head)
+        if small and await inbound.read_body(head.content_length) is None:
+            return False
+        keep = small and head.keep_alive and not answer.close
+        await transport.send_all(response(answer, keep=keep, version=head.version))
+        if not keep:
+            await _linger(transport)
+        return keep
+
+    async def _upgrade(
+        self, transport: Transport, inbound: Inbound, head: Head, peer: Peer
+    ) -> None:
+        scheme = "https" if self._secure(head, peer) else "http"
+        host = head.header(b"host")
+        if peer.address in self._proxies:
+            host = head.header(b"x-forwarded-host") or host
+        refusal = self._websockets.refusal(head, scheme=scheme, host=host)
+        if refusal is not None:
+            await _answer_and_leave(transport, inbound, *refusal)
+            return
+        received = inbound.raw_head + inbound.buffer
+        inbound.buffer = inbound.raw_head = b""
+        await self._websockets.serve(transport, head, received, peer=peer.address)
+
+    def _secure(self, head: Head, peer: Peer) -> bool:
+        """Whether the client's own connection is TLS, as far as a trusted proxy tells."""
+        if peer.address in self._proxies:
+            forwarded = head.header(b"x-forwarded-proto")
+            if forwarded is not None:
+                return forwarded.strip().lower() == "https"
+        return peer.secure
+
+
+def response(answer: Answer, *, keep: bool, version: str) -> bytes:
+    """The bytes of an answer."""
+    extra = ""
+    if answer.retry_after_s is not None:
+        extra += f"Retry-After: {answer.retry_after_s}\r\n"
+    if not keep:
+        extra += "Connection: close\r\n"
+    elif version == "1.0":
+        extra += "Connection: keep-alive\r\n"
+    head = (
+        f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(answer.body)}\r\n{extra}\r\n"
+    )
+    return head.encode() + answer.body
+
+
+def _is_plain(head: Head) -> bool:
+    return (
+        not head.chunked
+        and not head.expects_continue
+        and not head.upgrade
+        and head.content_length <= HOT_BODY_BYTES_MAX
+    )
+
+
+def _address(stream: trio.SocketStream) -> str | None:
+    """The peer's IP address, ``UNIX_PEER``, or None when it left already."""
+    try:
+        name = stream.socket.getpeername()
+    except OSError:
+        return None
+    return name[0] if isinstance(name, tuple) else UNIX_PEER
+
+
+async def _answer_and_leave(
+    transport: Transport, inbound: Inbound, status: int, message: str
+) -> None:
+    inbound.scope.deadline = float("inf")
+    code = _REASONS[status].lower().replace(" ", "_")
+    body = encode_json({"error": {"code": code, "message": message}})
+    with trio.move_on_after(LINGER_S):
+        await transport.send_all(response(Answer(status, body), keep=False, version="1.1"))
+        await _linger(transport)
+
+
+async def _linger(transport: Transport) -> None:
+    """Read on for a moment before closing: a reset would destroy the answer on its way."""
+    seen = 0
+    with trio.move_on_after(LINGER_S):
+        if isinstance(transport, trio.SocketStream):
+            await transport.send_eof()
+        while seen < LINGER_BYTES and (data := await transport.receive_some(64 * 1024)):
+            seen += len(data)

@@ -1,0 +1,157 @@
+"""Reading requests off a connection: a buffer, and a deadline that moves with progress.
+
+One cancel scope covers the whole connection; each phase of a request sets its deadline. That costs
+one attribute write per phase where a scope per read would cost several microseconds.
+"""
+
+import httptools
+import trio
+
+from evorelay.config import ServerConfig
+from evorelay.edge.framestream import Transport
+from evorelay.protocol.http_head import BadRequest, Head, find_end, parse_head
+
+READ_BYTES = 64 * 1024
+BODY_RATE_MIN = 16 * 1024
+"""Bytes per second, on average, below which a body is a slow attack and not a slow line."""
+CHUNKED_BYTES_MAX = 160 * 1024 * 1024
+_NEVER = float("inf")
+
+
+class Inbound:
+    def __init__(self, transport: Transport, config: ServerConfig) -> None:
+        self._transport = transport
+        self._config = config
+        self.buffer = b""
+        """Bytes received and not consumed."""
+        self.raw_head = b""
+        """The last head as it came."""
+        self.scope = trio.CancelScope()
+        self.in_head = False
+        """Whether a request has begun and its head is not complete."""
+        self.busy = False
+        """Whether a request is being worked on."""
+
+    async def read_head(self) -> Head | None:
+        """The next request's head; None when the peer is done. Raises ``BadRequest``.
+
+        The scope is cancelled when no request begins within ``idle_timeout``, or when one that
+        began is not complete within ``header_timeout``, however steadily it drips (slowloris).
+        """
+        self.scope.deadline = trio.current_time() + self._config.idle_timeout
+        if not self.buffer and not await self._fill():
+            return None
+        self.buffer = self.buffer.removeprefix(b"\r\n")  # RFC 9112 §2.2
+        self.in_head = True
+        end = find_end(self.buffer)
+        if end < 0:
+            self.scope.deadline = trio.current_time() + self._config.header_timeout
+            while end < 0:
+                if not await self._fill():
+                    return None
+                end = find_end(self.buffer)
+        self.raw_head, self.buffer = self.buffer[:end], self.buffer[end:]
+        head = parse_head(self.raw_head)
+        self.in_head = False
+        self.scope.deadline = _NEVER
+        return head
+
+    async def read_body(self, length: int) -> bytes | None:
+        """A small body, whole; None when the peer left in the middle."""
+        if len(self.buffer) < length:
+            self.scope.deadline = trio.current_time() + self.body_allowance(length)
+            while len(self.buffer) < length:
+                if not await self._fill():
+                    return None
+            self.scope.deadline = _NEVER
+        body, self.buffer = self.buffer[:length], self.buffer[length:]
+        return body
+
+    def body_allowance(self, length: int) -> float:
+        """Seconds that reading a body may take in all: the slowest honest line, and a pause."""
+        return self._config.body_timeout + length / BODY_RATE_MIN
+
+    async def next_bytes(self, within_s: float) -> bool:
+        """Have something in the buffer; False when the peer is done sending."""
+        if not self.buffer:
+            self.scope.deadline = trio.current_time() + within_s
+            await self._fill()
+            self.scope.deadline = _NEVER
+        return bool(self.buffer)
+
+    @property
+    def body_timeout(self) -> float:
+        return self._config.body_timeout
+
+    @property
+    def idle_timeout(self) -> float:
+        return self._config.idle_timeout
+
+    async def _fill(self) -> bool:
+        data = await self._transport.receive_some(READ_BYTES)
+        self.buffer += data
+        return bool(data)
+
+
+class RequestBody:
+    """The body of one request in chunks as they come, never more than its own bytes.
+
+    What follows it stays in the inbound buffer. A chunked body keeps its framing, checked by
+    llhttp on the way; a request pipelined behind a chunked one cannot be told from it and is
+    refused.
+    """
+
+    def __init__(self, inbound: Inbound, head: Head) -> None:
+        self._inbound = inbound
+        self._left = head.content_length
+        self._parser = _ChunkedBody(head) if head.chunked else None
+        # Only time spent waiting for the peer counts, not time the peer waits for us.
+        self._allowance = inbound.body_allowance(
+            CHUNKED_BYTES_MAX if head.chunked else head.content_length
+        )
+
+    @property
+    def is_complete(self) -> bool:
+        return self._parser.is_complete if self._parser else self._left == 0
+
+    async def receive(self) -> bytes:
+        """Some bytes; empty when the peer left. Call only while it is not complete.
+
+        Raises ``BadRequest`` for broken chunks.
+        """
+        inbound = self._inbound
+        began = trio.current_time()
+        if not await inbound.next_bytes(min(inbound.body_timeout, self._allowance)):
+            return b""
+        self._allowance -= trio.current_time() - began
+        if self._parser is not None:
+            data, inbound.buffer = inbound.buffer, b""
+            self._parser.feed(data)
+            return data
+        data, inbound.buffer = inbound.buffer[: self._left], inbound.buffer[self._left :]
+        self._left -= len(data)
+        return data
+
+
+class _ChunkedBody:
+    """llhttp watching a chunked body go by."""
+
+    def __init__(self, head: Head) -> None:
+        self.is_complete = False
+        self._began = 0
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.feed_data(head.canonical())
+
+    def on_message_begin(self) -> None:
+        self._began += 1
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True
+
+    def feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            raise BadRequest(400, f"malformed chunked body: {error}") from None
+        if self._began > 1:
+            raise BadRequest(400, "a request may not be pipelined behind a chunked one")

@@ -1,0 +1,73 @@
+"""The RPC methods every dialect offers (contract §5): a table from name to desk."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from evorelay.model.errors import Code, Refusal
+from evorelay.model.ids import ticket_channel
+from evorelay.model.principal import Principal
+from evorelay.model.views import TypingEvent, encode_json
+from evorelay.relay.desk import Desk, MessagesParams, TicketParams, TicketsParams
+from evorelay.relay.hub import Hub
+from evorelay.relay.session import Session
+
+P = TypeVar("P", bound=Struct)
+Call = Callable[[Principal, Any], Awaitable[Any]]
+
+
+class TypingParams(Struct, frozen=True, kw_only=True):
+    ticket_id: str
+    is_typing: bool = True
+
+
+class Rpc:
+    def __init__(self, desk: Desk, hub: Hub) -> None:
+        self._desk = desk
+        self._hub = hub
+        self._methods: dict[str, tuple[type[Struct], Call]] = {
+            "tickets.list": (TicketsParams, desk.tickets_list),
+            "tickets.get": (TicketParams, desk.tickets_get),
+            "tickets.claim": (TicketParams, desk.claim),
+            "tickets.release": (TicketParams, desk.release),
+            "tickets.close": (TicketParams, desk.close),
+            "tickets.reopen": (TicketParams, desk.reopen),
+            "messages.list": (MessagesParams, desk.messages_list),
+            "seen": (TicketParams, desk.seen),
+        }
+
+    async def call(self, session: Session, method: str, data: Raw) -> Any:
+        """Run a method for a session. Raises ``Refusal`` with what to do about it."""
+        if method == "typing":
+            return await self._typing(session, _params(data, TypingParams))
+        known = self._methods.get(method)
+        if known is None:
+            raise Refusal(
+                Code.METHOD_NOT_ALLOWED,
+                f"no such method; there are {', '.join(sorted([*self._methods, 'typing']))}",
+            )
+        params_type, call = known
+        return await call(session.principal, _params(data, params_type))
+
+    async def _typing(self, session: Session, params: TypingParams) -> dict[str, bool]:
+        """Tell who else watches the ticket; never stored, never echoed to the typist."""
+        await self._desk.instance_of(session.principal, params.ticket_id)
+        channel = ticket_channel(params.ticket_id)
+        event = TypingEvent(
+            type="typing",
+            ticket_id=params.ticket_id,
+            user=session.principal.sub,
+            name=session.principal.name,
+            is_typing=params.is_typing,
+        )
+        self._hub.publish_transient(channel, encode_json(event), but=session.feeds.get(channel))
+        return {"ok": True}
+
+
+def _params(data: Raw, params_type: type[P]) -> P:
+    try:
+        return msgspec.json.decode(data or b"{}", type=params_type)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        raise Refusal(Code.BAD_REQUEST, str(error)) from None

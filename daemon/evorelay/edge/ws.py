@@ -1,0 +1,75 @@
+"""WebSocket connections: handshake, origin, one dialect per path, and a close that cannot hang."""
+
+import trio
+from trio_websocket import WebSocketConnection, WebSocketRequest
+from trio_websocket._impl import wrap_server_stream
+
+from evorelay.config import AuthConfig
+from evorelay.edge.auth import is_open_to, open_principal
+from evorelay.edge.centrifuge import CentrifugeEdge
+from evorelay.edge.framestream import Flusher, FrameStream, Transport
+from evorelay.model.close import Close
+from evorelay.protocol.http_head import Head
+from evorelay.protocol.origin import OriginPolicy
+
+PATH = "/connection/websocket"
+MESSAGE_BYTES_MAX = 64 * 1024
+"""One client message, all fragments together. The largest honest one is a batch of subscribes."""
+HANDSHAKE_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 2.0
+"""trio-websocket's own close waits up to 60 s for a stalled peer (measured)."""
+
+
+class WebSocketEdge:
+    def __init__(self, centrifuge: CentrifugeEdge, auth: AuthConfig, flusher: Flusher) -> None:
+        self._centrifuge = centrifuge
+        self._auth = auth
+        self._origins = OriginPolicy(auth.allowed_origins)
+        self._flusher = flusher
+
+    def refusal(self, head: Head, *, scheme: str, host: str | None) -> tuple[int, str] | None:
+        """Status and reason to refuse an upgrade with; None accepts it."""
+        if head.target.partition("?")[0] != PATH:
+            return 404, f"no WebSocket here; connect to {PATH}"
+        if not self._origins.allows(head.header(b"origin"), scheme=scheme, host=host):
+            return 403, "this origin is not in auth.allowed_origins"
+        return None
+
+    async def serve(
+        self, transport: Transport, head: Head, received: bytes, *, peer: str | None
+    ) -> None:
+        """Serve an upgrade whose bytes so far are ``received``; returns when it is closed."""
+        trusted = (
+            open_principal() if is_open_to(self._auth, peer=peer, headers=head.headers) else None
+        )
+        stream = FrameStream(transport, received, self._flusher)
+        async with trio.open_nursery() as nursery:
+            try:
+                ws = await self._accept(nursery, stream)
+                if ws is not None:
+                    reason = await self._centrifuge.serve(ws, stream, trusted=trusted)
+                    await _close(ws, reason)
+            finally:
+                nursery.cancel_scope.cancel()
+                with trio.move_on_after(0.1, shield=True):
+                    await stream.aclose()
+
+    async def _accept(
+        self, nursery: trio.Nursery, stream: FrameStream
+    ) -> WebSocketConnection | None:
+        """Shake hands; None when the client does not finish it in time."""
+        with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
+            request: WebSocketRequest = await wrap_server_stream(
+                nursery, stream, message_queue_size=1, max_message_size=MESSAGE_BYTES_MAX
+            )
+            return await request.accept()
+        return None
+
+
+async def _close(ws: WebSocketConnection, reason: Close | None) -> None:
+    """Say why, wait a little for the peer's answer, and end it either way."""
+    with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+        if reason is None:
+            await ws.aclose()
+        else:
+            await ws.aclose(reason.code, reason.reason)

@@ -1,0 +1,31 @@
+"""Which ticket a message belongs to, as a pure decision."""
+
+from enum import Enum
+
+from evorelay.model.records import TicketRecord
+
+
+class Placement(Enum):
+    USE = "use"
+    """The ticket takes the message as it is."""
+    REOPEN = "reopen"
+    """The ticket was closed a short while ago; the conversation goes on in it."""
+    NEW = "new"
+
+
+def place(latest: TicketRecord | None, *, sent_at: int, reopen_within_ms: int) -> Placement:
+    """Decide by the person's latest ticket and when WhatsApp says the message was sent (Unix ms).
+
+    A message older than the closing arrived late: it belongs to the closed ticket and does not
+    reopen it, so the order of arrival does not change where messages end up.
+    """
+    if latest is None:
+        return Placement.NEW
+    if latest.status != "closed":
+        return Placement.USE
+    closed_at = latest.closed_at or 0
+    if sent_at <= closed_at:
+        return Placement.USE
+    if sent_at - closed_at <= reopen_within_ms:
+        return Placement.REOPEN
+    return Placement.NEW

@@ -1,0 +1,66 @@
+"""Recent events in memory, so that clients that come back are served without the disk.
+
+Derived from committed events only, never asked for the truth: what it does not hold is read from
+the store. Oldest out first, by age and by bytes, over all channels together.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from evorelay.storage.ports import ChannelEvent, ChannelPage
+
+
+class _Kept(NamedTuple):
+    at: int
+    size: int
+    channels: list[str]
+
+
+class RecentEvents:
+    def __init__(self, *, ttl_ms: int, bytes_max: int) -> None:
+        self._ttl_ms = ttl_ms
+        self._bytes_max = bytes_max
+        self._order: deque[_Kept] = deque()
+        self._channels: dict[str, deque[ChannelEvent]] = {}
+        self.bytes = 0
+
+    def add(self, at: int, data: bytes, positions: Sequence[tuple[str, int]]) -> None:
+        """Take an event in commit order; its bytes are kept once for all its channels."""
+        for channel, offset in positions:
+            stretch = self._channels.get(channel)
+            if stretch is None:
+                stretch = self._channels[channel] = deque()
+            stretch.append(ChannelEvent(offset, data))
+        self._order.append(_Kept(at, len(data), [channel for channel, _ in positions]))
+        self.bytes += len(data)
+        self.evict(at)
+
+    def page(self, channel: str, after: int, limit: int) -> ChannelPage | None:
+        """The events right after an offset; None when the first of them is not here.
+
+        The newest cached event is the channel's newest published one: the cache loses the old
+        end first.
+        """
+        stretch = self._channels.get(channel)
+        if not stretch or stretch[0].offset > after + 1:
+            return None
+        first = stretch[0].offset
+        start = after + 1 - first
+        events = [stretch[index] for index in range(start, min(start + limit, len(stretch)))]
+        return ChannelPage(head=stretch[-1].offset, floor=first, events=events)
+
+    def evict(self, now: int) -> None:
+        """Forget what is too old at ``now`` (Unix ms) or over the bound."""
+        order = self._order
+        while order and (self.bytes > self._bytes_max or order[0].at < now - self._ttl_ms):
+            kept = order.popleft()
+            self.bytes -= kept.size
+            for channel in kept.channels:
+                stretch = self._channels[channel]
+                stretch.popleft()
+                if not stretch:
+                    del self._channels[channel]
+
+    def __len__(self) -> int:
+        return len(self._order)

@@ -1,0 +1,114 @@
+"""A draft: what one transaction has loaded, what it changed, and which events it will tell."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from evorelay.model.ids import NewId, inbox_channel, instance_channel, ticket_channel
+from evorelay.model.records import (
+    ContactRecord,
+    EventRecord,
+    InstanceRecord,
+    MessageRecord,
+    TicketRecord,
+)
+from evorelay.model.views import (
+    InstanceEvent,
+    MessageEvent,
+    TicketEvent,
+    encode_json,
+    instance_view,
+    message_view,
+    ticket_view,
+)
+from evorelay.storage.ports import Plan, Transaction
+
+
+class Draft:
+    """Deciding code looks rows up through ``tx``, changes them, and tells the draft about it.
+
+    A row is written once, in its last state, however often it was changed.
+    """
+
+    def __init__(self, tx: Transaction, *, new_id: NewId, now: int) -> None:
+        self.tx = tx
+        self.new_id = new_id
+        self.now = now
+        self.plan = Plan()
+        self._new: set[str] = set()
+        self._changed_messages: dict[str, MessageRecord] = {}
+        self._changed_tickets: dict[str, TicketRecord] = {}
+        self._changed_contacts: dict[str, ContactRecord] = {}
+        self._instances: dict[str, InstanceRecord] = {}
+        self._told: list[tuple[str, msgspec.Struct, tuple[str, ...]]] = []
+
+    def add_contact(self, contact: ContactRecord) -> None:
+        self._new.add(contact.id)
+        self.plan.new_contacts.append(contact)
+
+    def add_ticket(self, ticket: TicketRecord) -> None:
+        self._new.add(ticket.id)
+        self.plan.new_tickets.append(ticket)
+
+    def add_message(self, message: MessageRecord) -> None:
+        self._new.add(message.id)
+        self.plan.new_messages.append(message)
+
+    def change_contact(self, contact: ContactRecord) -> None:
+        if contact.id not in self._new:
+            self._changed_contacts[contact.id] = contact
+
+    def change_ticket(self, ticket: TicketRecord) -> None:
+        if ticket.id not in self._new:
+            self._changed_tickets[ticket.id] = ticket
+
+    def change_message(self, message: MessageRecord) -> None:
+        if message.id not in self._new:
+            self._changed_messages[message.id] = message
+
+    def put_instance(self, instance: InstanceRecord) -> None:
+        self._instances[instance.name] = instance
+
+    def tell_message(self, type_: str, message: MessageRecord) -> None:
+        """The event carries the message as it is now; later changes have events of their own."""
+        event = MessageEvent(type=type_, ticket_id=message.ticket_id, message=message_view(message))
+        self._tell(type_, event, _ticket_channels(message.ticket_id, message.instance))
+
+    def tell_ticket(self, type_: str, ticket: TicketRecord, contact: ContactRecord) -> None:
+        event = TicketEvent(type=type_, ticket_id=ticket.id, ticket=ticket_view(ticket, contact))
+        self._tell(type_, event, _ticket_channels(ticket.id, ticket.instance))
+
+    def tell_instance(self, instance: InstanceRecord) -> None:
+        event = InstanceEvent(type="instance.updated", instance=instance_view(instance))
+        self._tell("instance.updated", event, (instance_channel(instance.name),))
+
+    def _tell(self, type_: str, event: msgspec.Struct, channels: tuple[str, ...]) -> None:
+        self._told.append((type_, event, channels))
+
+    def finish(self) -> list[EventRecord]:
+        """Give every event its offsets, write the plan, and return the events to publish."""
+        plan = self.plan
+        plan.changed_contacts.extend(self._changed_contacts.values())
+        plan.changed_tickets.extend(self._changed_tickets.values())
+        plan.changed_messages.extend(self._changed_messages.values())
+        plan.instances.extend(self._instances.values())
+        plan.events.extend(self._numbered())
+        self.tx.write(plan)
+        return plan.events
+
+    def _numbered(self) -> Iterable[EventRecord]:
+        if not self._told:
+            return
+        heads = self.tx.heads({channel for _, _, channels in self._told for channel in channels})
+        for type_, event, channels in self._told:
+            positions = []
+            for channel in channels:
+                heads[channel] = offset = heads.get(channel, 0) + 1
+                positions.append((channel, offset))
+            yield EventRecord(
+                at=self.now, type=type_, data=encode_json(event).decode(), positions=positions
+            )
+
+
+def _ticket_channels(ticket_id: str, instance: str) -> tuple[str, ...]:
+    return (ticket_channel(ticket_id), inbox_channel(instance))

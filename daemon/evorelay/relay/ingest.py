@@ -1,0 +1,210 @@
+"""Taking webhooks in: credential, size, JSON, journal, answer (contract §3).
+
+Evolution drops an event for good on 400, 401, 403, 404 and 422 and retries everything else, so
+these are answered only where a retry could never help; whatever may pass is 503.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+
+import msgspec
+import trio
+from msgspec import Raw, Struct
+
+from evorelay.config import WebhookConfig
+from evorelay.model.clock import NowMs
+from evorelay.model.envelope import Envelope
+from evorelay.model.errors import Code, JournalUnavailable, Refusal, StoreUnavailable
+from evorelay.protocol.peers import Headers
+from evorelay.protocol.webhook import Body, WebhookPath, labels, read_body
+from evorelay.protocol.webhook_auth import Verdict, WebhookGate
+from evorelay.relay.blobs import BlobStore
+from evorelay.relay.bulky import bulky_turns, take_bulky
+from evorelay.relay.journal import Journal
+from evorelay.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 5
+_REFUSALS_LOGGED_EVERY_S = 10.0
+
+_encode = msgspec.json.Encoder().encode
+_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+class Answer(Struct, frozen=True):
+    """What the sender is told. ``close`` ends the connection: its body was not read."""
+
+    status: int
+    body: bytes
+    retry_after_s: int | None = None
+    close: bool = False
+
+
+class Ingest:
+    def __init__(
+        self,
+        config: WebhookConfig,
+        journal: Journal,
+        blobs: BlobStore,
+        metrics: Metrics,
+        *,
+        now: NowMs,
+    ) -> None:
+        self._gate = WebhookGate(config)
+        self._max_body_bytes = config.max_body_bytes
+        self._journal = journal
+        self._blobs = blobs
+        self._metrics = metrics
+        self._now = now
+        self._turns = bulky_turns()
+        self._refusal_logged_at = -_REFUSALS_LOGGED_EVERY_S
+
+    def refuse(
+        self,
+        path: WebhookPath,
+        headers: Headers,
+        *,
+        peer: str | None,
+        forwarded: bool,
+        length: int | None,
+    ) -> Answer | None:
+        """Judge a webhook by its head alone; None lets its body in.
+
+        ``length`` is ``Content-Length``, None for a chunked body.
+        """
+        verdict = self._gate.check(
+            path_secret=path.secret,
+            headers=headers,
+            peer=peer,
+            forwarded=forwarded,
+            now=self._now(),
+        )
+        if not verdict.accepted:
+            return self._unauthorized(verdict, peer)
+        if length is not None and length > self._max_body_bytes:
+            return self._too_large()
+        reason = self._journal.refusal
+        if reason is not None:
+            return self._unavailable(reason)
+        return None
+
+    async def take(self, path: WebhookPath, raw: bytes) -> Answer:
+        """Take a body that is in memory. The answer 200 means that it is fsynced (P1)."""
+        try:
+            body = read_body(raw, path_event=path.event)
+        except ValueError as error:
+            return self._not_json(str(error))
+        except RecursionError:
+            return await self.take_streamed(path, _whole(raw))
+        return await self._submit(body, None)
+
+    async def take_streamed(self, path: WebhookPath, chunks: AsyncIterator[bytes]) -> Answer:
+        """Take a body of any size in a few MiB of memory; media goes to the blob store.
+
+        Raises whatever ``chunks`` raises. When cancelled, nothing is acknowledged.
+        """
+        try:
+            bulky = await take_bulky(
+                chunks, self._blobs, max_bytes=self._max_body_bytes, turns=self._turns
+            )
+            if bulky.body_blob is not None:
+                found = await self._blobs.examine(bulky.body_blob, _examine)
+                body = Body(*(found or ("", "")), b"")
+                body = msgspec.structs.replace(body, event=body.event or path.event)
+            else:
+                body = _read_scanned(bulky.body, path.event)
+        except Refusal:
+            return self._too_large()
+        except ValueError as error:
+            return self._not_json(str(error))
+        except (JournalUnavailable, StoreUnavailable) as error:
+            return self._unavailable(str(error))
+        return await self._submit(body, bulky.body_blob)
+
+    async def _submit(self, body: Body, body_blob: str | None) -> Answer:
+        envelope = Envelope(
+            received_at=self._now(),
+            event=body.event,
+            instance=body.instance,
+            body=body.json,
+            body_blob=body_blob,
+        )
+        started = trio.current_time()
+        try:
+            seq = await self._journal.submit(envelope)
+        except JournalUnavailable as error:
+            return self._unavailable(str(error))
+        self._metrics.webhook_answered(200, trio.current_time() - started)
+        return Answer(
+            200,
+            b'{"received":true,"seq":%d,"event":%s,"instance":%s}'
+            % (seq, _encode(body.event), _encode(body.instance)),
+        )
+
+    def _unauthorized(self, verdict: Verdict, peer: str | None) -> Answer:
+        self._metrics.webhook_refused("unauthorized")
+        now = trio.current_time()
+        if now - self._refusal_logged_at >= _REFUSALS_LOGGED_EVERY_S:
+            self._refusal_logged_at = now
+            log.error(
+                "webhook refused (%s) from %s: Evolution drops what is answered 401 for good;"
+                " compare its webhook URL with `evorelay urls`",
+                verdict.value,
+                peer,
+            )
+        return _error(
+            Code.UNAUTHORIZED,
+            f"{verdict.value}: post to the URL that `evorelay urls` prints",
+            close=True,
+        )
+
+    def _too_large(self) -> Answer:
+        self._metrics.webhook_refused("too_large")
+        log.error("webhook larger than webhook.max_body_bytes (%d) refused", self._max_body_bytes)
+        return _error(
+            Code.TOO_LARGE,
+            f"at most {self._max_body_bytes} bytes (webhook.max_body_bytes)",
+            close=True,
+        )
+
+    def _not_json(self, message: str) -> Answer:
+        self._metrics.webhook_refused("not_json")
+        log.warning("webhook refused: %s", message)
+        return _error(Code.NOT_JSON, message)
+
+    def _unavailable(self, reason: str) -> Answer:
+        self._metrics.webhook_refused("unavailable")
+        return msgspec.structs.replace(
+            _error(Code.UNAVAILABLE, reason), retry_after_s=RETRY_AFTER_S
+        )
+
+
+def _error(code: Code, message: str, *, close: bool = False) -> Answer:
+    body = _encode({"error": {"code": code.code, "message": message}})
+    return Answer(code.http_status, body, close=close)
+
+
+def _read_scanned(residual: bytes, path_event: str) -> Body:
+    """Like ``read_body``, for what the scanner left; nesting beyond any parser is let through.
+
+    It is stored with its secrets blanked (the scanner does not recurse) and ends in quarantine.
+    """
+    try:
+        return read_body(residual, path_event=path_event)
+    except RecursionError:
+        return Body(path_event, "", residual)
+
+
+def _examine(document: memoryview) -> tuple[str, str]:
+    """Event and instance of a spilled body. Raises ``ValueError`` when it is not an object."""
+    try:
+        return labels(_decode_object(document))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(f"the body is not a JSON object: {error}") from None
+    except RecursionError:
+        return "", ""
+
+
+async def _whole(raw: bytes) -> AsyncIterator[bytes]:
+    yield raw

@@ -1,0 +1,183 @@
+"""The journal as the engine sees it: group commit on one side, a bounded channel on the other.
+
+``submit`` returns when its envelope is fsynced (P1). Everything submitted while one commit is
+under way shares the next one, so the price of an fsync is divided by the load. What was committed
+is handed to the pipeline from memory; when the pipeline is further behind than ``tail_bytes``, or
+after a restart, it reads from disk and the memory is not used.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from evorelay.model.envelope import Entry, Envelope
+from evorelay.model.errors import JournalUnavailable
+from evorelay.storage.ports import JournalStore
+from evorelay.telemetry.metrics import Metrics
+
+TAIL_BYTES = 16 * 1024 * 1024
+PENDING_BYTES_MAX = 32 * 1024 * 1024
+"""Waiting for a commit at most; beyond it webhooks are shed with 503. About 0.3 s of disk."""
+READ_BYTES = 2 * 1024 * 1024
+
+
+class _Batch:
+    """Envelopes that will share one commit, and the event their submitters wait for."""
+
+    def __init__(self) -> None:
+        self.envelopes: list[Envelope] = []
+        self.size = 0
+        self.since = trio.current_time()
+        self.done = trio.Event()
+        self.first_seq = 0
+        self.error: JournalUnavailable | None = None
+
+
+class Journal:
+    """One per process. ``run`` is the only task that writes."""
+
+    def __init__(
+        self,
+        store: JournalStore,
+        metrics: Metrics,
+        *,
+        free_bytes: Callable[[], int],
+        free_bytes_min: int,
+        tail_bytes: int = TAIL_BYTES,
+    ) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._free_bytes = free_bytes
+        self._free_bytes_min = free_bytes_min
+        self._filling = _Batch()
+        self._committing: _Batch | None = None
+        self._submitted = trio.Event()
+        self._committed = trio.Event()
+        self._closing = False
+        self._disk_full = False
+        self._tail: deque[list[Entry]] = deque()
+        self._tail_size = 0
+        self._tail_bytes = tail_bytes
+        self.identity = store.identity
+        self.head = store.last_seq()
+        """The last committed seq."""
+        self._limiter = trio.CapacityLimiter(1)
+        self._read_limiter = trio.CapacityLimiter(1)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why nothing can be submitted now, for the answer 503; None while it can."""
+        if self._closing:
+            return "the relay is shutting down"
+        if self._disk_full:
+            return "the disk is almost full"
+        if self._filling.size > PENDING_BYTES_MAX:
+            return "the disk cannot keep up"
+        return None
+
+    @property
+    def waiting_since(self) -> float | None:
+        """Since when (Trio's clock) the oldest uncommitted envelope waits; None when none does."""
+        if self._committing is not None:
+            return self._committing.since
+        return self._filling.since if self._filling.envelopes else None
+
+    async def submit(self, envelope: Envelope) -> int:
+        """Store one envelope and return its seq; on return it is fsynced.
+
+        Raises ``JournalUnavailable``. Cancelling does not undo: the envelope may still be
+        stored, like a webhook whose sender hung up before the answer.
+        """
+        refusal = self.refusal
+        if refusal is not None:
+            raise JournalUnavailable(refusal)
+        batch = self._filling
+        index = len(batch.envelopes)
+        if not index:
+            batch.since = trio.current_time()
+        batch.envelopes.append(envelope)
+        batch.size += len(envelope.body)
+        self._submitted.set()
+        await batch.done.wait()
+        if batch.error is not None:
+            raise batch.error
+        return batch.first_seq + index
+
+    def close_asap(self) -> None:
+        """Refuse new envelopes; ``run`` returns when those submitted are committed."""
+        self._closing = True
+        self._submitted.set()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Commit batches until ``close_asap``; a failed commit is answered and tried anew."""
+        self.check_disk()
+        task_status.started()
+        while True:
+            if not self._filling.envelopes:
+                if self._closing:
+                    return
+                self._submitted = trio.Event()
+                await self._submitted.wait()
+                continue
+            # No await between taking the batch and starting the next: nothing is lost between.
+            batch = self._committing = self._filling
+            self._filling = _Batch()
+            try:
+                await self._commit(batch)
+            finally:
+                if not batch.first_seq and batch.error is None:
+                    batch.error = JournalUnavailable("the relay is shutting down")
+                self._committing = None
+                batch.done.set()
+
+    async def _commit(self, batch: _Batch) -> None:
+        started = trio.current_time()
+        try:
+            first = await trio.to_thread.run_sync(
+                self._store.append, batch.envelopes, limiter=self._limiter
+            )
+        except JournalUnavailable as error:
+            batch.error = error
+            self.check_disk()
+            return
+        batch.first_seq = first
+        entries = [Entry(seq, envelope) for seq, envelope in enumerate(batch.envelopes, first)]
+        self._keep(entries, batch.size)
+        self.head = entries[-1].seq
+        self._committed.set()
+        self._metrics.journal_committed(len(entries), batch.size, trio.current_time() - started)
+
+    def _keep(self, entries: list[Entry], size: int) -> None:
+        """Add a commit to the tail, unless the reader is too far behind for it to help."""
+        if self._tail_size + size > self._tail_bytes:
+            self._tail.clear()
+            self._tail_size = 0
+        else:
+            self._tail.append(entries)
+            self._tail_size += size
+
+    async def read(self, after: int) -> list[Entry]:
+        """Wait for entries beyond ``after`` and return some, in order. For the one pipeline."""
+        while self.head <= after:
+            self._committed = trio.Event()
+            await self._committed.wait()
+        tail = self._tail
+        while tail and tail[0][-1].seq <= after:
+            self._tail_size -= sum(len(entry.envelope.body) for entry in tail.popleft())
+        if tail and tail[0][0].seq <= after + 1:
+            first = tail[0]
+            return first[after + 1 - first[0].seq :]
+        return await trio.to_thread.run_sync(
+            self._store.read, after, READ_BYTES, limiter=self._read_limiter
+        )
+
+    async def trim(self, up_to_seq: int, older_than_ms: int) -> int:
+        """Drop what is handled and old enough, one small transaction; returns how many."""
+        return await trio.to_thread.run_sync(
+            self._store.trim, up_to_seq, older_than_ms, limiter=self._limiter
+        )
+
+    def check_disk(self) -> None:
+        """Compare free space with the watermark. Called every few seconds and after a failure."""
+        self._disk_full = self._free_bytes() < self._free_bytes_min

@@ -1,0 +1,164 @@
+"""The pipeline: journal entries become facts, facts become store rows, in journal order.
+
+Two workers and a bounded channel between them: while one batch is being committed (in a thread,
+waiting for an fsync), the next is being understood. Nothing here remembers anything across a
+crash: the cursor is in the store, written in the transaction of the batch it belongs to.
+"""
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from itertools import count
+
+import trio
+
+from evorelay.model.clock import NowMs
+from evorelay.model.envelope import Entry
+from evorelay.model.errors import StoreUnavailable
+from evorelay.model.fact import MessageFact, QuarantineFact
+from evorelay.protocol.normalise import normalise
+from evorelay.relay.apply import Applied, Understood, apply_batch
+from evorelay.relay.attachments import Attachments
+from evorelay.relay.journal import Journal
+from evorelay.relay.ledger import Ledger
+from evorelay.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+BATCH_ENTRIES = 256
+"""Entries in one transaction: beyond it commits gain nothing and agents wait (bench/end_to_end)."""
+SLICE = 32
+"""Entries understood between two looks at the clock of everybody else: about 1 ms."""
+POISONED = "internal_error"
+STORE_RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Pipeline:
+    def __init__(
+        self,
+        journal: Journal,
+        ledger: Ledger,
+        attachments: Attachments,
+        metrics: Metrics,
+        *,
+        now: NowMs,
+        reopen_within_ms: int,
+    ) -> None:
+        self._journal = journal
+        self._ledger = ledger
+        self._attachments = attachments
+        self._metrics = metrics
+        self._now = now
+        self._reopen_within_ms = reopen_within_ms
+        self._closing = False
+        self._scope = trio.CancelScope()
+        self.cursor = 0
+        """The last journal seq whose effects are committed and published."""
+        self.oldest_unhandled_at: int | None = None
+        """Arrival (Unix ms) of the batch under way; None when there is nothing to do."""
+        self.last_progress_at = trio.current_time()
+        self.last_attempt_at = trio.current_time()
+        """When work was last begun; a store that refuses counts, a restart would not help it."""
+
+    @property
+    def lag(self) -> int:
+        """Journal entries not handled yet."""
+        return self._journal.head - self.cursor
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Work until cancelled, or until ``close_asap`` and nothing is left to do."""
+        journal = self._journal.identity
+        self.cursor = await self._ledger.change(lambda draft: draft.tx.cursor(journal))
+        self._scope = trio.CancelScope()
+        task_status.started()
+        send, receive = trio.open_memory_channel[list[Understood]](1)
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._understand, send)
+                nursery.start_soon(self._apply, receive)
+
+    def close_asap(self) -> None:
+        """Finish what the journal holds, then return from ``run``."""
+        self._closing = True
+        if self.lag == 0:
+            self._scope.cancel()
+
+    async def _understand(self, send: trio.MemorySendChannel[list[Understood]]) -> None:
+        position = self.cursor
+        async with send:
+            while True:
+                entries = await self._journal.read(position)
+                position = entries[-1].seq
+                self.last_attempt_at = trio.current_time()
+                for start in range(0, len(entries), BATCH_ENTRIES):
+                    await send.send(await self._understood(entries[start : start + BATCH_ENTRIES]))
+
+    async def _understood(self, entries: Sequence[Entry]) -> list[Understood]:
+        batch: list[Understood] = []
+        for index, entry in enumerate(entries, 1):
+            envelope = entry.envelope
+            if envelope.body_blob is not None:
+                envelope = await self._attachments.restore_body(envelope)
+            facts = normalise(envelope)
+            if any(isinstance(fact, MessageFact) and fact.media for fact in facts):
+                facts = [await self._attachments.keep(fact) for fact in facts]
+            batch.append((entry, facts))
+            if index % SLICE == 0:
+                await trio.lowlevel.checkpoint()
+        return batch
+
+    async def _apply(self, receive: trio.MemoryReceiveChannel[list[Understood]]) -> None:
+        async with receive:
+            async for batch in receive:
+                self.oldest_unhandled_at = batch[0][0].envelope.received_at
+                started = self.last_attempt_at = trio.current_time()
+                await self._apply_surely(batch)
+                self.cursor = batch[-1][0].seq
+                self.oldest_unhandled_at = None
+                self.last_progress_at = trio.current_time()
+                if self._closing and self.lag == 0:
+                    self._scope.cancel()
+                self._metrics.batch_applied(len(batch), self.last_progress_at - started)
+                now = self._now()
+                self._metrics.webhook_to_publish_seconds(
+                    [(now - entry.envelope.received_at) / 1000 for entry, _ in batch]
+                )
+
+    async def _apply_surely(self, batch: list[Understood]) -> None:
+        """Apply a batch whatever happens: wait for the store, and isolate what it cannot take."""
+        work = partial(
+            apply_batch,
+            batch=batch,
+            journal=self._journal.identity,
+            reopen_within_ms=self._reopen_within_ms,
+        )
+        for attempt in count():
+            try:
+                self._count(await self._ledger.change(work))
+            except StoreUnavailable as error:
+                log.error("the store cannot be written; webhooks wait in the journal: %s", error)
+                self.last_attempt_at = trio.current_time()
+                await trio.sleep(STORE_RETRY_S[min(attempt, len(STORE_RETRY_S) - 1)])
+            except Exception as error:  # a bug met this batch: find the entry, keep the rest going
+                await self._isolate(batch, error)
+                return
+            else:
+                return
+
+    async def _isolate(self, batch: list[Understood], error: Exception) -> None:
+        """Halve a batch that cannot be applied until the entry at fault is alone; set it aside."""
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            await self._apply_surely(batch[:middle])
+            await self._apply_surely(batch[middle:])
+            return
+        entry, facts = batch[0]
+        if any(isinstance(fact, QuarantineFact) and fact.reason == POISONED for fact in facts):
+            raise error
+        log.error("journal entry %d could not be applied", entry.seq, exc_info=error)
+        detail = f"{type(error).__name__} while storing it"
+        await self._apply_surely([(entry, [QuarantineFact(reason=POISONED, detail=detail)])])
+
+    def _count(self, applied: Applied) -> None:
+        for (type_, outcome), number in applied.outcomes.items():
+            self._metrics.message_counted(type_, outcome, number)

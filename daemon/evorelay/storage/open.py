@@ -1,0 +1,55 @@
+"""Opens the stores a configuration names. The only module that knows which drivers there are."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
+
+from evorelay.storage.ports import JournalStore, Maintenance, StoreReader, StoreWriter
+from evorelay.storage.sqlite.connection import exclusive
+from evorelay.storage.sqlite.journal import SqliteJournal
+from evorelay.storage.sqlite.reader import SqliteReader
+from evorelay.storage.sqlite.store import SqliteStore
+
+READERS = 2
+"""Threads that read at once. On 1-2 cores more of them only take turns."""
+
+
+class Storage(Struct, frozen=True):
+    journal: JournalStore
+    writer: StoreWriter
+    maintenance: Maintenance
+    readers: tuple[StoreReader, ...]
+    directory: Path
+    """Where the journal grows: the disk whose free space matters."""
+
+
+@contextmanager
+def open_storage(state_dir: Path, url: str | None) -> Iterator[Storage]:
+    """Open journal and store for this process alone, migrating the store if it is older.
+
+    Raises ``StoreInUse`` when another process holds them, ``StoreUnavailable`` and
+    ``RelayError`` with one line that says what is wrong.
+    """
+    store_path = _store_path(state_dir, url)
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(exclusive(state_dir / "evorelay.lock"))
+        if store_path.parent != state_dir:
+            stack.enter_context(exclusive(store_path.with_name(store_path.name + ".lock")))
+        journal = stack.enter_context(closing(SqliteJournal(state_dir / "journal.db")))
+        store = stack.enter_context(closing(SqliteStore(store_path)))
+        readers = tuple(
+            stack.enter_context(closing(SqliteReader(store_path))) for _ in range(READERS)
+        )
+        yield Storage(journal, store, store, readers, state_dir)
+
+
+def _store_path(state_dir: Path, url: str | None) -> Path:
+    """``sqlite:///var/lib/x.db`` is the absolute path after the two slashes, as in any URL."""
+    if url is None:
+        return state_dir / "store.db"
+    return Path("/" + unquote(urlsplit(url).path).lstrip("/"))
