@@ -151,21 +151,21 @@ CAPTURED = {
         "messages.upsert",
         "instanceId key message messageTimestamp messageType pushName source status",
         "addressingMode fromMe id participant remoteJid remoteJidAlt",
-        dict(hidden=True),
+        {"hidden": True},
     ),
     "v2.3.6.baileys.messages.upsert.audioMessage": Kind(
         "2.3.6 baileys",
         "messages.upsert",
         "contextInfo instanceId key message messageTimestamp messageType pushName source status",
         "fromMe id remoteJid",
-        dict(media=voice_note(2)),
+        {"media": voice_note(2)},
     ),
     "v2.3.6.baileys.messages.upsert.conversation.group": Kind(
         "2.3.6 baileys",
         "messages.upsert",
         "instanceId key message messageTimestamp messageType pushName source status",
         "addressingMode fromMe id participant participantAlt remoteJid",
-        dict(group=True),
+        {"group": True},
     ),
     "v2.3.6.baileys.messages.update.READ": Kind(
         "2.3.6 baileys",
@@ -186,7 +186,7 @@ CAPTURED = {
         "messages.upsert",
         "instanceId key message messageTimestamp messageType pushName source",
         "fromMe id remoteJid",
-        dict(media=photo(0)),
+        {"media": photo(0)},
     ),
     "v2.3.6.business.messages.update.SENT": Kind(
         "2.3.6 business",
@@ -200,7 +200,7 @@ CAPTURED = {
         "send.message",
         "instanceId key message messageTimestamp messageType source status",
         "fromMe id remoteJid",
-        dict(api=True),
+        {"api": True},
     ),
     "v2.3.6.evolution.messages.upsert.conversation.2": Kind(
         "2.3.6 evolution",
@@ -214,7 +214,7 @@ CAPTURED = {
         "send.message",
         "instanceId key message messageTimestamp messageType source",
         "fromMe id remoteJid",
-        dict(api=True),
+        {"api": True},
     ),
     "v1.8.2.baileys.messages.upsert.conversation": Kind(
         "1.8.2 baileys",
@@ -228,7 +228,7 @@ CAPTURED = {
         "messages.upsert",
         "contextInfo key message messageTimestamp messageType owner pushName source",
         "fromMe id remoteJid",
-        dict(media=voice_note(2)),
+        {"media": voice_note(2)},
     ),
     "v1.8.2.baileys.messages.update.READ": Kind(
         "1.8.2 baileys",
