@@ -1,0 +1,78 @@
+// The connection: Centrifuge's SDK, and an honest word for how fresh the page is.
+
+export class Live {
+  // `onChange` is called whenever `state` may have changed; `onSignedOut` when the token is over.
+  constructor(token, { onChange, onSignedOut }) {
+    this.onChange = onChange;
+    this.freshAt = null; // when everything shown was last known to be current
+    this.loading = 0;
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    const options = token
+      ? {
+          token,
+          // There is nobody to renew it with: an expired token ends the session.
+          getToken: async () => { throw new Centrifuge.UnauthorizedError("expired"); },
+        }
+      : {};
+    this.client = new Centrifuge(`${scheme}//${location.host}/connection/websocket`, options);
+    this.client.on("connecting", () => this.changed());
+    this.client.on("connected", () => this.changed());
+    this.client.on("disconnected", ({ code }) => {
+      this.changed();
+      if (code !== 0) onSignedOut(); // 0: we closed it; others that end here are about the token
+    });
+  }
+
+  get state() {
+    if (this.client.state !== "connected") return this.freshAt === null ? "connecting" : "stale";
+    const subscriptions = Object.values(this.client.subscriptions());
+    const settled = subscriptions.every((subscription) => subscription.state !== "subscribing");
+    return settled && this.loading === 0 ? "live" : "catchingUp";
+  }
+
+  changed() {
+    if (this.wasLive) this.freshAt = Date.now();
+    this.wasLive = this.state === "live";
+    this.onChange();
+  }
+
+  connect() { this.client.connect(); }
+
+  close() { this.client.disconnect(); }
+
+  // Calls `onEvent` for each event, and `onReload` when events before now were not delivered: at
+  // the first subscription, and after an absence too long to be recovered. Returns the subscription.
+  watch(channel, { onEvent, onReload, onMembers }) {
+    const subscription = this.client.newSubscription(channel, { joinLeave: Boolean(onMembers) });
+    subscription.on("publication", ({ data }) => onEvent(data));
+    subscription.on("subscribing", () => this.changed());
+    subscription.on("subscribed", ({ wasRecovering, recovered }) => {
+      if (onReload && !(wasRecovering && recovered)) onReload();
+      if (onMembers) onMembers();
+      this.changed();
+    });
+    if (onMembers) {
+      subscription.on("join", onMembers);
+      subscription.on("leave", onMembers);
+    }
+    subscription.subscribe();
+    return subscription;
+  }
+
+  unwatch(subscription) {
+    subscription.unsubscribe();
+    this.client.removeSubscription(subscription);
+    this.changed();
+  }
+
+  async call(method, params) {
+    this.loading += 1;
+    this.changed();
+    try {
+      return (await this.client.rpc(method, params)).data;
+    } finally {
+      this.loading -= 1;
+      this.changed();
+    }
+  }
+}

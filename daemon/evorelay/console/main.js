@@ -1,0 +1,157 @@
+// The console: sign in, show the instances, the tickets and one conversation, all of them live.
+
+import { Conversation } from "./conversation.js";
+import { $, element } from "./dom.js";
+import { Live } from "./live.js";
+import { clock, fillTexts, switchLanguage, texts } from "./texts.js";
+import { Tickets } from "./tickets.js";
+
+const KEY = "evorelay.token";
+const INSTANCES_EVERY_MS = 10_000;
+const INSTANCES_MAX = 200; // two channels each, and one connection may have 512
+
+let desk = null; // what exists while somebody is signed in
+let problem = null; // a function that says it in the current language
+
+// The token comes in the fragment, which browsers send to nobody, and leaves the address bar.
+function takeToken() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token) {
+    sessionStorage.setItem(KEY, token);
+    history.replaceState(null, "", location.pathname);
+  }
+  return sessionStorage.getItem(KEY) ?? "";
+}
+
+async function readInstances(token) {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const answer = await fetch("/v1/instances", { headers, cache: "no-store" });
+  if (!answer.ok) throw Object.assign(new Error(answer.statusText), { status: answer.status });
+  return (await answer.json()).instances;
+}
+
+async function start() {
+  const token = takeToken();
+  let instances;
+  try {
+    instances = await readInstances(token);
+  } catch (failure) {
+    if (failure.status === 401) askForToken(token && (() => texts.badToken));
+    else setTimeout(start, 2000); // the daemon is away: the state says "connecting" meanwhile
+    return;
+  }
+  const live = new Live(token, {
+    onChange: showState,
+    onSignedOut: () => askForToken(() => texts.expired),
+  });
+  const conversation = new Conversation(live, { onProblem: showProblem });
+  const tickets = new Tickets(live, {
+    onChoose: (ticket) => conversation.open(ticket),
+    onProblem: showProblem,
+  });
+  desk = { token, live, conversation, tickets, instances: new Map() };
+  $("sign-in").hidden = true;
+  $("desk").hidden = false;
+  $("sign-out").hidden = !token;
+  instances.forEach(showInstance);
+  live.connect();
+  tickets.reload();
+  // An instance nobody knew yet appears with its first webhook.
+  desk.timer = setInterval(async () => {
+    try {
+      (await readInstances(token)).forEach(showInstance);
+    } catch {
+      // the connection's own state tells it
+    }
+  }, INSTANCES_EVERY_MS);
+}
+
+function stop() {
+  if (desk === null) return;
+  clearInterval(desk.timer);
+  desk.conversation.leave();
+  desk.live.close();
+  desk = null;
+  $("instances").replaceChildren();
+}
+
+function askForToken(why) {
+  stop();
+  sessionStorage.removeItem(KEY);
+  problem = why || null;
+  $("desk").hidden = true;
+  $("sign-out").hidden = true;
+  $("sign-in").hidden = false;
+  $("token").value = "";
+  $("token").focus();
+  showState();
+}
+
+function showInstance(instance) {
+  if (!desk.instances.has(instance.name)) {
+    if (desk.instances.size >= INSTANCES_MAX) return;
+    const item = element("li");
+    $("instances").append(item);
+    desk.instances.set(instance.name, { item });
+    const { live, tickets } = desk;
+    live.watch(`inbox:${instance.name}`, {
+      onEvent: (event) => tickets.handle(event),
+      onReload: () => tickets.reload(),
+    });
+    live.watch(`instance:${instance.name}`, { onEvent: (event) => showInstance(event.instance) });
+  }
+  const shown = desk.instances.get(instance.name);
+  shown.instance = instance;
+  shown.item.textContent = instance.name;
+  shown.item.dataset.state = instance.state;
+  shown.item.title = texts.instance[instance.state] ?? instance.state;
+  shown.item.append(element("span", "", ` ${shown.item.title}`));
+}
+
+function showProblem(failure) {
+  problem = () => texts.failed(failure.message ?? String(failure));
+  showState();
+}
+
+function showState() {
+  const state = desk?.live.state ?? "connecting";
+  if (state === "live") problem = null;
+  $("sign-in-problem").textContent = desk === null && problem ? problem() : "";
+  $("state").hidden = !$("sign-in").hidden;
+  $("state").dataset.state = problem ? "stale" : state;
+  const text = texts[state];
+  $("state").textContent = problem
+    ? problem()
+    : state === "stale" ? text(clock(desk.live.freshAt)) : text;
+}
+
+$("sign-in").onsubmit = (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(KEY, $("token").value.trim());
+  start();
+};
+$("sign-out").onclick = () => askForToken(null);
+$("back").onclick = () => {
+  desk.conversation.leave();
+  desk.tickets.choose(null);
+};
+$("language").onclick = () => {
+  switchLanguage();
+  showTexts();
+};
+
+function showTexts() {
+  fillTexts();
+  $("language").textContent = texts.otherLanguage;
+  $("sign-out").textContent = texts.signOut;
+  showState();
+  if (desk === null) return;
+  for (const { instance } of desk.instances.values()) showInstance(instance);
+  desk.tickets.render();
+  $("messages").replaceChildren();
+  desk.conversation.draw();
+}
+
+addEventListener("hashchange", () => { if (location.hash.includes("token=")) { stop(); start(); } });
+showTexts();
+start();

@@ -1,0 +1,81 @@
+"""What monitors ask: liveness, readiness, health, connection counts, metrics."""
+
+import trio
+from prometheus_client.exposition import choose_encoder
+from quart import Request, Response
+
+from evorelay.edge.http.access import Access
+from evorelay.edge.http.answers import RETRY_AFTER_S, json_answer
+from evorelay.edge.http.deps import HttpDeps
+from evorelay.model.errors import Refusal
+from evorelay.model.principal import Principal
+
+
+class Ops:
+    """The views. ``request`` is Quart's proxy for the current request."""
+
+    def __init__(self, deps: HttpDeps, access: Access, request: Request) -> None:
+        self._deps = deps
+        self._access = access
+        self._request = request
+
+    async def livez(self) -> Response:
+        return json_answer({"alive": True})
+
+    async def readyz(self) -> Response:
+        reason = self._deps.health.not_ready()
+        if reason is None:
+            return json_answer({"ready": True})
+        response = json_answer({"ready": False, "reason": reason}, 503)
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        return response
+
+    async def health(self) -> Response:
+        """The document of contract §3, in the shape of draft-inadarei-api-health-check-06."""
+        report = self._deps.health.report()
+        insider = await self._access.insider(self._request)
+        body = {
+            "status": report.status,
+            "version": self._deps.version,
+            "uptime_seconds": round(trio.current_time() - self._deps.started_at, 3),
+            "checks": {
+                check.name: [check.detailed() if insider else {"status": check.status}]
+                for check in report.checks
+            },
+            "websocket": {
+                "enabled": True,
+                "connections": len(self._deps.sessions),
+                "activeTickets": len(self._deps.sessions.watchers_by_ticket()),
+            },
+        }
+        status = 503 if report.status == "fail" else 200
+        return json_answer(body, status, content_type="application/health+json")
+
+    async def ws_stats(self) -> Response:
+        watchers = self._deps.sessions.watchers_by_ticket()
+        body: dict[str, object] = {
+            "totalConnections": len(self._deps.sessions),
+            "activeTickets": len(watchers),
+        }
+        insider = await self._access.insider(self._request)
+        if insider is not None:
+            body["connectionsByTicket"] = await self._seen_by(insider, watchers)
+        return json_answer(body)
+
+    async def metrics(self) -> Response:
+        await self._access.check_scraper(self._request)
+        encode, content_type = choose_encoder(self._request.headers.get("Accept", ""))
+        # Not in a thread: gauges read the state of Trio's thread.
+        return Response(encode(self._deps.registry), content_type=content_type)
+
+    async def _seen_by(self, who: Principal, watchers: dict[str, int]) -> dict[str, int]:
+        if who.sees_all:
+            return watchers
+        seen = {}
+        for ticket_id, count in watchers.items():
+            try:
+                await self._deps.desk.instance_of(who, ticket_id)
+            except Refusal:
+                continue
+            seen[ticket_id] = count
+        return seen
