@@ -1,0 +1,124 @@
+"""The verbs: what happened, not which counter to move.
+
+All are synchronous, never block, never raise, and may be called from any thread. None takes a
+phone number, a JID or a user. Times are seconds.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+Reading = Callable[[], float]
+"""Called in the event loop at each scrape: quick, no IO, does not raise."""
+
+
+class Metrics(Protocol):
+    """What the parts of the daemon are handed to say what they did."""
+
+    def webhook_answered(self, status: int, seconds: float) -> None:
+        """``status`` is HTTP's; ``seconds`` from the whole body to the answer, fsync included."""
+
+    def webhook_refused(self, reason: str) -> None:
+        """``unauthorized``, ``not_json``, ``too_large``, ``redirect_suspected``, ``unavailable``
+        or ``bad_request``.
+        """
+
+    def journal_committed(self, count: int, size_bytes: int, seconds: float) -> None:
+        """One group commit of ``count`` envelopes, fsync included."""
+
+    def envelope_handled(self, event: str, outcome: str) -> None:
+        """``outcome``: ``applied``, ``duplicate``, ``ignored`` or ``quarantined``."""
+
+    def message_counted(self, type: str, status: str, count: int = 1) -> None:
+        """``status``: ``received``, ``duplicate``, ``quarantined``, ``sent`` or ``failed``.
+
+        ``type`` is the message's type, or the event's when there is no message.
+        """
+
+    def batch_applied(self, entries: int, seconds: float) -> None:
+        """One transaction of the pipeline with ``entries`` journal entries."""
+
+    def pipeline_age(self, read: Reading) -> None:
+        """Register how old the oldest unhandled envelope is, 0 when there is none."""
+
+    def event_published(self, count: int) -> None: ...
+
+    def webhook_to_publish_seconds(self, many: Iterable[float]) -> None:
+        """From a webhook's arrival to its event's publication, one figure for each event."""
+
+    def session_opened(self, dialect: str) -> None: ...
+
+    def session_closed(self, dialect: str, reason: str) -> None: ...
+
+    def deliveries(self, count: int) -> None:
+        """Events handed to sessions."""
+
+    def feed_lagged(self) -> None:
+        """A feed could not keep up and fell back to CATCHING_UP."""
+
+    def feed_recovered(self, events: int, source: str) -> None:
+        """A feed was given ``events`` that it had missed; ``source``: ``cache`` or ``store``."""
+
+    def gap_detected(self) -> None:
+        """Offsets were not contiguous: a bug, and worth an alert at the first (P3)."""
+
+    def service_restarted(self, name: str) -> None: ...
+
+    def loop_lag(self, seconds: float) -> None:
+        """How much later than due a timer of the event loop fired."""
+
+    def log_dropped(self, read: Reading) -> None:
+        """Register how many log records were dropped since the start."""
+
+    def gauge(self, name: str, documentation: str, read: Reading) -> None:
+        """Register a value read at each scrape. The same name again replaces the reading."""
+
+    def gauge_by_instance(
+        self, name: str, documentation: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Like ``gauge``, one value for each Evolution instance."""
+
+
+class NopMetrics:
+    """Counts nothing."""
+
+    def webhook_answered(self, status: int, seconds: float) -> None: ...
+
+    def webhook_refused(self, reason: str) -> None: ...
+
+    def journal_committed(self, count: int, size_bytes: int, seconds: float) -> None: ...
+
+    def envelope_handled(self, event: str, outcome: str) -> None: ...
+
+    def message_counted(self, type: str, status: str, count: int = 1) -> None: ...
+
+    def batch_applied(self, entries: int, seconds: float) -> None: ...
+
+    def pipeline_age(self, read: Reading) -> None: ...
+
+    def event_published(self, count: int) -> None: ...
+
+    def webhook_to_publish_seconds(self, many: Iterable[float]) -> None: ...
+
+    def session_opened(self, dialect: str) -> None: ...
+
+    def session_closed(self, dialect: str, reason: str) -> None: ...
+
+    def deliveries(self, count: int) -> None: ...
+
+    def feed_lagged(self) -> None: ...
+
+    def feed_recovered(self, events: int, source: str) -> None: ...
+
+    def gap_detected(self) -> None: ...
+
+    def service_restarted(self, name: str) -> None: ...
+
+    def loop_lag(self, seconds: float) -> None: ...
+
+    def log_dropped(self, read: Reading) -> None: ...
+
+    def gauge(self, name: str, documentation: str, read: Reading) -> None: ...
+
+    def gauge_by_instance(
+        self, name: str, documentation: str, read: Callable[[], Mapping[str, float]]
+    ) -> None: ...
