@@ -111,4 +111,3 @@ class QuarantineRecord(Struct, array_like=True, kw_only=True):
     reason: str
     detail: str
     body: str
-
