@@ -1,6 +1,7 @@
 """P7: no secret and no whole phone number leaves through the log, whatever it is wrapped in."""
 
 import json
+from string import ascii_letters, digits
 from typing import Any
 from urllib.parse import quote
 
@@ -110,9 +111,7 @@ def test_a_very_short_secret_does_not_mask_every_line() -> None:
 
 
 # A secret that shares letters with what it stands among could "come out" by coincidence.
-secrets = st.text(alphabet="QWXYZ%$ç\"'\\\n&=/+ ", min_size=8, max_size=60).filter(
-    lambda text: len(set(text)) > 3 and "QW" in text
-)
+secrets = st.text(alphabet="QWXYZ%$ç\"'\\\n&=/+ ", min_size=6, max_size=60).map("QW".__add__)
 around = st.text(max_size=60)
 WRAPPERS = [
     lambda secret: secret,
@@ -173,8 +172,8 @@ def test_a_jwt_never_comes_out(before: str, after: str) -> None:
     assert JWT[10:] not in Redactor().text(before + JWT + after)
 
 
-NOT_A_WORD = st.text(max_size=20).filter(
-    lambda text: not any(c.isascii() and c.isalnum() for c in text)
+NOT_A_WORD = st.text(
+    st.characters(codec="utf-8", exclude_characters=ascii_letters + digits), max_size=20
 )
 
 
