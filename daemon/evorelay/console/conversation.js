@@ -103,7 +103,7 @@ export class Conversation {
     $("facts").textContent = [
       ticket.contact.phone && `+${ticket.contact.phone}`,
       ticket.instance,
-      texts[ticket.status],
+      texts.ticket[ticket.status],
       ticket.assignee ?? texts.nobody,
     ].filter(Boolean).join(" · ");
     $("presence").textContent = this.people === null ? "" : texts.watching(this.people);
@@ -125,7 +125,7 @@ export class Conversation {
       const itsDay = day(message.created_at);
       if (itsDay !== lastDay) wanted.push({ key: `day ${itsDay}`, make: () => element("li", "day", itsDay) });
       lastDay = itsDay;
-      wanted.push({ key: JSON.stringify(message), make: () => bubble(message) });
+      wanted.push({ key: JSON.stringify(message), make: () => bubble(message, this.ticket.contact) });
     }
     const present = new Map([...list.children].map((child) => [child.key, child]));
     wanted.forEach(({ key, make }, index) => {
@@ -137,9 +137,11 @@ export class Conversation {
   }
 }
 
-function bubble(message) {
+function bubble(message, contact) {
   const item = element("li", message.is_internal ? "internal" : message.direction);
-  if (message.sender_name) item.append(element("b", "", message.sender_name));
+  if (message.sender_name && message.sender_name !== contact.name) {
+    item.append(element("b", "", message.sender_name));
+  }
   const thumbnail = message.media?.thumbnail;
   if (thumbnail) {
     const image = element("img");

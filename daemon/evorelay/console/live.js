@@ -1,8 +1,12 @@
 // The connection: Centrifuge's SDK, and an honest word for how fresh the page is.
 
+const CLOSED_BY_US = 0;
+const SIGNED_OUT = [1, 3500]; // the SDK's "unauthorized", the server's "invalid token"
+
 export class Live {
-  // `onChange` is called whenever `state` may have changed; `onSignedOut` when the token is over.
-  constructor(token, { onChange, onSignedOut }) {
+  // `onChange` is called whenever `state` may have changed, `onSignedOut` when the token is over,
+  // `onEnd` with a reason when the server wants no more of us.
+  constructor(token, { onChange, onSignedOut, onEnd }) {
     this.onChange = onChange;
     this.freshAt = null; // when everything shown was last known to be current
     this.loading = 0;
@@ -17,9 +21,10 @@ export class Live {
     this.client = new Centrifuge(`${scheme}//${location.host}/connection/websocket`, options);
     this.client.on("connecting", () => this.changed());
     this.client.on("connected", () => this.changed());
-    this.client.on("disconnected", ({ code }) => {
+    this.client.on("disconnected", ({ code, reason }) => {
       this.changed();
-      if (code !== 0) onSignedOut(); // 0: we closed it; others that end here are about the token
+      if (SIGNED_OUT.includes(code)) onSignedOut();
+      else if (code !== CLOSED_BY_US) onEnd(reason);
     });
   }
 

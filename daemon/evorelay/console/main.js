@@ -11,6 +11,7 @@ const INSTANCES_EVERY_MS = 10_000;
 const INSTANCES_MAX = 200; // two channels each, and one connection may have 512
 
 let desk = null; // what exists while somebody is signed in
+let attempts = 0; // only the newest attempt to start counts
 let problem = null; // a function that says it in the current language
 
 // The token comes in the fragment, which browsers send to nobody, and leaves the address bar.
@@ -31,11 +32,14 @@ async function readInstances(token) {
 }
 
 async function start() {
+  const attempt = ++attempts;
   const token = takeToken();
   let instances;
   try {
     instances = await readInstances(token);
+    if (attempt !== attempts) return;
   } catch (failure) {
+    if (attempt !== attempts) return;
     if (failure.status === 401) askForToken(token && (() => texts.badToken));
     else setTimeout(start, 2000); // the daemon is away: the state says "connecting" meanwhile
     return;
@@ -43,11 +47,13 @@ async function start() {
   const live = new Live(token, {
     onChange: showState,
     onSignedOut: () => askForToken(() => texts.expired),
+    onEnd: (reason) => say(() => texts.ended(reason)),
   });
-  const conversation = new Conversation(live, { onProblem: showProblem });
+  const onProblem = (failure) => say(() => texts.failed(failure.message ?? String(failure)));
+  const conversation = new Conversation(live, { onProblem });
   const tickets = new Tickets(live, {
     onChoose: (ticket) => conversation.open(ticket),
-    onProblem: showProblem,
+    onProblem,
   });
   desk = { token, live, conversation, tickets, instances: new Map() };
   $("sign-in").hidden = true;
@@ -69,6 +75,7 @@ async function start() {
 function stop() {
   if (desk === null) return;
   clearInterval(desk.timer);
+  desk.tickets.close();
   desk.conversation.leave();
   desk.live.close();
   desk = null;
@@ -108,8 +115,9 @@ function showInstance(instance) {
   shown.item.append(element("span", "", ` ${shown.item.title}`));
 }
 
-function showProblem(failure) {
-  problem = () => texts.failed(failure.message ?? String(failure));
+function say(what) {
+  if (desk === null) return;
+  problem = what;
   showState();
 }
 

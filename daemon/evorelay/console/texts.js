@@ -25,12 +25,14 @@ const TEXTS = {
     catchingUp: "Catching up…",
     connecting: "Connecting…",
     stale: (time) => `Not connected. What you see is from ${time}.`,
+    ended: (reason) => `The server ended the connection: ${reason}. Reload the page.`,
     failed: (reason) => `This could not be loaded: ${reason}`,
     watching: (count) => (count === 1 ? "only you are watching" : `${count} people are watching`),
     typing: (name) => `${name} is typing…`,
     deleted: "deleted",
     edited: "edited",
     internal: "internal note",
+    ticket: { open: "open", pending: "pending", closed: "closed" },
     instance: { open: "connected", connecting: "connecting", close: "disconnected", unknown: "unknown" },
     status: { pending: "waiting", sent: "sent", delivered: "delivered", read: "read", played: "played", failed: "failed" },
   },
@@ -58,12 +60,14 @@ const TEXTS = {
     catchingUp: "Atualizando…",
     connecting: "Conectando…",
     stale: (time) => `Sem conexão. O que você vê é de ${time}.`,
+    ended: (reason) => `O servidor encerrou a conexão: ${reason}. Recarregue a página.`,
     failed: (reason) => `Não foi possível carregar: ${reason}`,
     watching: (count) => (count === 1 ? "só você está vendo" : `${count} pessoas estão vendo`),
     typing: (name) => `${name} está digitando…`,
     deleted: "apagada",
     edited: "editada",
     internal: "nota interna",
+    ticket: { open: "aberto", pending: "pendente", closed: "fechado" },
     instance: { open: "conectada", connecting: "conectando", close: "desconectada", unknown: "desconhecida" },
     status: { pending: "aguardando", sent: "enviada", delivered: "entregue", read: "lida", played: "ouvida", failed: "falhou" },
   },
@@ -90,7 +94,7 @@ export function fillTexts() {
 }
 
 export function clock(moment) {
-  return new Date(moment).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
+  return new Date(moment).toLocaleTimeString(language, { hour: "numeric", minute: "2-digit" });
 }
 
 export function day(moment) {

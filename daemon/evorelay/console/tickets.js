@@ -30,6 +30,8 @@ export class Tickets {
     $("ticket-list").replaceChildren();
   }
 
+  close() { clearTimeout(this.timer); }
+
   // Reads the newest page again, soon: events that cannot be placed come in bursts.
   reload() {
     this.timer ??= setTimeout(() => { this.timer = null; this.load(null); }, this.loaded ? RELOAD_WAIT_MS : 0);
