@@ -58,7 +58,7 @@ from evorelay.simulator.options import SimulatorOptions
 from evorelay.simulator.run import run as simulate
 from evorelay.storage.open import Storage, open_storage
 from evorelay.telemetry.logs import LogPipe, open_logging
-from evorelay.telemetry.metrics import PrometheusMetrics
+from evorelay.telemetry.metrics import Metrics, PrometheusMetrics
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +82,7 @@ class Relay(Struct, frozen=True):
     health: Health
     jwks: Jwks | None
     gate: Gate
+    metrics: Metrics
 
 
 async def serve(
@@ -94,18 +95,10 @@ async def serve(
     """
     notifier = Notifier.from_environ(os.environ, os.getpid())
     inherited = [found.socket for found in listen_sockets(os.environ, os.getpid())]
-    secrets = (
-        config.webhook.secret,
-        config.webhook.previous_secret,
-        config.auth.jwt_secret,
-        config.auth.previous_jwt_secret,
-    )
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     with ExitStack() as stack:
         pipe = stack.enter_context(
-            open_logging(
-                level=config.log.level, format=config.log.format, secrets=filter(None, secrets)
-            )
+            open_logging(level=config.log.level, format=config.log.format, secrets=_secrets(config))
         )
         state_dir = Path(config.state_dir)
         storage = stack.enter_context(open_storage(state_dir, config.storage.url))
@@ -205,7 +198,8 @@ def build(
     )
     metrics.gauge("evorelay_cache_bytes", "Recent events in memory", lambda: cache.bytes)
     metrics.gauge("evorelay_connections", "Open connections", lambda: gate.connections)
-    metrics.gauge("evorelay_log_records_dropped", "Log records dropped", lambda: pipe.dropped)
+    metrics.log_dropped(lambda: pipe.dropped)
+    metrics.pipeline_age(pipeline.age_s)
     return Relay(flusher, catchup, hub, journal, pipeline, sessions, retention, health, jwks, gate)
 
 
@@ -240,12 +234,14 @@ async def _run(
                 ready=ready,
                 rand=random.random,
                 drain_timeout=config.server.drain_timeout,
+                on_restart=relay.metrics.service_restarted,
             )
             nursery.cancel_scope.cancel()
     if abort.cancelled_caught:
         return 1
     if cut:
         log.warning("not everything was finished in time: %s", ", ".join(cut))
+        return 1
     log.info("stopped")
     return 0
 
@@ -303,6 +299,19 @@ def _moves(journal: Journal, pipeline: Pipeline) -> bool:
     journal_stuck = since is not None and now - since > STUCK_S
     pipeline_stuck = pipeline.lag > 0 and now - pipeline.last_attempt_at > STUCK_S
     return not (journal_stuck or pipeline_stuck)
+
+
+def _secrets(config: Config) -> list[str]:
+    """Every configured secret: none of them may come out in a log line, whatever holds it."""
+    evolutions = [config.evolution, *config.evolution.instances.values()]
+    found = [
+        config.webhook.secret,
+        config.webhook.previous_secret,
+        config.auth.jwt_secret,
+        config.auth.previous_jwt_secret,
+        *(evolution.api_key for evolution in evolutions),
+    ]
+    return [secret for secret in found if secret]
 
 
 def _key_trouble(jwks: Jwks | None) -> str | None:

@@ -168,12 +168,14 @@ class Gate:
         self, transport: Transport, inbound: Inbound, head: Head, path: WebhookPath
     ) -> bool:
         """The hot path."""
+        began = trio.current_time()
         raw = await inbound.read_body(head.content_length)
         if raw is None:
             return False
         answer = await self._ingest.take(path, raw)
         keep = head.keep_alive and not answer.close and not self._draining
         await transport.send_all(response(answer, keep=keep, version=head.version))
+        self._ingest.answered(answer, trio.current_time() - began)
         return keep
 
     async def _refuse(
@@ -185,6 +187,7 @@ class Gate:
             return False
         keep = small and head.keep_alive and not answer.close
         await transport.send_all(response(answer, keep=keep, version=head.version))
+        self._ingest.answered(answer, 0.0)
         if not keep:
             await _linger(transport)
         return keep

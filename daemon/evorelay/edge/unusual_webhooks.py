@@ -8,6 +8,8 @@ The gate has already judged credential and size (edge/gate.py).
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import trio
+
 from evorelay.protocol.webhook import match_path
 from evorelay.relay.ingest import Answer, Ingest
 
@@ -30,11 +32,13 @@ class UnusualWebhooks:
         if scope["method"] != "POST" or path is None:
             await self._others(scope, receive, send)
             return
+        began = trio.current_time()
         try:
             answer = await self._ingest.take_streamed(path, _chunks(receive))
         except SenderLeft:
             return
         await _send(send, answer)
+        self._ingest.answered(answer, trio.current_time() - began)
 
 
 async def _chunks(receive: Receive) -> AsyncIterator[bytes]:

@@ -54,6 +54,8 @@ class Hub:
             run = Run(channel, stretch)
             for feed in watched.feeds:
                 if not feed.offer(run):
+                    if run.first > feed.cursor + 1:
+                        self._metrics.gap_detected()
                     self._metrics.feed_lagged()
                     self._laggards.enlist(feed)
             deliveries += len(stretch) * len(watched.feeds)

@@ -130,17 +130,19 @@ class Ingest:
             body=body.json,
             body_blob=body_blob,
         )
-        started = trio.current_time()
         try:
             seq = await self._journal.submit(envelope)
         except JournalUnavailable as error:
             return self._unavailable(str(error))
-        self._metrics.webhook_answered(200, trio.current_time() - started)
         return Answer(
             200,
             b'{"received":true,"seq":%d,"event":%s,"instance":%s}'
             % (seq, _encode(body.event), _encode(body.instance)),
         )
+
+    def answered(self, answer: Answer, seconds: float) -> None:
+        """Count an answer that was sent, ``seconds`` after its request was known."""
+        self._metrics.webhook_answered(answer.status, seconds)
 
     def _unauthorized(self, verdict: Verdict, peer: str | None) -> Answer:
         self._metrics.webhook_refused("unauthorized")

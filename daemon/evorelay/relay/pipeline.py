@@ -65,6 +65,11 @@ class Pipeline:
         """Journal entries not handled yet."""
         return self._journal.head - self.cursor
 
+    def age_s(self) -> float:
+        """How long the oldest entry being handled has waited since its arrival; 0 when idle."""
+        oldest = self.oldest_unhandled_at
+        return 0.0 if oldest is None else max(0, self._now() - oldest) / 1000
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Work until cancelled, or until ``close_asap`` and nothing is left to do."""
         journal = self._journal.identity

@@ -113,9 +113,6 @@ class PrometheusMetrics:
         self._journaled = counter("evorelay_journal_envelopes_total", "Envelopes made durable")
         self._journaled_bytes = counter("evorelay_journal_bytes_total", "Bytes made durable")
         self._commit_s = histogram("evorelay_journal_commit_seconds", "One group commit")
-        self._envelopes = _Counters(
-            counter("evorelay_envelopes_total", "Envelopes handled", "event", "outcome")
-        )
         self._messages = _Counters(
             counter("messages_total", "Messages, by what became of them", "type", "status"),
             product(MESSAGE_TYPES, MESSAGE_STATUSES),
@@ -158,9 +155,6 @@ class PrometheusMetrics:
         self._journaled.inc(count)
         self._journaled_bytes.inc(size_bytes)
         self._commit_s.observe(seconds)
-
-    def envelope_handled(self, event: str, outcome: str) -> None:
-        self._envelopes[event, outcome].inc()
 
     def message_counted(self, type: str, status: str, count: int = 1) -> None:
         self._messages[type, status].inc(count)

@@ -25,9 +25,6 @@ class Metrics(Protocol):
     def journal_committed(self, count: int, size_bytes: int, seconds: float) -> None:
         """One group commit of ``count`` envelopes, fsync included."""
 
-    def envelope_handled(self, event: str, outcome: str) -> None:
-        """``outcome``: ``applied``, ``duplicate``, ``ignored`` or ``quarantined``."""
-
     def message_counted(self, type: str, status: str, count: int = 1) -> None:
         """``status``: ``received``, ``duplicate``, ``quarantined``, ``sent`` or ``failed``.
 
@@ -86,8 +83,6 @@ class NopMetrics:
     def webhook_refused(self, reason: str) -> None: ...
 
     def journal_committed(self, count: int, size_bytes: int, seconds: float) -> None: ...
-
-    def envelope_handled(self, event: str, outcome: str) -> None: ...
 
     def message_counted(self, type: str, status: str, count: int = 1) -> None: ...
 
