@@ -1,12 +1,8 @@
-"""The composition root: builds every part, lists them as services, and runs them.
-
-Nothing here decides anything about messages; reading it top to bottom is the map of the daemon.
-"""
+"""The daemon's life: open what it stands on, run its services in order, drain them in reverse."""
 
 import logging
 import os
 import random
-import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -15,50 +11,23 @@ from functools import partial
 from pathlib import Path
 
 import trio
-from msgspec import Struct
-from prometheus_client import CollectorRegistry
 
 from evorelay import __version__
+from evorelay.assembly import Relay, build
 from evorelay.config import Config
-from evorelay.edge.auth import Authenticator
-from evorelay.edge.centrifuge import CentrifugeEdge
-from evorelay.edge.framestream import Flusher
-from evorelay.edge.gate import Gate
-from evorelay.edge.handover import Handover
-from evorelay.edge.http.app import make_app
-from evorelay.edge.http.deps import HttpDeps
-from evorelay.edge.http_client import HttpClient, open_http_client
-from evorelay.edge.jwks import Jwks
+from evorelay.edge.http_client import open_http_client
 from evorelay.edge.listeners import base_url, is_local_only, listeners, listening_sockets
-from evorelay.edge.rpc import Rpc
-from evorelay.edge.unusual_webhooks import UnusualWebhooks
-from evorelay.edge.ws import WebSocketEdge
-from evorelay.model.clock import now_ms
 from evorelay.model.errors import ConfigError
-from evorelay.model.ids import new_id
-from evorelay.relay.attachments import Attachments
 from evorelay.relay.blobs import BlobStore
-from evorelay.relay.cache import RecentEvents
-from evorelay.relay.catchup import CatchUp
-from evorelay.relay.desk import Desk
-from evorelay.relay.health import Health
-from evorelay.relay.hub import Hub
-from evorelay.relay.ingest import Ingest
 from evorelay.relay.journal import Journal
-from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
-from evorelay.relay.reads import Reads
-from evorelay.relay.retention import Retention
-from evorelay.relay.session import Engine
-from evorelay.relay.sessions import Sessions
 from evorelay.runtime.stop import watch_signals
-from evorelay.runtime.supervisor import Service, supervise
+from evorelay.runtime.supervisor import RestartPolicy, Service, supervise
 from evorelay.runtime.systemd import Notifier, Watchdog, listen_sockets
 from evorelay.simulator.options import SimulatorOptions
 from evorelay.simulator.run import run as simulate
-from evorelay.storage.open import Storage, open_storage
-from evorelay.telemetry.logs import LogPipe, open_logging
-from evorelay.telemetry.metrics import Metrics, PrometheusMetrics
+from evorelay.storage.open import open_storage
+from evorelay.telemetry.logs import open_logging
 
 log = logging.getLogger(__name__)
 
@@ -67,22 +36,6 @@ STUCK_S = 30.0
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may keep the GIL from another. At Python's 5 ms the store's and the event
 loop's threads make each other wait ten times longer than they work (ARCHITECTURE.md)."""
-
-
-class Relay(Struct, frozen=True):
-    """The parts with a life of their own, in the order they depend on each other."""
-
-    flusher: Flusher
-    catchup: CatchUp
-    hub: Hub
-    journal: Journal
-    pipeline: Pipeline
-    sessions: Sessions
-    retention: Retention
-    health: Health
-    jwks: Jwks | None
-    gate: Gate
-    metrics: Metrics
 
 
 async def serve(
@@ -113,94 +66,6 @@ async def serve(
         async with open_http_client() as client:
             relay = build(config, storage, blobs, client, pipe)
             return await _run(config, relay, sockets, notifier, demo=demo, on_ready=on_ready)
-
-
-def build(
-    config: Config, storage: Storage, blobs: BlobStore, client: HttpClient, pipe: LogPipe
-) -> Relay:
-    """Put the parts together. Nothing runs yet."""
-
-    def free_bytes() -> int:
-        return shutil.disk_usage(storage.directory).free
-
-    registry = CollectorRegistry()
-    metrics = PrometheusMetrics(registry)
-    cache = RecentEvents(ttl_ms=int(config.cache.ttl * 1000), bytes_max=config.cache.max_bytes)
-    reads = Reads(storage.readers)
-    catchup = CatchUp(cache, reads, metrics)
-    hub = Hub(cache, catchup, metrics)
-    ledger = Ledger(storage.writer, hub, new_id=new_id, now=now_ms)
-    journal = Journal(
-        storage.journal,
-        metrics,
-        free_bytes=free_bytes,
-        free_bytes_min=config.webhook.min_free_bytes,
-    )
-    pipeline = Pipeline(
-        journal,
-        ledger,
-        Attachments(blobs),
-        metrics,
-        now=now_ms,
-        reopen_within_ms=int(config.tickets.reopen_within * 1000),
-    )
-    retention = Retention(
-        journal,
-        pipeline,
-        ledger,
-        storage.maintenance,
-        cache,
-        journal_ms=int(config.retention.journal * 1000),
-        events_ms=int(config.retention.events * 1000),
-        now=now_ms,
-    )
-    desk = Desk(reads, ledger, now=now_ms)
-    sessions = Sessions(hub, metrics, now=now_ms)
-    jwks = Jwks(config.auth.jwks_url, client, now_ms) if config.auth.jwks_url else None
-    authenticator = Authenticator(config.auth, jwks, now_ms)
-    flusher = Flusher()
-    epoch = storage.readers[0].epoch()
-    engine = Engine(hub, cache, reads, desk, catchup, epoch)
-    centrifuge = CentrifugeEdge(
-        engine, sessions, Rpc(desk, hub), authenticator, new_id=new_id, now=now_ms
-    )
-    websockets = WebSocketEdge(centrifuge, config.auth, flusher)
-    ingest = Ingest(config.webhook, journal, blobs, metrics, now=now_ms)
-    health = Health(
-        journal,
-        pipeline,
-        reads,
-        sessions,
-        metrics,
-        now=now_ms,
-        free_bytes=free_bytes,
-        free_bytes_min=config.webhook.min_free_bytes,
-        evolution_configured=config.evolution.url is not None,
-        key_trouble=partial(_key_trouble, jwks),
-    )
-    http = make_app(
-        HttpDeps(
-            desk=desk,
-            sessions=sessions,
-            health=health,
-            authenticator=authenticator,
-            metrics=metrics,
-            registry=registry,
-            auth=config.auth,
-            scrape=config.metrics,
-            version=__version__,
-            started_at=trio.current_time(),
-        )
-    )
-    gate = Gate(config.server, ingest, websockets, Handover(UnusualWebhooks(ingest, http)), metrics)
-    metrics.gauge(
-        "evorelay_pipeline_lag_entries", "Journal entries not handled yet", lambda: pipeline.lag
-    )
-    metrics.gauge("evorelay_cache_bytes", "Recent events in memory", lambda: cache.bytes)
-    metrics.gauge("evorelay_connections", "Open connections", lambda: gate.connections)
-    metrics.log_dropped(lambda: pipe.dropped)
-    metrics.pipeline_age(pipeline.age_s)
-    return Relay(flusher, catchup, hub, journal, pipeline, sessions, retention, health, jwks, gate)
 
 
 async def _run(
@@ -286,6 +151,7 @@ def services(
         Service(
             name="gate",
             run=partial(relay.gate.run, listeners(config.server, sockets)),
+            restart=RestartPolicy(restarts_max=0),  # its listeners are gone with it
             drain=drain_gate,
             drain_s=drain_s,
         ),
@@ -303,22 +169,15 @@ def _moves(journal: Journal, pipeline: Pipeline) -> bool:
 
 def _secrets(config: Config) -> list[str]:
     """Every configured secret: none of them may come out in a log line, whatever holds it."""
-    evolutions = [config.evolution, *config.evolution.instances.values()]
     found = [
         config.webhook.secret,
         config.webhook.previous_secret,
         config.auth.jwt_secret,
         config.auth.previous_jwt_secret,
-        *(evolution.api_key for evolution in evolutions),
+        config.evolution.api_key,
+        *(instance.api_key for instance in config.evolution.instances.values()),
     ]
     return [secret for secret in found if secret]
-
-
-def _key_trouble(jwks: Jwks | None) -> str | None:
-    """What is wrong with the keys that verify tokens, if they are fetched from somewhere."""
-    if jwks is None or jwks.ever_fetched:
-        return None
-    return "the keys at auth.jwks_url were never fetched; tokens signed with them are refused"
 
 
 async def _announce_stop(stop: trio.Event, notifier: Notifier) -> None:

@@ -1,0 +1,169 @@
+"""Puts the parts of the daemon together. Nothing runs here and nothing is decided.
+
+Read ``build`` from top to bottom as the map: what each part is made of, and so what it can reach.
+"""
+
+import shutil
+from functools import partial
+
+import trio
+from msgspec import Struct
+from prometheus_client import CollectorRegistry
+
+from evorelay import __version__
+from evorelay.config import Config
+from evorelay.edge.auth import Authenticator
+from evorelay.edge.centrifuge import CentrifugeEdge
+from evorelay.edge.framestream import Flusher
+from evorelay.edge.gate import Gate
+from evorelay.edge.handover import Handover
+from evorelay.edge.http.app import make_app
+from evorelay.edge.http.deps import HttpDeps
+from evorelay.edge.http_client import HttpClient
+from evorelay.edge.jwks import Jwks
+from evorelay.edge.rpc import Rpc
+from evorelay.edge.unusual_webhooks import UnusualWebhooks
+from evorelay.edge.ws import WebSocketEdge
+from evorelay.model.clock import now_ms
+from evorelay.model.ids import new_id
+from evorelay.relay.attachments import Attachments
+from evorelay.relay.blobs import BlobStore
+from evorelay.relay.cache import RecentEvents
+from evorelay.relay.catchup import CatchUp
+from evorelay.relay.desk import Desk
+from evorelay.relay.health import Health
+from evorelay.relay.hub import Hub
+from evorelay.relay.ingest import Ingest
+from evorelay.relay.journal import Journal
+from evorelay.relay.ledger import Ledger
+from evorelay.relay.pipeline import Pipeline
+from evorelay.relay.reads import Reads
+from evorelay.relay.retention import Retention
+from evorelay.relay.session import Engine
+from evorelay.relay.sessions import Sessions
+from evorelay.storage.open import Storage
+from evorelay.telemetry.logs import LogPipe
+from evorelay.telemetry.metrics import Metrics, PrometheusMetrics
+
+
+class Relay(Struct, frozen=True, kw_only=True):
+    """The parts with a life of their own, in the order they depend on each other."""
+
+    flusher: Flusher
+    catchup: CatchUp
+    hub: Hub
+    journal: Journal
+    pipeline: Pipeline
+    sessions: Sessions
+    retention: Retention
+    health: Health
+    jwks: Jwks | None
+    gate: Gate
+    metrics: Metrics
+
+
+def build(
+    config: Config, storage: Storage, blobs: BlobStore, client: HttpClient, pipe: LogPipe
+) -> Relay:
+    """Put the parts together. Nothing runs yet."""
+
+    def free_bytes() -> int:
+        return shutil.disk_usage(storage.directory).free
+
+    registry = CollectorRegistry()
+    metrics = PrometheusMetrics(registry)
+    cache = RecentEvents(ttl_ms=int(config.cache.ttl * 1000), bytes_max=config.cache.max_bytes)
+    reads = Reads(storage.readers)
+    catchup = CatchUp(cache, reads, metrics)
+    hub = Hub(cache, catchup, metrics)
+    ledger = Ledger(storage.writer, hub, new_id=new_id, now=now_ms)
+    journal = Journal(
+        storage.journal,
+        metrics,
+        free_bytes=free_bytes,
+        free_bytes_min=config.webhook.min_free_bytes,
+    )
+    pipeline = Pipeline(
+        journal,
+        ledger,
+        Attachments(blobs),
+        metrics,
+        now=now_ms,
+        reopen_within_ms=int(config.tickets.reopen_within * 1000),
+    )
+    retention = Retention(
+        journal,
+        pipeline,
+        ledger,
+        storage.maintenance,
+        cache,
+        journal_ms=int(config.retention.journal * 1000),
+        events_ms=int(config.retention.events * 1000),
+        now=now_ms,
+    )
+    desk = Desk(reads, ledger, now=now_ms)
+    sessions = Sessions(hub, metrics, now=now_ms)
+    jwks = Jwks(config.auth.jwks_url, client, now_ms) if config.auth.jwks_url else None
+    authenticator = Authenticator(config.auth, jwks, now_ms)
+    flusher = Flusher()
+    epoch = storage.readers[0].epoch()
+    engine = Engine(hub, cache, reads, desk, catchup, epoch)
+    centrifuge = CentrifugeEdge(
+        engine, sessions, Rpc(desk, hub), authenticator, new_id=new_id, now=now_ms
+    )
+    websockets = WebSocketEdge(centrifuge, config.auth, flusher)
+    ingest = Ingest(config.webhook, journal, blobs, metrics, now=now_ms)
+    health = Health(
+        journal,
+        pipeline,
+        reads,
+        sessions,
+        metrics,
+        now=now_ms,
+        free_bytes=free_bytes,
+        free_bytes_min=config.webhook.min_free_bytes,
+        evolution_configured=config.evolution.url is not None,
+        key_trouble=partial(_key_trouble, jwks),
+    )
+    http = make_app(
+        HttpDeps(
+            desk=desk,
+            sessions=sessions,
+            health=health,
+            authenticator=authenticator,
+            metrics=metrics,
+            registry=registry,
+            auth=config.auth,
+            scrape=config.metrics,
+            version=__version__,
+            started_at=trio.current_time(),
+        )
+    )
+    gate = Gate(config.server, ingest, websockets, Handover(UnusualWebhooks(ingest, http)), metrics)
+    metrics.gauge(
+        "evorelay_pipeline_lag_entries", "Journal entries not handled yet", lambda: pipeline.lag
+    )
+    metrics.gauge("evorelay_cache_bytes", "Recent events in memory", lambda: cache.bytes)
+    metrics.gauge("evorelay_connections", "Open connections", lambda: gate.connections)
+    metrics.log_dropped(lambda: pipe.dropped)
+    metrics.pipeline_age(pipeline.age_s)
+    return Relay(
+        flusher=flusher,
+        catchup=catchup,
+        hub=hub,
+        journal=journal,
+        pipeline=pipeline,
+        sessions=sessions,
+        retention=retention,
+        health=health,
+        jwks=jwks,
+        gate=gate,
+        metrics=metrics,
+    )
+
+
+def _key_trouble(jwks: Jwks | None) -> str | None:
+    """What is wrong with the keys that verify tokens, if they are fetched from somewhere."""
+    if jwks is None or jwks.ever_fetched:
+        return None
+    return "the keys at auth.jwks_url were never fetched; tokens signed with them are refused"
