@@ -94,10 +94,10 @@ class _Connection:
         try:
             session = await self._connect(first.id, first.connect)
         except Refusal as refusal:
-            if refusal.code is not Code.TOKEN_EXPIRED:
+            if refusal.code not in (Code.TOKEN_EXPIRED, Code.UNAVAILABLE):
                 return Close.INVALID_TOKEN
-            self._stream.push(wire.encode_error(first.id, wire.Error.TOKEN_EXPIRED))
-            return await self._wait_for_refreshed_client()
+            self._stream.push(_failure(first.id, refusal))
+            return await self._wait_for_retry()
         with session.scope:
             while True:
                 for command in commands:
@@ -112,8 +112,8 @@ class _Connection:
                 session.last_heard_at = trio.current_time()
         return session.close_reason
 
-    async def _wait_for_refreshed_client(self) -> Close | None:
-        """The SDK closes by itself after error 109 and returns with a fresh token."""
+    async def _wait_for_retry(self) -> Close | None:
+        """The SDK closes by itself after such an error and returns, with a fresh token if need be."""
         with trio.move_on_after(STALE_AFTER_S):
             while True:
                 await self._ws.get_message()
@@ -289,6 +289,8 @@ def _failure(id_: int, refusal: Refusal) -> bytes:
     code = refusal.code
     if code is Code.TOKEN_EXPIRED:
         return wire.encode_error(id_, wire.Error.TOKEN_EXPIRED)
+    if code is Code.UNAVAILABLE:
+        return wire.encode_error(id_, wire.Error.INTERNAL)
     if code is Code.FORBIDDEN:
         return wire.encode_error(id_, wire.Error.PERMISSION_DENIED)
     return wire.encode_failure(id_, code.rpc_code, f"{code.code}: {refusal.message}")

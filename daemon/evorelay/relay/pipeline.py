@@ -6,7 +6,7 @@ crash: the cursor is in the store, written in the transaction of the batch it be
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import count
 
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 BATCH_ENTRIES = 256
 """Entries in one transaction: beyond it commits gain nothing and agents wait (bench/end_to_end)."""
+BATCH_BYTES = 2 * 1024 * 1024
+"""Of bodies in one transaction, so that large ones do not add up in memory."""
 SLICE = 32
 """Entries understood between two looks at the clock of everybody else: about 1 ms."""
 POISONED = "internal_error"
@@ -95,8 +97,8 @@ class Pipeline:
                 entries = await self._journal.read(position)
                 position = entries[-1].seq
                 self.last_attempt_at = trio.current_time()
-                for start in range(0, len(entries), BATCH_ENTRIES):
-                    await send.send(await self._understood(entries[start : start + BATCH_ENTRIES]))
+                for batch in _batches(entries):
+                    await send.send(await self._understood(batch))
 
     async def _understood(self, entries: Sequence[Entry]) -> list[Understood]:
         batch: list[Understood] = []
@@ -167,3 +169,16 @@ class Pipeline:
     def _count(self, applied: Applied) -> None:
         for (type_, outcome), number in applied.outcomes.items():
             self._metrics.message_counted(type_, outcome, number)
+
+
+def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if batch and (len(batch) == BATCH_ENTRIES or size > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += len(entry.envelope.body)
+    if batch:
+        yield batch

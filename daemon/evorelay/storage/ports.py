@@ -159,9 +159,6 @@ class StoreReader(Protocol):
     def quarantine(self, *, before: str | None, limit: int) -> list[QuarantineRecord]:
         """Newest first; ``before`` is the id of the last one already seen."""
 
-    def counts(self) -> dict[str, int]:
-        """Cheap totals for status and health: ``tickets_open``, ``quarantine``."""
-
 
 class Maintenance(Protocol):
     """Housekeeping of the store, in small transactions of the writer."""

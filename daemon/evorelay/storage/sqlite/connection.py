@@ -16,6 +16,9 @@ from evorelay.model.errors import RelayError, StoreInUse, StoreUnavailable
 
 CHECKPOINT_PAGES = 4000
 """16 MiB of WAL between checkpoints: at the default 1000 the p99 of commits doubles (measured)."""
+WRITER_CACHE_KIB = 16 * 1024
+READER_CACHE_KIB = 4 * 1024
+"""Pages kept by SQLite itself; the kernel keeps the rest, and a VPS has little memory."""
 
 _PASSING = (
     apsw.FullError,  # disk full
@@ -38,7 +41,7 @@ def open_writer(path: Path, *, durable: bool = True) -> apsw.Connection:
         connection.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         connection.pragma("journal_size_limit", 64 * 1024 * 1024)
         connection.pragma("temp_store", "memory")
-        connection.pragma("cache_size", -32 * 1024)
+        connection.pragma("cache_size", -WRITER_CACHE_KIB)
     return connection
 
 
@@ -48,7 +51,7 @@ def open_reader(path: Path) -> apsw.Connection:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         connection.set_busy_timeout(5000)
         connection.pragma("query_only", True)
-        connection.pragma("cache_size", -8 * 1024)
+        connection.pragma("cache_size", -READER_CACHE_KIB)
     return connection
 
 

@@ -131,15 +131,6 @@ class SqliteReader:
             )
             return rows
 
-    def counts(self) -> dict[str, int]:
-        with snapshot(self._db):
-            return {
-                "tickets_open": self._db.execute(
-                    "SELECT count(*) FROM tickets WHERE status <> 'closed'"
-                ).get,
-                "quarantine": self._db.execute("SELECT count(*) FROM quarantine").get,
-            }
-
     def close(self) -> None:
         self._db.close()
 
