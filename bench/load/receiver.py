@@ -1,0 +1,162 @@
+"""A process that holds many WebSocket connections and counts every event on each of them."""
+
+import gc
+import select
+import time
+from array import array
+from multiprocessing.connection import Connection
+
+from msgspec import Struct
+
+from bench.load.stream import Log, Point
+from bench.load.wire import Client, client_frame, open_clients
+
+READ_BYTES = 1 << 18
+_PROBLEMS_KEPT = 20
+
+
+class Receiving(Struct, frozen=True, kw_only=True):
+    """Whom to be: one connection for each tuple of channels."""
+
+    host: str
+    port: int
+    token: str
+    channels: list[tuple[str, ...]]
+
+
+class Expected(Struct, frozen=True, kw_only=True):
+    """When to stop: every connection was told as many new messages as were accepted for it."""
+
+    messages: dict[str, int]
+    """By channel, since the connections were opened."""
+    within_s: float
+
+
+class Received(Struct, frozen=True, kw_only=True):
+    """What came. Times are of ``time.monotonic_ns``, latencies nanoseconds."""
+
+    connections: int
+    deliveries: int
+    """Events over all connections."""
+    messages: int
+    """New messages over all connections."""
+    complete: int
+    """Connections that were told all that was expected."""
+    numbers: "array[int]"
+    """Message numbers, once for each offset of a channel that told one, whoever received it."""
+    problems: list[str]
+    """Gaps, repetitions, disagreements, closed connections."""
+    last_ns: int
+    """When the last event came."""
+    latencies: "array[int]"
+    """From being due to being received, of each new message at each connection."""
+    cpu_s: float
+    """CPU time this process took while receiving."""
+
+
+def receive(receiving: Receiving, control: Connection) -> Received:
+    """Open the connections, say ``"ready"``, receive until what ``control`` brings is there."""
+    gc.disable()  # nothing here makes cycles, and a collection would be measured as latency
+    clients, positions = open_clients(
+        receiving.host, receiving.port, receiving.token, receiving.channels
+    )
+    control.send("ready")
+    holder = _Holder(clients, positions, receiving.channels)
+    return holder.run(control)
+
+
+class _Holder:
+    def __init__(
+        self,
+        clients: list[Client],
+        positions: list[dict[str, int]],
+        channels: list[tuple[str, ...]],
+    ) -> None:
+        self._log = Log()
+        self._clients = {client.socket.fileno(): client for client in clients}
+        self._channels = dict(zip(self._clients, channels, strict=True))
+        starts: dict[str, Point] = {}
+        self._points: dict[int, Point] = {}
+        for fd, at, client in zip(self._clients, positions, clients, strict=True):
+            assert not client.pending, "an event came before the load began"
+            start = Point(self._log, at, client.rest)
+            self._points[fd] = starts.setdefault(f"{at} {client.rest!r}", start)
+        self._arrivals: list[tuple[int, list[int]]] = []
+        """When a chunk came, and when the messages in it were due."""
+        self._last_ns = 0
+
+    def run(self, control: Connection) -> Received:
+        cpu = time.process_time()
+        epoll = select.epoll()
+        epoll.register(control.fileno(), select.EPOLLIN)
+        for fd, client in self._clients.items():
+            client.socket.setblocking(False)
+            epoll.register(fd, select.EPOLLIN)
+        expected: Expected | None = None
+        deadline = float("inf")
+        while time.monotonic() < deadline and not (expected and self._is_complete(expected)):
+            for fd, _ in epoll.poll(0.05 if expected else 1.0):
+                if fd in self._clients:
+                    if not self._read(fd):
+                        epoll.unregister(fd)
+                else:
+                    expected = control.recv()
+                    assert isinstance(expected, Expected)
+                    deadline = time.monotonic() + expected.within_s
+                    epoll.unregister(control.fileno())
+        cpu = time.process_time() - cpu
+        epoll.close()
+        return self._result(expected, cpu)
+
+    def _read(self, fd: int) -> bool:
+        """Take what one connection has; False when it is over."""
+        client = self._clients[fd]
+        try:
+            data = client.socket.recv(READ_BYTES)
+        except BlockingIOError:
+            return True
+        if not data:
+            self._log.problems.append("the daemon dropped a connection")
+            return False
+        now = time.monotonic_ns()
+        step = self._points[fd].step(data)
+        self._points[fd] = step.point
+        self._last_ns = now
+        if step.due:
+            self._arrivals.append((now, step.due))
+        if step.pings:
+            client.socket.sendall(client_frame(b"{}"))
+        if step.closed is not None:
+            self._log.problems.append(f"the daemon closed a connection: {step.closed}")
+            return False
+        return True
+
+    def _wanted(self, fd: int, expected: Expected) -> int:
+        return sum(expected.messages.get(channel, 0) for channel in self._channels[fd])
+
+    def _is_complete(self, expected: Expected) -> bool:
+        return all(
+            point.messages >= self._wanted(fd, expected) for fd, point in self._points.items()
+        )
+
+    def _result(self, expected: Expected | None, cpu_s: float) -> Received:
+        points = self._points
+        complete = [
+            fd
+            for fd, point in points.items()
+            if expected is None or point.messages == self._wanted(fd, expected)
+        ]
+        latencies = array("Q", (now - due for now, many in self._arrivals for due in many))
+        for client in self._clients.values():
+            client.close()
+        return Received(
+            connections=len(points),
+            deliveries=sum(point.events for point in points.values()),
+            messages=sum(point.messages for point in points.values()),
+            complete=len(complete),
+            numbers=array("Q", self._log.messages()),
+            problems=self._log.problems[:_PROBLEMS_KEPT],
+            last_ns=self._last_ns,
+            latencies=latencies,
+            cpu_s=cpu_s,
+        )
