@@ -37,6 +37,11 @@ def json_answer(value: object, status: int = 200, *, content_type: str = JSON) -
     return Response(encode_json(value), status, content_type=content_type)
 
 
+def empty_answer(status: int) -> Response:
+    # With b"", not without a body: Quart iterates over an absent one by asyncio.
+    return Response(b"", status)
+
+
 def error_answer(code: Code, message: str) -> Response:
     response = json_answer(ErrorAnswer(ErrorDetail(code.code, message)), code.http_status)
     if code.http_status == 401:

@@ -9,7 +9,12 @@ from quart_trio import QuartTrio
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from evorelay.edge.http.access import Access
-from evorelay.edge.http.answers import answer_to_fault, error_answer, json_answer
+from evorelay.edge.http.answers import (
+    answer_to_fault,
+    empty_answer,
+    error_answer,
+    json_answer,
+)
 from evorelay.edge.http.console_pages import ConsolePages
 from evorelay.edge.http.deps import HttpDeps
 from evorelay.edge.http.openapi import openapi_document
@@ -99,7 +104,7 @@ def _refuse_webhooks_by_get(app: QuartTrio, metrics: Metrics) -> None:
 def _add_headers(app: QuartTrio, access: Access) -> None:
     async def preflight() -> Response | None:
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-            return Response(status=204)
+            return empty_answer(204)
         return None
 
     async def headers(response: Response) -> Response:

@@ -12,6 +12,7 @@ from importlib.resources.abc import Traversable
 from msgspec import Struct
 from quart import Request, Response
 
+from evorelay.edge.http.answers import empty_answer
 from evorelay.model.errors import Code, Refusal
 
 _TYPES = {
@@ -63,7 +64,7 @@ class ConsolePages:
         if asset is None:
             raise Refusal(Code.NOT_FOUND, "the console has no such file")
         if self._request.if_none_match.contains_weak(asset.etag):
-            response = Response(status=304)
+            response = empty_answer(304)
         else:
             response = Response(asset.body, content_type=asset.content_type)
         response.set_etag(asset.etag)

@@ -1,0 +1,192 @@
+"""A real relay on a temporary directory behind the real HTTP application; only the port is missing.
+
+Webhooks are submitted to the journal, the pipeline stores them, requests go through Quart's client.
+"""
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import jwt
+import msgspec
+import trio
+from prometheus_client import CollectorRegistry
+from quart import Response
+from quart_trio import QuartTrio
+
+from evorelay.config import AuthConfig, MetricsConfig
+from evorelay.edge.auth import Authenticator
+from evorelay.edge.http.app import make_app
+from evorelay.edge.http.deps import HttpDeps
+from evorelay.model.clock import now_ms
+from evorelay.model.envelope import Envelope
+from evorelay.model.ids import new_id
+from evorelay.relay.attachments import Attachments
+from evorelay.relay.blobs import BlobStore
+from evorelay.relay.cache import RecentEvents
+from evorelay.relay.catchup import CatchUp
+from evorelay.relay.desk import Desk
+from evorelay.relay.health import Health
+from evorelay.relay.hub import Hub
+from evorelay.relay.journal import Journal
+from evorelay.relay.ledger import Ledger
+from evorelay.relay.pipeline import Pipeline
+from evorelay.relay.reads import Reads
+from evorelay.relay.sessions import Sessions
+from evorelay.storage.open import Storage, open_storage
+from evorelay.telemetry.metrics import PrometheusMetrics
+
+SECRET = "http-tests-secret-" + "0123456789abcdef" * 3
+GIB = 1 << 30
+
+
+class World:
+    """``free_bytes`` is what the disk pretends to have."""
+
+    def __init__(self, storage: Storage, blobs: BlobStore, auth: AuthConfig) -> None:
+        self.free_bytes = 100 * GIB
+        self.registry = CollectorRegistry()
+        self.reads = Reads(storage.readers)
+        metrics = PrometheusMetrics(self.registry)
+        cache = RecentEvents(ttl_ms=60_000, bytes_max=1 << 20)
+        self.hub = Hub(cache, CatchUp(cache, self.reads, metrics), metrics)
+        ledger = Ledger(storage.writer, self.hub, new_id=new_id, now=now_ms)
+        self.journal = Journal(
+            storage.journal, metrics, free_bytes=lambda: self.free_bytes, free_bytes_min=GIB
+        )
+        self.pipeline = Pipeline(
+            self.journal,
+            ledger,
+            Attachments(blobs),
+            metrics,
+            now=now_ms,
+            reopen_within_ms=3_600_000,
+        )
+        self.desk = Desk(self.reads, ledger, now=now_ms)
+        self.sessions = Sessions(self.hub, metrics, now=now_ms)
+        self.health = Health(
+            self.journal,
+            self.pipeline,
+            self.reads,
+            self.sessions,
+            metrics,
+            now=now_ms,
+            free_bytes=lambda: self.free_bytes,
+            free_bytes_min=GIB,
+            evolution_configured=True,
+            key_trouble=lambda: None,
+        )
+        self.app: QuartTrio = make_app(
+            HttpDeps(
+                desk=self.desk,
+                sessions=self.sessions,
+                health=self.health,
+                authenticator=Authenticator(auth, None, now_ms),
+                metrics=metrics,
+                registry=self.registry,
+                auth=auth,
+                scrape=MetricsConfig(),
+                version="9.9.9",
+                started_at=trio.current_time(),
+            )
+        )
+        self._whatsapp_ids = itertools.count(1)
+
+    async def webhook(self, body: dict[str, Any]) -> None:
+        """Store one webhook and wait until it is applied."""
+        envelope = Envelope(
+            received_at=now_ms(),
+            event=body["event"],
+            instance=body["instance"],
+            body=msgspec.json.encode(body),
+        )
+        seq = await self.journal.submit(envelope)
+        with trio.fail_after(10):
+            while self.pipeline.cursor < seq:
+                await trio.sleep(0.001)
+
+    async def message(self, phone: str, text: str, instance: str = "loja") -> None:
+        number = next(self._whatsapp_ids)
+        await self.webhook(
+            {
+                "event": "messages.upsert",
+                "instance": instance,
+                "data": {
+                    "key": {
+                        "remoteJid": f"{phone}@s.whatsapp.net",
+                        "fromMe": False,
+                        "id": f"3EB0{number:016d}",
+                    },
+                    "pushName": f"Cliente {phone[-2:]}",
+                    "message": {"conversation": text},
+                    "messageType": "conversation",
+                    "messageTimestamp": now_ms() // 1000 - 1000 + number,
+                },
+            }
+        )
+
+    async def ask(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        token: str | None = None,
+        body: object = None,
+        headers: dict[str, str] | None = None,
+        peer: str | None = "127.0.0.1",
+    ) -> Response:
+        """One request. ``body`` is sent as JSON, bytes as they are."""
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        data = None
+        if body is not None:
+            sent.setdefault("Content-Type", "application/json")
+            data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        client = self.app.test_client()
+        return await client.open(  # type: ignore[call-arg]  # ``json`` has a default in fact
+            path, method=method, headers=sent, data=data, scope_base={"evorelay.peer": peer}
+        )
+
+    async def get(self, path: str, token: str | None) -> Any:
+        """The JSON of a 200."""
+        response = await self.ask(path, token=token)
+        assert response.status_code == 200, await response.get_data()
+        return await response.get_json()
+
+
+@asynccontextmanager
+async def open_world(tmp_path: Path, **auth: Any) -> AsyncIterator[World]:
+    with open_storage(tmp_path, None) as storage:
+        blobs = await BlobStore.open(tmp_path / "blobs")
+        world = World(storage, blobs, AuthConfig(jwt_secret=SECRET, **auth))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(world.journal.run)
+            await nursery.start(world.pipeline.run)
+            await nursery.start(world.health.run)
+            yield world
+            nursery.cancel_scope.cancel()
+
+
+def token(
+    role: str | None = "agent", instances: list[str] | str = "*", sub: str = "ana", ttl_s: int = 600
+) -> str:
+    claims: dict[str, Any] = {"sub": sub, "exp": now_ms() // 1000 + ttl_s}
+    if role is not None:
+        claims["app_metadata"] = {"evorelay": {"role": role, "instances": instances}}
+    return jwt.encode(claims, SECRET, algorithm="HS256")
+
+
+async def text_of(response: Response) -> str:
+    data = await response.get_data()
+    return data if isinstance(data, str) else data.decode()
+
+
+async def error_of(response: Response) -> tuple[int, str]:
+    """Status and code; checks the form of the error on the way."""
+    body = await response.get_json()
+    assert body.keys() == {"error"}
+    assert body["error"].keys() == {"code", "message"}
+    return response.status_code, body["error"]["code"]

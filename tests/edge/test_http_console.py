@@ -1,0 +1,103 @@
+"""The console's files: complete, cached rightly, and unable to run anything but themselves (P7)."""
+
+import re
+from base64 import b64encode
+from hashlib import sha512
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from evorelay.edge.http.console_pages import content_security_policy
+from tests.edge.http_world import error_of, open_world, text_of
+
+CONSOLE = files("evorelay") / "console"
+
+
+async def test_home_leads_to_the_console(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        response = await world.ask("/")
+        assert response.status_code == 302
+        assert response.headers["Location"] == "/console"
+
+
+async def test_everything_the_page_asks_for_is_there(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        page = await text_of(await world.ask("/console"))
+        wanted = set(re.findall(r'(?:src|href)="([^"]+)"', page))
+        main = await text_of(await world.ask("/console/main.js"))
+        wanted |= {f"/console/{name}" for name in re.findall(r'from "\./([^"]+)"', main)}
+        assert len(wanted) >= 6
+        for path in wanted:
+            response = await world.ask(path)
+            assert response.status_code == 200, path
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_files_are_asked_for_once(tmp_path: Path) -> None:
+    """A file in the browser's cache is confirmed, a vendored one is not even asked for."""
+    async with open_world(tmp_path) as world:
+        first = await world.ask("/console/main.js")
+        assert first.headers["Cache-Control"] == "no-cache"
+        second = await world.ask(
+            "/console/main.js", headers={"If-None-Match": first.headers["ETag"]}
+        )
+        assert second.status_code == 304
+        assert await second.get_data() == b""
+        stale = await world.ask("/console/main.js", headers={"If-None-Match": '"older"'})
+        assert stale.status_code == 200
+        vendored = await world.ask("/console/vendor/centrifuge-5.8.0.js")
+        assert "immutable" in vendored.headers["Cache-Control"]
+
+
+async def test_no_path_leads_out_of_the_console(tmp_path: Path) -> None:
+    """P7"""
+    async with open_world(tmp_path) as world:
+        for name in ("../config.py", "%2e%2e/config.py", "vendor/../../config.py", "vendor", "x"):
+            response = await world.ask(f"/console/{name}")
+            assert await error_of(response) == (404, "not_found")
+
+
+async def test_the_page_may_run_its_own_scripts_only(tmp_path: Path) -> None:
+    """P7: a message that is markup stays text even if the page had a bug."""
+    async with open_world(tmp_path) as world:
+        response = await world.ask("/console", headers={"Host": "relay.example:4000"})
+        policy = response.headers["Content-Security-Policy"]
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+        assert "connect-src 'self' ws://relay.example:4000 wss://relay.example:4000;" in policy
+        assert "unsafe" not in policy
+        assert "*" not in policy
+
+
+@pytest.mark.parametrize("host", ["", "a; script-src *", "a b", "a,b", "*", "a\r\nX: y"])
+def test_a_host_cannot_widen_the_policy(host: str) -> None:
+    assert "connect-src 'self';" in content_security_policy(host)
+
+
+def test_the_page_has_no_inline_code_and_no_dangerous_sink() -> None:
+    """P7: text enters the page as text, nowhere else."""
+    page = (CONSOLE / "index.html").read_text()
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon[a-z]+=", page)
+    assert not re.search(r'(?:src|href)="(?!/console/)', page)
+    for file in CONSOLE.iterdir():
+        if file.name.endswith(".js"):
+            code = file.read_text()
+            assert not re.search(r"(inner|outer|Adjacent)HTML|document\.write|\beval\b", code)
+
+
+def test_both_languages_say_the_same_things() -> None:
+    code = (CONSOLE / "texts.js").read_text()
+    english, portuguese = (
+        re.findall(r"^    (\w+):", part, re.MULTILINE) for part in code.split("  pt: {")
+    )
+    assert english == portuguese
+    named = set(re.findall(r'data-text="(\w+)"', (CONSOLE / "index.html").read_text()))
+    assert named <= set(english)
+
+
+def test_the_vendored_file_is_the_one_that_was_reviewed() -> None:
+    record = (CONSOLE / "vendor" / "VENDORED").read_text()
+    digest = sha512((CONSOLE / "vendor" / "centrifuge-5.8.0.js").read_bytes())
+    assert digest.hexdigest() in record
+    assert re.search(r"sha512-[A-Za-z0-9+/]{86}==", record)
+    assert len(b64encode(digest.digest())) == 88

@@ -1,0 +1,121 @@
+"""/openapi.json says what is served, no more and no less."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.edge.http_world import World, open_world, token
+
+from evorelay.model.errors import Code
+
+
+async def document_of(world: World) -> dict[str, Any]:
+    document: dict[str, Any] = await world.get("/openapi.json", None)
+    return document
+
+
+async def test_every_served_address_is_described_and_every_described_one_served(
+    tmp_path: Path,
+) -> None:
+    """Webhooks are the gate's and the console is for people; everything else is both."""
+    async with open_world(tmp_path) as world:
+        served = {
+            (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method.lower())
+            for rule in world.app.url_map.iter_rules()
+            for method in rule.methods or ()
+            if method not in ("HEAD", "OPTIONS")
+            if rule.rule != "/" and not rule.rule.startswith("/console")
+        }
+        described = {
+            (path, method)
+            for path, item in (await document_of(world))["paths"].items()
+            for method in item
+        }
+        webhooks = {
+            ("/webhook/evolution", "post"),
+            ("/webhook/evolution/{event}", "post"),
+            ("/hook/{secret}", "post"),
+            ("/hook/{secret}/{event}", "post"),
+            ("/messages-upsert", "post"),
+            ("/connection-update", "post"),
+        }
+        assert described == served | webhooks
+
+
+async def test_every_reference_leads_somewhere_and_no_schema_is_left_over(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        document = await document_of(world)
+        references = set(_references(document))
+        defined = {
+            f"#/components/{kind}/{name}"
+            for kind in ("schemas", "responses")
+            for name in document["components"][kind]
+        }
+        assert references == defined
+
+
+async def test_arguments_are_where_the_document_says(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        paths = (await document_of(world))["paths"]
+        listed = {item["name"]: item for item in paths["/v1/tickets"]["get"]["parameters"]}
+        assert listed["limit"]["in"] == "query"
+        assert listed["limit"]["schema"] == {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 200,
+            "default": 50,
+        }
+        change = paths["/v1/tickets/{ticket_id}"]["patch"]
+        assert [item["name"] for item in change["parameters"]] == ["ticket_id"]
+        body = change["requestBody"]["content"]["application/json"]["schema"]
+        assert body["properties"].keys() == {"version", "status", "assignee"}
+        for path, item in paths.items():
+            for operation in item.values():
+                in_path = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
+                assert in_path == set(re.findall(r"{(\w+)}", path))
+
+
+async def test_everything_under_v1_needs_a_token(tmp_path: Path) -> None:
+    """P7, in the document and in fact."""
+    async with open_world(tmp_path) as world:
+        paths = (await document_of(world))["paths"]
+        for path in [path for path in paths if path.startswith("/v1/")]:
+            for method, operation in paths[path].items():
+                assert operation["security"] == [{"token": []}]
+                response = await world.ask(path.format(ticket_id="x"), method=method.upper())
+                assert response.status_code == 401
+
+
+async def test_a_role_in_the_document_is_the_role_it_takes(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        operation = (await document_of(world))["paths"]["/v1/quarantine"]["get"]
+        assert operation["description"] == "Needs the role supervisor."
+        assert (await world.ask("/v1/quarantine", token=token("agent"))).status_code == 403
+        assert (await world.ask("/v1/quarantine", token=token("supervisor"))).status_code == 200
+
+
+async def test_every_code_of_an_error_is_listed(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        document = await document_of(world)
+        codes = document["components"]["schemas"]["ErrorDetail"]["properties"]["code"]["enum"]
+        assert codes == [code.code for code in Code]
+
+
+@pytest.mark.parametrize("path", ["/v1/tickets", "/v1/instances", "/v1/quarantine"])
+async def test_a_page_has_exactly_the_described_fields(tmp_path: Path, path: str) -> None:
+    async with open_world(tmp_path) as world:
+        document = await document_of(world)
+        content = document["paths"][path]["get"]["responses"]["200"]["content"]
+        name = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        page = await world.get(path, token("admin"))
+        assert page.keys() == document["components"]["schemas"][name]["properties"].keys()
+
+
+def _references(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["$ref"]] if "$ref" in node else []
+        return own + [found for value in node.values() for found in _references(value)]
+    if isinstance(node, list):
+        return [found for value in node for found in _references(value)]
+    return []
