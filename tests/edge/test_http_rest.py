@@ -164,6 +164,7 @@ async def test_open_mode_serves_this_machine_and_no_page_of_others(tmp_path: Pat
         ("limit=1&limit=2", "limit"),
         ("cursor=%ff%00", "cursor"),
         ("cursor=W10=", "cursor"),
+        ("cursor=WzExODA1OTE2MjA3MTc0MTEzMDM0MjQsIngiXQ==", "cursor"),  # [2**70, "x"]
     ],
 )
 async def test_a_bad_parameter_is_named(tmp_path: Path, query: str, name: str) -> None:
@@ -249,6 +250,7 @@ async def test_a_person_never_has_two_open_tickets(tmp_path: Path) -> None:
         (b'{"status":"lost"}', {}, (400, "bad_request")),
         (b'{"version":"1"}', {}, (400, "bad_request")),
         (b'{"colour":"red"}', {}, (400, "bad_request")),
+        (b'{"assignee":""}', {}, (400, "bad_request")),
         (b'{"ticket_id":"another"}', {}, (400, "bad_request")),
         (b'{"status":"' + b"x" * 70_000 + b'"}', {}, (413, "too_large")),
     ],

@@ -33,6 +33,8 @@ from evorelay.storage.ports import TicketQuery
 
 Limit = Annotated[int, Meta(ge=1, le=200)]
 Text = Annotated[str, Meta(max_length=200)]
+Moment = Annotated[int, Meta(ge=0, le=1 << 53)]
+"""Unix ms in a cursor, which a client may have made up; what SQLite can compare with."""
 
 _DIRECTORY_MAX = 100_000
 
@@ -60,7 +62,7 @@ class TicketChange(TicketParams, frozen=True, kw_only=True):
     """What is absent stays as it is; ``assignee`` null gives the ticket back."""
 
     status: Literal["open", "pending", "closed"] | UnsetType = UNSET
-    assignee: Text | UnsetType | None = UNSET
+    assignee: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType | None = UNSET
 
 
 class MessagesParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -327,7 +329,7 @@ def _encode_cursor(activity: int, ticket_id: str) -> str:
 
 def _decode_cursor(cursor: str) -> tuple[int, str]:
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[int, str])
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[Moment, str])
     except (binascii.Error, msgspec.MsgspecError, ValueError):
         raise Refusal(
             Code.BAD_REQUEST, "cursor is not a next_cursor of an earlier answer"
