@@ -14,7 +14,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 SECRET_KEYS = ("apikey", "api_key", "destination")
-_NESTED_SECRET = re.compile(rb'"api_?key"\s*:', re.IGNORECASE)
+_NESTED_SECRETS = ("apikey", "api_key", "appstatesynckeyshare")
+"""At any depth, in any case. The last are an account's own keys (messages.edited of 2.3.1+)."""
+_NESTED_SECRET = re.compile(rb'"(?:api_?key|appstatesynckeyshare)"\s*:', re.IGNORECASE)
 _LONE_SURROGATE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -85,10 +87,12 @@ def read_body(raw: bytes, *, path_event: str) -> Body:
     fields = _fields(raw)
     for key in SECRET_KEYS:
         fields.pop(key, None)
+    event, instance = labels(fields)
+    if event == "new.jwt":  # 1.8: the whole of ``data`` is a token
+        fields.pop("data", None)
     body = _encode(fields)
     if _NESTED_SECRET.search(body):
         body = _without_nested_secrets(body)
-    event, instance = labels(fields)
     return Body(event or path_event, instance, body)
 
 
@@ -135,7 +139,7 @@ def _without_nested_secrets(body: bytes) -> bytes:
     while pending:
         node = pending.pop()
         if isinstance(node, dict):
-            for key in [key for key in node if key.lower() in ("apikey", "api_key")]:
+            for key in [key for key in node if key.lower() in _NESTED_SECRETS]:
                 del node[key]
             pending.extend(node.values())
         elif isinstance(node, list):
