@@ -39,7 +39,9 @@ def json_answer(value: object, status: int = 200, *, content_type: str = JSON) -
 
 def empty_answer(status: int) -> Response:
     # With b"", not without a body: Quart iterates over an absent one by asyncio.
-    return Response(b"", status)
+    response = Response(b"", status)
+    del response.headers["Content-Type"]
+    return response
 
 
 def error_answer(code: Code, message: str) -> Response:
