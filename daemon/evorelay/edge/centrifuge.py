@@ -81,13 +81,14 @@ class _Connection:
 
     async def serve(self) -> Close | None:
         commands: list[wire.Command] = []
-        with trio.move_on_after(STALE_AFTER_S):
+        sessions = self._edge.sessions
+        with trio.move_on_after(STALE_AFTER_S) as patience, sessions.stranger(patience):
             try:
                 commands = wire.decode_commands(await self._ws.get_message())
             except ValueError:
                 return Close.BAD_REQUEST
         if not commands:
-            return Close.STALE
+            return Close.SHUTDOWN if sessions.is_closing else Close.STALE
         first = commands.pop(0)
         if first.connect is None or first.id <= 0:
             return Close.BAD_REQUEST

@@ -75,7 +75,7 @@ class _OneRequest(trio.abc.Stream):
         self._inbound = inbound
         self._head: bytes | None = head.canonical()
         self._body = RequestBody(inbound, head)
-        self._receiving = trio.CancelScope()
+        self._receiving: trio.CancelScope | None = None
         self._answered = trio.Event()
         self._ended = False
         self._closed_by_server = False
@@ -91,6 +91,7 @@ class _OneRequest(trio.abc.Stream):
     def mark_answered(self) -> None:
         """The application is done: every byte of the answer has been written."""
         self._answered.set()
+        self._inbound.busy = False
         self._inbound.scope.deadline = trio.current_time() + self._inbound.idle_timeout
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
@@ -99,7 +100,7 @@ class _OneRequest(trio.abc.Stream):
             data, self._head = self._head, None
             return data
         data = b""
-        with self._receiving:
+        with trio.CancelScope() as self._receiving:
             if not self._body.is_complete:
                 data = await self._body_bytes()
             else:
@@ -142,5 +143,6 @@ class _OneRequest(trio.abc.Stream):
     async def aclose(self) -> None:
         if not self._ended:
             self._closed_by_server = True
-        self._receiving.cancel()
+        if self._receiving is not None:
+            self._receiving.cancel()
         await trio.lowlevel.checkpoint()

@@ -4,6 +4,7 @@ One task for all instead of one per connection: 10,000 idle clients cost it abou
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import trio
 
@@ -28,6 +29,8 @@ class Sessions:
         self._metrics = metrics
         self._now = now
         self._sessions: set[Session] = set()
+        self._strangers: set[trio.CancelScope] = set()
+        self.is_closing = False
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -35,8 +38,19 @@ class Sessions:
     def __iter__(self) -> Iterator[Session]:
         return iter(tuple(self._sessions))
 
+    @contextmanager
+    def stranger(self, patience: trio.CancelScope) -> Iterator[None]:
+        """A client that has not said who it is; ``patience`` ends when we do."""
+        self._strangers.add(patience)
+        try:
+            yield
+        finally:
+            self._strangers.discard(patience)
+
     def add(self, session: Session) -> None:
         self._sessions.add(session)
+        if self.is_closing:
+            session.close_asap(Close.SHUTDOWN)
         self._metrics.session_opened(session.dialect.name)
 
     def remove(self, session: Session) -> None:
@@ -60,8 +74,11 @@ class Sessions:
 
     def close_all_asap(self) -> None:
         """Draining: every client is told to reconnect, which finds the next process."""
+        self.is_closing = True
         for session in self:
             session.close_asap(Close.SHUTDOWN)
+        for patience in self._strangers:
+            patience.cancel()
 
 
 def look_after(session: Session, now: float, wall: int) -> None:
