@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import trio
 from websockets.client import ClientProtocol
 from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import State
+from websockets.typing import Origin
 from websockets.uri import parse_uri
 
 from tests.support.daemon import Daemon, token
@@ -25,7 +27,7 @@ class Event(NamedTuple):
 
 
 class Agent:
-    def __init__(self, stream: trio.SocketStream, protocol: ClientProtocol) -> None:
+    def __init__(self, stream: trio.abc.Stream, protocol: ClientProtocol) -> None:
         self.stream = stream
         self._protocol = protocol
         self._last_id = 0
@@ -125,15 +127,23 @@ async def open_websocket(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     await sock.connect((daemon.host, daemon.port))
     async with trio.SocketStream(sock) as stream:
-        protocol = ClientProtocol(parse_uri(daemon.websocket_url), max_size=None)
-        protocol.send_request(protocol.connect())
-        agent = Agent(stream, protocol)
-        await agent.flush()
-        while protocol.state.name == "CONNECTING":
-            assert await agent.read_some(), "the handshake was refused"
-        if protocol.handshake_exc is not None:
-            raise protocol.handshake_exc
-        yield agent
+        yield await shake_hands(stream, daemon.websocket_url)
+
+
+async def shake_hands(stream: trio.abc.Stream, url: str, *, origin: str | None = None) -> Agent:
+    """Make a WebSocket of a connected stream. Raises what ``websockets`` raises for a refusal."""
+    protocol = ClientProtocol(
+        parse_uri(url), origin=None if origin is None else Origin(origin), max_size=None
+    )
+    protocol.send_request(protocol.connect())
+    agent = Agent(stream, protocol)
+    await agent.flush()
+    while protocol.handshake_exc is None and protocol.state is State.CONNECTING:
+        if not await agent.read_some():
+            break
+    if protocol.handshake_exc is not None:
+        raise protocol.handshake_exc
+    return agent
 
 
 @asynccontextmanager

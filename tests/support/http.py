@@ -37,6 +37,8 @@ class Connection:
             if not await self._fill():
                 return None
         head, _, self._held = self._held.partition(b"\r\n\r\n")
+        if head.startswith(b"HTTP/1.1 100 "):
+            return await self.read_reply()
         first, *lines = head.decode("latin-1").split("\r\n")
         pairs = (line.partition(":") for line in lines)
         headers = {name.lower(): value.strip() for name, _, value in pairs}

@@ -54,12 +54,13 @@ async def messages_of(daemon: Daemon, ticket: str) -> list[dict[str, Any]]:
         query = f"limit=200&before={page['next_cursor']}"
 
 
-async def metric(daemon: Daemon, name: str) -> float:
-    """A sample of ``/metrics`` by its full name with labels; 0 when it was never counted."""
+async def metric(daemon: Daemon, sample: str) -> float:
+    """A sample of ``/metrics`` by its name with labels; 0 when those labels never occurred."""
     text = (await ask(daemon, "GET", "/metrics")).body.decode()
+    assert f"# TYPE {sample.partition('{')[0]} " in text, f"no metric {sample}"
     for line in text.splitlines():
-        sample, _, value = line.rpartition(" ")
-        if sample == name:
+        name, _, value = line.rpartition(" ")
+        if name == sample:
             return float(value)
     return 0.0
 

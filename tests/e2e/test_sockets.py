@@ -1,0 +1,122 @@
+"""Where the daemon listens: systemd's socket, a shared port, a unix path, TLS (design §2)."""
+
+import socket
+import ssl
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.certificates import self_signed
+from tests.support.agent import shake_hands
+from tests.support.daemon import Daemon, running, token
+from tests.support.http import Connection, connected, request
+from tests.support.posting import handled, messages_of, post_text, ticket_of
+from tests.support.webhooks import PATH, as_body, text_message
+
+PASS_AS_FD_3 = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+"""What systemd does between fork and exec: LISTEN_PID is only known there."""
+
+
+def start_activated(daemon: Daemon, sock: socket.socket) -> None:
+    wrapper = (sys.executable, "-c", PASS_AS_FD_3, str(sock.fileno()))
+    daemon.start(wrapper=wrapper, pass_fds=(sock.fileno(),))
+
+
+async def test_a_restart_under_socket_activation_refuses_nobody(tmp_path: Path) -> None:
+    """P1: a webhook that comes while no process runs waits in the socket and is answered."""
+    daemon = Daemon(tmp_path / "state")
+    with socket.create_server((daemon.host, daemon.port)) as sock:
+        try:
+            start_activated(daemon, sock)
+            await post_text(daemon, "FIRST", "antes")
+            assert await trio.to_thread.run_sync(daemon.terminate) == 0
+            async with connected(daemon) as waiting:
+                body = as_body(text_message("SECOND", "no meio"))
+                await waiting.send(request("POST", PATH, body))
+                await trio.to_thread.run_sync(start_activated, daemon, sock)
+                reply = await waiting.read_reply()
+            assert reply is not None
+            assert reply.status == 200
+            await handled(daemon)
+            contents = [m["content"] for m in await messages_of(daemon, await ticket_of(daemon))]
+            assert contents == ["antes", "no meio"]
+        finally:
+            daemon.kill()
+
+
+async def test_two_daemons_share_a_port(tmp_path: Path) -> None:
+    """SO_REUSEPORT: the kernel deals connections to both; each has a journal of its own."""
+    with running(tmp_path / "one", SERVER__REUSE_PORT="true") as one:
+        shared = {"SERVER__REUSE_PORT": "true", "SERVER__BIND": one.settings["SERVER__BIND"]}
+        with running(tmp_path / "two", **shared):
+            seqs = [await post_text(one, f"M{n}", "oi") for n in range(60)]
+    assert seqs.count(1) == 2
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A unix socket's path may have 108 bytes, which pytest's own directories use up."""
+    with tempfile.TemporaryDirectory(prefix="evorelay-") as name:
+        yield Path(name)
+
+
+async def test_a_unix_socket_carries_everything(tmp_path: Path, short_path: Path) -> None:
+    path = short_path / "relay.sock"
+    with running(tmp_path / "state", SERVER__BIND=f"unix:{path}"):
+        assert path.stat().st_mode & 0o777 == 0o660
+        async with await trio.open_unix_socket(path) as stream:
+            body = as_body(text_message("FIRST", "oi"))
+            reply = await Connection(stream).ask("POST", PATH, body)
+            assert reply.status == 200
+        async with await trio.open_unix_socket(path) as stream:
+            agent = await shake_hands(stream, "ws://relay.example/connection/websocket")
+            assert "connect" in await agent.ask(connect={"token": token()})
+
+
+async def test_a_stale_unix_socket_is_replaced(tmp_path: Path, short_path: Path) -> None:
+    """A killed daemon leaves its socket behind; the next one must not need a person."""
+    path = short_path / "relay.sock"
+    with running(tmp_path / "state", SERVER__BIND=f"unix:{path}") as daemon:
+        daemon.kill()
+        assert path.is_socket()
+        await trio.to_thread.run_sync(daemon.start)
+        async with await trio.open_unix_socket(path) as stream:
+            assert (await Connection(stream).ask("GET", "/livez")).status == 200
+
+
+async def test_tls_on_the_port_itself(tmp_path: Path) -> None:
+    """Webhook, REST and WebSocket through TLS; a client without TLS is no danger."""
+    certificate, key = self_signed(tmp_path)
+    context = ssl.create_default_context(cafile=str(certificate))
+    settings = {"SERVER__TLS_CERT": str(certificate), "SERVER__TLS_KEY": str(key)}
+    with running(tmp_path / "state", **settings) as daemon:
+
+        async def dial() -> trio.SSLStream[trio.SocketStream]:
+            plain = await trio.open_tcp_stream(daemon.host, daemon.port)
+            return trio.SSLStream(
+                plain, context, server_hostname="relay.example", https_compatible=True
+            )
+
+        async with await dial() as stream:
+            agent = await shake_hands(stream, "wss://relay.example/connection/websocket")
+            assert "connect" in await agent.ask(connect={"token": token()})
+            assert "subscribe" in await agent.ask(subscribe={"channel": "inbox:loja-centro"})
+            async with connected(daemon) as plain:
+                await plain.send(request("GET", "/livez"))
+                assert await plain.is_closed()
+            async with await dial() as posting:
+                connection = Connection(posting)
+                body = as_body(text_message("FIRST", "x" * 50_000))
+                assert (await connection.ask("POST", PATH, body)).status == 200
+                assert (await connection.ask("GET", "/livez")).status == 200
+            event = await agent.event()
+            assert (event.offset, event.data["type"]) == (1, "ticket.created")

@@ -1,0 +1,113 @@
+"""Stopping in order, stopping at once, and refusing to run twice."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.support.agent import signed_in
+from tests.support.daemon import Daemon, running
+from tests.support.http import Connection, connected, request
+from tests.support.posting import handled, messages_of, post_text, ticket_of
+from tests.support.waiting import eventually
+from tests.support.webhooks import PATH, as_body, text_message
+
+
+async def is_draining(daemon: Daemon) -> bool:
+    """Whether it takes no new connections any more."""
+    try:
+        async with connected(daemon):
+            return False
+    except OSError:
+        return True
+
+
+async def begin_request(connection: Connection, whatsapp_id: str) -> bytes:
+    """Send all but the end of a webhook; returns the end."""
+    raw = request("POST", PATH, as_body(text_message(whatsapp_id, whatsapp_id)))
+    await connection.send(raw[:-20])
+    return raw[-20:]
+
+
+async def test_requests_under_way_are_answered(daemon: Daemon) -> None:
+    """SIGTERM: idle connections end, what has begun is finished, the status is 0."""
+    async with connected(daemon) as busy, connected(daemon) as idle, signed_in(daemon) as agent:
+        body = as_body(text_message("BEFORE", "BEFORE"))
+        assert (await idle.ask("POST", PATH, body)).status == 200
+        rest = await begin_request(busy, "LAST")
+        # Answered after it was sent: by now the daemon has read what busy sent.
+        await ticket_of(daemon)
+        assert daemon.process is not None
+        daemon.process.send_signal(signal.SIGTERM)
+        await eventually(lambda: is_draining(daemon), what="drain")
+        assert await idle.is_closed()
+        close = await agent.closed()
+        assert close is not None
+        assert (close.code, close.reason) == (3001, "shutdown")
+        await busy.send(rest)
+        reply = await busy.read_reply()
+        assert reply is not None
+        assert reply.status == 200
+        assert await busy.is_closed()
+    assert await trio.to_thread.run_sync(daemon.wait, 5.0) == 0
+    await trio.to_thread.run_sync(daemon.start)
+    await handled(daemon)
+    contents = [m["content"] for m in await messages_of(daemon, await ticket_of(daemon))]
+    assert sorted(contents) == ["BEFORE", "LAST"]
+
+
+async def test_an_idle_keep_alive_connection_does_not_hold_it_up(daemon: Daemon) -> None:
+    """Also one whose last request was served by Hypercorn: a browser's, a monitor's, a proxy's."""
+    async with connected(daemon) as monitor:
+        assert (await monitor.ask("GET", "/livez")).status == 200
+        began = time.monotonic()
+        assert await trio.to_thread.run_sync(daemon.terminate) == 0
+        assert time.monotonic() - began < 4
+
+
+async def test_a_request_that_never_ends_does_not_hold_it_up(tmp_path: Path) -> None:
+    """The drain ends at its deadline; status 1 says that something was cut short."""
+    with running(tmp_path / "state", SERVER__DRAIN_TIMEOUT="1") as daemon:
+        async with connected(daemon) as stalled:
+            await begin_request(stalled, "NEVER")
+            await post_text(daemon, "OTHER", "oi")
+            began = time.monotonic()
+            assert await trio.to_thread.run_sync(daemon.terminate) == 1
+            assert time.monotonic() - began < 4
+
+
+async def test_a_second_sigterm_aborts(daemon: Daemon) -> None:
+    async with connected(daemon) as stalled:
+        await begin_request(stalled, "NEVER")
+        await post_text(daemon, "OTHER", "oi")
+        assert daemon.process is not None
+        daemon.process.send_signal(signal.SIGTERM)
+        await eventually(lambda: is_draining(daemon), what="drain")
+        began = time.monotonic()
+        status = await trio.to_thread.run_sync(daemon.terminate)
+        assert status == 1
+        assert time.monotonic() - began < 3
+    await trio.to_thread.run_sync(daemon.start)
+    await handled(daemon)
+    assert len(await messages_of(daemon, await ticket_of(daemon))) == 1
+
+
+@pytest.mark.parametrize("same_port", [False, True])
+def test_a_second_daemon_on_the_same_store_is_refused(daemon: Daemon, same_port: bool) -> None:
+    """Exit 2 within 5 s with one line, whether the port or only the store is taken."""
+    second = Daemon(daemon.state_dir)
+    if same_port:
+        second.settings["SERVER__BIND"] = daemon.settings["SERVER__BIND"]
+    second.log_file = daemon.state_dir.with_name("second.log")
+    process = second.spawn()
+    try:
+        assert process.wait(5) == 2
+    except subprocess.TimeoutExpired:
+        pytest.fail("it went on running")
+    finally:
+        second.kill()
+    assert len(second.log().splitlines()) == 1
+    assert str(daemon.state_dir) in second.log() or "server.bind" in second.log()
