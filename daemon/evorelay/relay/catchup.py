@@ -75,22 +75,25 @@ class CatchUp:
         receiver = feed.receiver
         if not self._is_behind(feed) or not receiver.idle():
             return
-        page = self._cache.page(feed.channel, feed.cursor, PAGE_EVENTS)
+        cursor = feed.cursor
+        page = self._cache.page(feed.channel, cursor, PAGE_EVENTS)
         source = "cache"
         if page is None:
             source = "store"
             page = await self._reads(
-                lambda reader: reader.events_after(feed.channel, feed.cursor, PAGE_EVENTS)
+                lambda reader: reader.events_after(feed.channel, cursor, PAGE_EVENTS)
             )
-            if not self._is_behind(feed):
-                return
-            if page.head > feed.cursor and page.floor > feed.cursor + 1:
+            if not self._is_behind(feed) or feed.cursor != cursor:
+                return  # enlisted again while we read, it was taken further by another worker
+            if page.head > cursor and page.floor > cursor + 1:
                 # Retention has passed it by: the client must reload, and is told so (P3).
                 receiver.close_asap(Close.INSUFFICIENT_STATE)
                 return
         events = _up_to_bytes(page, PAGE_BYTES)
         if events:
             if not feed.deliver(events):
+                # Live events of other feeds filled the buffer while we read: wait until it drains.
+                receiver.idle()
                 return
             self._metrics.feed_recovered(len(events), source)
         hub.settle(feed, page.head)
