@@ -44,7 +44,11 @@ class JournalStore(Protocol):
     def last_seq(self) -> int: ...
 
     def trim(self, up_to_seq: int, older_than_ms: int) -> int:
-        """Drop entries with ``seq <= up_to_seq`` that are old enough; return how many."""
+        """Drop entries with ``seq <= up_to_seq`` that are old enough; return how many.
+
+        The newest commit always stays: the numbering goes on from it, and a reader that is further
+        behind than the log reaches is led to the head by it.
+        """
 
 
 class Plan(Struct):

@@ -49,10 +49,8 @@ class SqliteJournal:
             self.identity: str = self._writer.execute(
                 "SELECT value FROM meta WHERE key = 'identity'"
             ).get
-            # The cursor's floor: a fully trimmed journal must not number from 1 again.
             self._last_seq: int = self._writer.execute(
-                "SELECT max(coalesce((SELECT max(last_seq) FROM batches), 0),"
-                " coalesce((SELECT value + 0 FROM meta WHERE key = 'trimmed_to'), 0))"
+                "SELECT coalesce(max(last_seq), 0) FROM batches"
             ).get
         self._reader = open_reader(path)
 
@@ -95,16 +93,13 @@ class SqliteJournal:
         with transaction(self._writer):
             doomed: list[Any] = self._writer.execute(
                 "SELECT last_seq, last_seq - first_seq + 1 FROM batches"
-                " WHERE last_seq <= ? AND committed_at < ? ORDER BY last_seq LIMIT ?",
-                (up_to_seq, older_than_ms, _TRIM_BATCHES),
+                " WHERE last_seq <= min(?, ?) AND committed_at < ? ORDER BY last_seq LIMIT ?",
+                (up_to_seq, self._last_seq - 1, older_than_ms, _TRIM_BATCHES),
             ).fetchall()
             if not doomed:
                 return 0
             last = doomed[-1][0]
             self._writer.execute("DELETE FROM batches WHERE last_seq <= ?", (last,))
-            self._writer.execute(
-                "INSERT OR REPLACE INTO meta VALUES ('trimmed_to', ?)", (str(last),)
-            )
         return sum(count for _, count in doomed)
 
     def close(self) -> None:
