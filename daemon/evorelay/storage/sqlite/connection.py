@@ -26,13 +26,17 @@ _PASSING = (
     apsw.BusyError,
     apsw.LockedError,
     apsw.CantOpenError,
+    apsw.ReadOnlyError,  # a file system that the kernel remounted after a fault
 )
 
 
 def open_writer(path: Path, *, durable: bool = True) -> apsw.Connection:
     """Open (creating it 0600) the file for its only writer."""
-    with translated_errors():
+    try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StoreUnavailable(f"{error.strerror}: {path}") from error
+    with translated_errors():
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         connection.set_busy_timeout(5000)
         connection.pragma("journal_mode", "wal")
@@ -77,7 +81,8 @@ def snapshot(connection: apsw.Connection) -> Iterator[None]:
         try:
             yield
         finally:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # some errors have ended it already
+                connection.execute("ROLLBACK")
 
 
 @contextmanager
@@ -87,8 +92,6 @@ def translated_errors() -> Iterator[None]:
         yield
     except _PASSING as error:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
-    except OSError as error:
-        raise StoreUnavailable(f"{error.strerror}: {error.filename}") from error
     except (apsw.CorruptError, apsw.NotADBError) as error:
         raise RelayError(f"database file is damaged: {error}") from error
 
