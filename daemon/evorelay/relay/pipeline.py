@@ -13,9 +13,9 @@ from itertools import count
 import trio
 
 from evorelay.model.clock import NowMs
-from evorelay.model.envelope import Entry
-from evorelay.model.errors import StoreUnavailable
-from evorelay.model.fact import MessageFact, QuarantineFact
+from evorelay.model.envelope import Entry, Envelope
+from evorelay.model.errors import JournalUnavailable, StoreUnavailable
+from evorelay.model.fact import Fact, MessageFact, QuarantineFact
 from evorelay.protocol.normalise import normalise
 from evorelay.relay.apply import Applied, Understood, apply_batch
 from evorelay.relay.attachments import Attachments
@@ -78,6 +78,8 @@ class Pipeline:
         self.cursor = await self._ledger.change(lambda draft: draft.tx.cursor(journal))
         self._scope = trio.CancelScope()
         task_status.started()
+        if self._closing and self.lag <= 0:
+            return
         send, receive = trio.open_memory_channel[list[Understood]](1)
         with self._scope:
             async with trio.open_nursery() as nursery:
@@ -103,16 +105,36 @@ class Pipeline:
     async def _understood(self, entries: Sequence[Entry]) -> list[Understood]:
         batch: list[Understood] = []
         for index, entry in enumerate(entries, 1):
-            envelope = entry.envelope
-            if envelope.body_blob is not None:
-                envelope = await self._attachments.restore_body(envelope)
-            facts = normalise(envelope)
-            if any(isinstance(fact, MessageFact) and fact.media for fact in facts):
-                facts = [await self._attachments.keep(fact) for fact in facts]
-            batch.append((entry, facts))
+            batch.append((entry, await self._facts(entry)))
             if index % SLICE == 0:
                 await trio.lowlevel.checkpoint()
         return batch
+
+    async def _facts(self, entry: Entry) -> list[Fact]:
+        """What one entry says, whatever happens: wait for the disk, and set aside what fails."""
+        attempt = 0
+        while True:
+            try:
+                return await self._read(entry.envelope)
+            except (StoreUnavailable, JournalUnavailable) as error:
+                await self._wait_out(error, attempt)
+                attempt += 1
+            except Exception as error:  # a bug met this entry: keep the rest going
+                return [_set_aside(entry, error, "reading")]
+
+    async def _read(self, envelope: Envelope) -> list[Fact]:
+        if envelope.body_blob is not None:
+            envelope = await self._attachments.restore_body(envelope)
+        facts = normalise(envelope)
+        if any(isinstance(fact, MessageFact) and fact.media for fact in facts):
+            facts = [await self._attachments.keep(fact) for fact in facts]
+        return facts
+
+    async def _wait_out(self, error: Exception, attempt: int) -> None:
+        """Before the next attempt of something that the disk or the database refused."""
+        log.error("the store cannot be used; webhooks wait in the journal: %s", error)
+        self.last_attempt_at = trio.current_time()
+        await trio.sleep(STORE_RETRY_S[min(attempt, len(STORE_RETRY_S) - 1)])
 
     async def _apply(self, receive: trio.MemoryReceiveChannel[list[Understood]]) -> None:
         async with receive:
@@ -143,9 +165,7 @@ class Pipeline:
             try:
                 self._count(await self._ledger.change(work))
             except StoreUnavailable as error:
-                log.error("the store cannot be written; webhooks wait in the journal: %s", error)
-                self.last_attempt_at = trio.current_time()
-                await trio.sleep(STORE_RETRY_S[min(attempt, len(STORE_RETRY_S) - 1)])
+                await self._wait_out(error, attempt)
             except Exception as error:  # a bug met this batch: find the entry, keep the rest going
                 await self._isolate(batch, error)
                 return
@@ -162,13 +182,16 @@ class Pipeline:
         entry, facts = batch[0]
         if any(isinstance(fact, QuarantineFact) and fact.reason == POISONED for fact in facts):
             raise error
-        log.error("journal entry %d could not be applied", entry.seq, exc_info=error)
-        detail = f"{type(error).__name__} while storing it"
-        await self._apply_surely([(entry, [QuarantineFact(reason=POISONED, detail=detail)])])
+        await self._apply_surely([(entry, [_set_aside(entry, error, "storing")])])
 
     def _count(self, applied: Applied) -> None:
         for (type_, outcome), number in applied.outcomes.items():
             self._metrics.message_counted(type_, outcome, number)
+
+
+def _set_aside(entry: Entry, error: Exception, doing: str) -> QuarantineFact:
+    log.error("journal entry %d is set aside: a bug in %s it", entry.seq, doing, exc_info=error)
+    return QuarantineFact(reason=POISONED, detail=f"{type(error).__name__} while {doing} it")
 
 
 def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
