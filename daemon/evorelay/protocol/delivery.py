@@ -7,6 +7,9 @@ WhatsApp's receipts come late, twice, out of order and with steps missing. ``fai
 
 _RANK = {"pending": 1, "failed": 2, "sent": 3, "delivered": 4, "read": 5, "played": 6}
 
+OUTBOUND = frozenset(_RANK)
+"""The statuses a message of ours may have."""
+
 
 def advance(current: str, reported: str) -> str:
     """The status after a report; ``current`` when the report says nothing new.

@@ -27,7 +27,7 @@ from evorelay.model.records import (
     QuarantineRecord,
     TicketRecord,
 )
-from evorelay.protocol.delivery import advance
+from evorelay.protocol.delivery import OUTBOUND, advance
 from evorelay.protocol.ticketing import Placement, place
 from evorelay.relay.draft import Draft
 from evorelay.storage.ports import AliasKey, MessageKey
@@ -142,8 +142,8 @@ class _Application:
         known = self._messages.get(key)
         if known is not None:
             self._count(fact.type, "duplicate")
-            if fact.status is not None:
-                self._advance(known, fact.status)
+            if fact.from_me:
+                self._advance(known, _sent_status(fact))
             return
         contact = self._contact(fact)
         ticket = self._ticket(fact, contact)
@@ -168,8 +168,9 @@ class _Application:
             changed = self._advance(known, fact.status)
             self._count(entry.envelope.event, "received" if changed else "duplicate")
             return
-        self._early[key] = advance(self._early.get(key, fact.status), fact.status)
-        self._early_changed.add(key)
+        if fact.status in OUTBOUND:
+            self._early[key] = advance(self._early.get(key, fact.status), fact.status)
+            self._early_changed.add(key)
         self._count(entry.envelope.event, "received")
 
     def _advance(self, message: MessageRecord, reported: str) -> bool:
@@ -292,6 +293,11 @@ def _learn(contact: ContactRecord, chat: Chat, name: str | None) -> bool:
     return before != (contact.name, contact.phone, contact.lid)
 
 
+def _sent_status(fact: MessageFact) -> str:
+    """The status of a message of ours; that there is a webhook says at least that it was sent."""
+    return fact.status if fact.status in OUTBOUND else "sent"
+
+
 def _message_record(id_: str, ticket_id: str, entry: Entry, fact: MessageFact) -> MessageRecord:
     metadata = dict(fact.metadata)
     if fact.origin is not None:
@@ -322,7 +328,7 @@ def _message_record(id_: str, ticket_id: str, entry: Entry, fact: MessageFact) -
         sender_name=fact.sender_name,
         type=fact.type,
         content=fact.content,
-        status=(fact.status or "sent") if fact.from_me else "received",
+        status=_sent_status(fact) if fact.from_me else "received",
         is_internal=False,
         created_at=fact.sent_at,
         received_at=entry.envelope.received_at,
