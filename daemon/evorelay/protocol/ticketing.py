@@ -17,14 +17,15 @@ def place(latest: TicketRecord | None, *, sent_at: int, reopen_within_ms: int) -
     """Decide by the person's latest ticket and when WhatsApp says the message was sent (Unix ms).
 
     A message older than the closing arrived late: it belongs to the closed ticket and does not
-    reopen it, so the order of arrival does not change where messages end up.
+    reopen it. WhatsApp tells whole seconds, so one of the closing's own second counts as later: a
+    ticket reopened for nothing is seen, a message swallowed by a closed one is not.
     """
     if latest is None:
         return Placement.NEW
     if latest.status != "closed":
         return Placement.USE
     closed_at = latest.closed_at or 0
-    if sent_at <= closed_at:
+    if sent_at < closed_at // 1000 * 1000:
         return Placement.USE
     if sent_at - closed_at <= reopen_within_ms:
         return Placement.REOPEN
