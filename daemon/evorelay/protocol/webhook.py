@@ -16,7 +16,10 @@ from msgspec import Raw, Struct
 SECRET_KEYS = ("apikey", "api_key", "destination")
 _NESTED_SECRETS = ("apikey", "api_key", "appstatesynckeyshare")
 """At any depth, in any case. The last are an account's own keys (messages.edited of 2.3.1+)."""
-_NESTED_SECRET = re.compile(rb'"(?:api_?key|appstatesynckeyshare)"\s*:', re.IGNORECASE)
+_NESTED_SECRET = re.compile(
+    rb'"(?:api_?key|appstatesynckeyshare)"\s*:|\\u00[4-7][0-9a-f]', re.IGNORECASE
+)
+"""Also ASCII letters written as escapes: no encoder does that, but a key could hide behind it."""
 _LONE_SURROGATE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -96,6 +99,11 @@ def read_body(raw: bytes, *, path_event: str) -> Body:
     return Body(event or path_event, instance, body)
 
 
+def has_lone_surrogate(document: memoryview) -> bool:
+    """Whether half an emoji may be why a document is no JSON to msgspec (see ``_fields``)."""
+    return _LONE_SURROGATE.search(document) is not None
+
+
 def labels(fields: dict[str, Raw]) -> tuple[str, str]:
     """Event and instance of a body's top level, ``""`` for what is missing or no text."""
     event = _text(fields.get("event"))
@@ -134,7 +142,8 @@ def _text(value: Raw | None, *keys: str) -> str:
 
 def _without_nested_secrets(body: bytes) -> bytes:
     """Remove the keys at any depth; rare, so a plain decode will do."""
-    document = json.loads(body.decode(errors="replace"), strict=False)
+    mended = _LONE_SURROGATE.sub(rb"\\ufffd", body)
+    document = json.loads(mended.decode(errors="replace"), strict=False)
     pending: list[Any] = [document]
     while pending:
         node = pending.pop()

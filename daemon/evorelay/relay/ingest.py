@@ -16,7 +16,7 @@ from evorelay.model.clock import NowMs
 from evorelay.model.envelope import Envelope
 from evorelay.model.errors import Code, JournalUnavailable, Refusal, StoreUnavailable
 from evorelay.protocol.peers import Headers
-from evorelay.protocol.webhook import Body, WebhookPath, labels, read_body
+from evorelay.protocol.webhook import Body, WebhookPath, has_lone_surrogate, labels, read_body
 from evorelay.protocol.webhook_auth import Verdict, WebhookGate
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.bulky import bulky_turns, take_bulky
@@ -199,10 +199,15 @@ def _read_scanned(residual: bytes, path_event: str) -> Body:
 
 
 def _examine(document: memoryview) -> tuple[str, str]:
-    """Event and instance of a spilled body. Raises ``ValueError`` when it is not an object."""
+    """Event and instance of a spilled body. Raises ``ValueError`` when it is not an object.
+
+    One with half an emoji in it would have to be copied to be read; it is kept without labels.
+    """
     try:
         return labels(_decode_object(document))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        if has_lone_surrogate(document):
+            return "", ""
         raise ValueError(f"the body is not a JSON object: {error}") from None
     except RecursionError:
         return "", ""
