@@ -107,14 +107,17 @@ class Session:
 
     async def may_watch(self, channel: str) -> bool:
         """Whether this principal may know anything of a channel; unknown tickets are foreign."""
+        return await self._may_watch(self.principal, channel)
+
+    async def _may_watch(self, who: Principal, channel: str) -> bool:
         parsed = parse_channel(channel)
         if parsed is None:
             return False
         kind, name = parsed
         if kind != "ticket":
-            return self.principal.may_see(name)
+            return who.may_see(name)
         try:
-            await self._engine.desk.instance_of(self.principal, name)
+            await self._engine.desk.instance_of(who, name)
         except Refusal:
             return False
         return True
@@ -176,13 +179,13 @@ class Session:
         return [feed for channel in list(self.feeds) if (feed := self.unsubscribe(channel))]
 
     async def renew(self, principal: Principal) -> list[Feed]:
-        """Go on with a fresh credential; returns the feeds it no longer allows, now closed."""
+        """Go on with a fresh credential; returns the feeds it no longer allows, now closed.
+
+        Raises ``StoreUnavailable``; then, and when cancelled, the old credential still counts.
+        """
+        lost = [channel for channel in self.feeds if not await self._may_watch(principal, channel)]
         self.principal = principal
-        return [
-            feed
-            for channel in list(self.feeds)
-            if not await self.may_watch(channel) and (feed := self.unsubscribe(channel))
-        ]
+        return [feed for channel in lost if (feed := self.unsubscribe(channel))]
 
     async def history(
         self, channel: str, *, since: Position | None, limit: int, reverse: bool
