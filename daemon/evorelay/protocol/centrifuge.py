@@ -7,16 +7,19 @@ an ``id`` and one request; ``{}`` answers our ping. Field names are the protocol
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from evorelay.protocol.frame import text_frame
 from evorelay.storage.ports import ChannelEvent
 
 COMMANDS_MAX = 256
 """Commands in one WebSocket message; an SDK batches its subscriptions on reconnect."""
+
+Offset = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+"""uint64 in the protocol; no store counts that far."""
 
 
 class Error(Enum):
@@ -48,7 +51,7 @@ class SubscribeRequest(Struct, frozen=True):
     channel: str
     recover: bool = False
     epoch: str = ""
-    offset: int = 0
+    offset: Offset = 0
     join_leave: bool = False
 
 
@@ -57,7 +60,7 @@ class ChannelRequest(Struct, frozen=True):
 
 
 class StreamPosition(Struct, frozen=True):
-    offset: int = 0
+    offset: Offset = 0
     epoch: str = ""
 
 
