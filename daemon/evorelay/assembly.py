@@ -128,6 +128,7 @@ def build(
     http = make_app(
         HttpDeps(
             desk=desk,
+            blobs=blobs,
             sessions=sessions,
             health=health,
             authenticator=authenticator,

@@ -81,6 +81,7 @@ class World:
         self.app: QuartTrio = make_app(
             HttpDeps(
                 desk=self.desk,
+                blobs=blobs,
                 sessions=self.sessions,
                 health=self.health,
                 authenticator=Authenticator(auth, None, now_ms),

@@ -9,7 +9,7 @@ import binascii
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -148,6 +148,14 @@ class Desk:
         if len(rows) == params.limit:
             cursor = rows[-1].id if params.after is not None else rows[0].id
         return MessagesPage([message_view(row) for row in rows], cursor)
+
+    async def media_of(self, who: Principal, media_id: str) -> dict[str, Any]:
+        """What a message this principal may see says about a file; refuses any other file."""
+        rows = await self._reads(lambda reader: reader.media(media_id))
+        for row in rows:
+            if row.media is not None and who.may_see(row.instance):
+                return row.media
+        raise Refusal(Code.NOT_FOUND, "there is no such file")
 
     async def instances_list(self, who: Principal) -> InstancesPage:
         rows = await self._reads(lambda reader: reader.instances())

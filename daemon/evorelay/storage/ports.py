@@ -158,6 +158,9 @@ class StoreReader(Protocol):
         None when ``before`` / ``after`` is not a message of this ticket.
         """
 
+    def media(self, media_id: str) -> list[MessageRecord]:
+        """One message of each instance whose messages carry this file."""
+
     def instances(self) -> list[InstanceRecord]: ...
 
     def quarantine(self, *, before: str | None, limit: int) -> list[QuarantineRecord]:

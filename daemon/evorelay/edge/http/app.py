@@ -17,6 +17,7 @@ from evorelay.edge.http.answers import (
 )
 from evorelay.edge.http.console_pages import ConsolePages
 from evorelay.edge.http.deps import HttpDeps
+from evorelay.edge.http.media import MediaFiles
 from evorelay.edge.http.openapi import openapi_document
 from evorelay.edge.http.ops import Ops
 from evorelay.edge.http.rest import rest_routes
@@ -43,6 +44,8 @@ def make_app(deps: HttpDeps) -> QuartTrio:
     access = Access(deps.auth, deps.scrape, deps.authenticator)
     _add_rest(app, deps, access)
     _add_ops(app, Ops(deps, access, request))
+    files = MediaFiles(request, access, deps.desk, deps.blobs)
+    app.add_url_rule("/media/<media_id>", "media", files.file)
     _add_console(app)
     _refuse_webhooks_by_get(app, deps.metrics)
     _add_headers(app, access)

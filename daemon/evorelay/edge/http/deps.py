@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from evorelay.config import AuthConfig, MetricsConfig
 from evorelay.edge.auth import Authenticator
+from evorelay.relay.blobs import BlobStore
 from evorelay.relay.desk import Desk
 from evorelay.relay.health import Health
 from evorelay.relay.sessions import Sessions
@@ -13,6 +14,7 @@ from evorelay.telemetry.metrics import Metrics
 
 class HttpDeps(Struct, frozen=True, kw_only=True):
     desk: Desk
+    blobs: BlobStore
     sessions: Sessions
     health: Health
     authenticator: Authenticator

@@ -130,14 +130,24 @@ def _ref(name: str) -> Document:
 
 
 def _operation(
-    summary: str, content: Document, *, failing: str | None = None, security: list[Document]
+    summary: str,
+    content: Document,
+    *,
+    failing: str | None = None,
+    security: list[Document],
+    parameters: Sequence[Document] = (),
 ) -> Document:
     responses: Document = {"200": {"description": "OK", "content": content}}
     if failing is not None:
         responses["503"] = {"description": failing, "content": content}
     else:
         responses |= _ERRORS
-    return {"summary": summary, "security": security, "responses": responses}
+    return {
+        "summary": summary,
+        "parameters": list(parameters),
+        "security": security,
+        "responses": responses,
+    }
 
 
 _RECEIVED: Document = {
@@ -236,6 +246,14 @@ _OPERATIONS: dict[str, Document] = {
         "Prometheus metrics, for peers of `metrics.allow_from` or with a token",
         {"text/plain": {"schema": {"type": "string"}}},
         security=_OPTIONAL_TOKEN,
+    ),
+    "/media/{media_id}": _operation(
+        "A message's file; ranges are served",
+        {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        security=[{"token": []}],
+        parameters=[
+            {"name": "media_id", "in": "path", "required": True, "schema": {"type": "string"}}
+        ],
     ),
     "/openapi.json": _operation("This document", _json({"type": "object"}), security=[{}]),
 }

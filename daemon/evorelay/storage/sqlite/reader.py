@@ -117,6 +117,16 @@ class SqliteReader:
             )
         return rows if after is not None else rows[::-1]
 
+    def media(self, media_id: str) -> list[MessageRecord]:
+        with translated_errors():
+            rows: list[MessageRecord] = MESSAGES.select(
+                self._db,
+                "WHERE t.arrival IN (SELECT min(arrival) FROM messages"
+                " WHERE media IS NOT NULL AND media->>'id' = ? GROUP BY instance)",
+                (media_id,),
+            )
+            return rows
+
     def instances(self) -> list[InstanceRecord]:
         with translated_errors():
             rows: list[InstanceRecord] = INSTANCES.select(self._db, "ORDER BY t.name", ())

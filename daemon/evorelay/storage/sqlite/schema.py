@@ -54,6 +54,8 @@ MIGRATIONS: tuple[str, ...] = (
     -- The permanent key of P2: no time window, no exception.
     CREATE UNIQUE INDEX messages_once ON messages (instance, whatsapp_id);
     CREATE INDEX messages_by_ticket ON messages (ticket_id, created_at, arrival);
+    -- Who may fetch a file: whoever may see a message that carries it.
+    CREATE INDEX messages_by_media ON messages (media->>'id', instance) WHERE media IS NOT NULL;
 
     CREATE TABLE early_statuses (
         instance TEXT NOT NULL, whatsapp_id TEXT NOT NULL, status TEXT NOT NULL,
