@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 HOT_BODY_BYTES_MAX = 256 * 1024
 """A larger body is streamed to disk instead of being held."""
+SEND_TIMEOUT_S = 30.0
+"""For an answer of a few hundred bytes: beyond it nobody reads."""
 LINGER_S = 2.0
 LINGER_BYTES = 8 * 1024 * 1024
 _REASONS = {
@@ -85,6 +87,7 @@ class Gate:
         """Accept nothing new, end idle connections, let requests under way be answered."""
         self._draining = True
         self._accepting.cancel()
+        self._handover.close_asap()
         for inbound in self._open:
             if not inbound.busy:
                 inbound.scope.cancel()
@@ -102,10 +105,13 @@ class Gate:
         try:
             with inbound.scope:
                 await self._requests(transport, inbound)
-            if inbound.scope.cancelled_caught and inbound.in_head:
-                await _answer_and_leave(
-                    transport, inbound, 408, "the request's head did not come in time"
+                inbound.busy = False
+                await _linger(transport)
+            if inbound.scope.cancelled_caught and inbound.owes and inbound.is_late:
+                await _answer_last(
+                    transport, 408, f"the request's {inbound.owes} did not come in time"
                 )
+                await _linger(transport)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the peer went away, as peers do
         except Exception:
@@ -117,13 +123,14 @@ class Gate:
                 await transport.aclose()
 
     async def _requests(self, transport: Transport, inbound: Inbound) -> None:
-        peer = await self._meet(transport)
+        peer = await self._meet(transport, inbound)
         while not self._draining:
             try:
                 head = await inbound.read_head()
             except BadRequest as error:
                 self._metrics.webhook_refused("bad_request")
-                await _answer_and_leave(transport, inbound, error.status, error.message)
+                inbound.busy = True
+                await _answer_last(transport, error.status, error.message)
                 return
             if head is None:
                 return
@@ -132,11 +139,11 @@ class Gate:
                 return
             inbound.busy = False
 
-    async def _meet(self, transport: Transport) -> Peer:
-        """Learn who connects; a TLS handshake happens here, within the idle time-out."""
+    async def _meet(self, transport: Transport, inbound: Inbound) -> Peer:
+        """Learn who connects; a TLS handshake happens here, within the time for a head."""
         if isinstance(transport, trio.SSLStream):
-            with trio.fail_after(self._config.header_timeout):
-                await transport.do_handshake()
+            inbound.scope.deadline = trio.current_time() + self._config.header_timeout
+            await transport.do_handshake()
             return Peer(_address(transport.transport_stream), True)
         return Peer(_address(transport), False)
 
@@ -174,6 +181,7 @@ class Gate:
             return False
         answer = await self._ingest.take(path, raw)
         keep = head.keep_alive and not answer.close and not self._draining
+        inbound.scope.deadline = trio.current_time() + SEND_TIMEOUT_S
         await transport.send_all(response(answer, keep=keep, version=head.version))
         self._ingest.answered(answer, trio.current_time() - began)
         return keep
@@ -181,15 +189,14 @@ class Gate:
     async def _refuse(
         self, transport: Transport, inbound: Inbound, head: Head, answer: Answer
     ) -> bool:
-        """Answer without believing the body; a small one is read so that the peer hears us."""
-        small = _is_plain(head)
-        if small and await inbound.read_body(head.content_length) is None:
+        """Answer without looking at the body; a small one is skipped to keep the connection."""
+        skip = _is_plain(head) and not answer.close
+        if skip and await inbound.read_body(head.content_length) is None:
             return False
-        keep = small and head.keep_alive and not answer.close
+        keep = skip and head.keep_alive and not self._draining
+        inbound.scope.deadline = trio.current_time() + SEND_TIMEOUT_S
         await transport.send_all(response(answer, keep=keep, version=head.version))
         self._ingest.answered(answer, 0.0)
-        if not keep:
-            await _linger(transport)
         return keep
 
     async def _upgrade(
@@ -201,10 +208,9 @@ class Gate:
             host = head.header(b"x-forwarded-host") or host
         refusal = self._websockets.refusal(head, scheme=scheme, host=host)
         if refusal is not None:
-            await _answer_and_leave(transport, inbound, *refusal)
+            await _answer_last(transport, *refusal)
             return
-        received = inbound.raw_head + inbound.buffer
-        inbound.buffer = inbound.raw_head = b""
+        received, inbound.buffer = inbound.buffer, b""
         await self._websockets.serve(transport, head, received, peer=peer.address)
 
     def _secure(self, head: Head, peer: Peer) -> bool:
@@ -250,19 +256,19 @@ def _address(stream: trio.SocketStream) -> str | None:
     return name[0] if isinstance(name, tuple) else UNIX_PEER
 
 
-async def _answer_and_leave(
-    transport: Transport, inbound: Inbound, status: int, message: str
-) -> None:
-    inbound.scope.deadline = float("inf")
+async def _answer_last(transport: Transport, status: int, message: str) -> None:
+    """Refuse a request in words and end the connection with it."""
     code = _REASONS[status].lower().replace(" ", "_")
     body = encode_json({"error": {"code": code, "message": message}})
     with trio.move_on_after(LINGER_S):
         await transport.send_all(response(Answer(status, body), keep=False, version="1.1"))
-        await _linger(transport)
 
 
 async def _linger(transport: Transport) -> None:
-    """Read on for a moment before closing: a reset would destroy the answer on its way."""
+    """Read on for a moment before closing: a reset would destroy the answer on its way.
+
+    Costs nothing when the peer has closed already.
+    """
     seen = 0
     with trio.move_on_after(LINGER_S):
         if isinstance(transport, trio.SocketStream):

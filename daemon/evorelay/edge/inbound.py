@@ -4,6 +4,8 @@ One cancel scope covers the whole connection; each phase of a request sets its d
 one attribute write per phase where a scope per read would cost several microseconds.
 """
 
+from typing import Literal
+
 import httptools
 import trio
 
@@ -24,11 +26,9 @@ class Inbound:
         self._config = config
         self.buffer = b""
         """Bytes received and not consumed."""
-        self.raw_head = b""
-        """The last head as it came."""
         self.scope = trio.CancelScope()
-        self.in_head = False
-        """Whether a request has begun and its head is not complete."""
+        self.owes: Literal["", "head", "body"] = ""
+        """What the peer has begun and not completed; ``""`` once an answer is on its way."""
         self.busy = False
         """Whether a request is being worked on."""
 
@@ -39,10 +39,11 @@ class Inbound:
         began is not complete within ``header_timeout``, however steadily it drips (slowloris).
         """
         self.scope.deadline = trio.current_time() + self._config.idle_timeout
-        if not self.buffer and not await self._fill():
-            return None
-        self.buffer = self.buffer.removeprefix(b"\r\n")  # RFC 9112 §2.2
-        self.in_head = True
+        while not self.buffer:
+            if not await self._fill():
+                return None
+            self.buffer = self.buffer.lstrip(b"\r\n")  # RFC 9112 §2.2
+        self.owes = "head"
         end = find_end(self.buffer)
         if end < 0:
             self.scope.deadline = trio.current_time() + self._config.header_timeout
@@ -50,9 +51,9 @@ class Inbound:
                 if not await self._fill():
                     return None
                 end = find_end(self.buffer)
-        self.raw_head, self.buffer = self.buffer[:end], self.buffer[end:]
-        head = parse_head(self.raw_head)
-        self.in_head = False
+        raw, self.buffer = self.buffer[:end], self.buffer[end:]
+        head = parse_head(raw)
+        self.owes = ""
         self.scope.deadline = _NEVER
         return head
 
@@ -60,9 +61,11 @@ class Inbound:
         """A small body, whole; None when the peer left in the middle."""
         if len(self.buffer) < length:
             self.scope.deadline = trio.current_time() + self.body_allowance(length)
+            self.owes = "body"
             while len(self.buffer) < length:
                 if not await self._fill():
                     return None
+            self.owes = ""
             self.scope.deadline = _NEVER
         body, self.buffer = self.buffer[:length], self.buffer[length:]
         return body
@@ -71,7 +74,7 @@ class Inbound:
         """Seconds that reading a body may take in all: the slowest honest line, and a pause."""
         return self._config.body_timeout + length / BODY_RATE_MIN
 
-    async def next_bytes(self, within_s: float) -> bool:
+    async def next_bytes(self, within_s: float = _NEVER) -> bool:
         """Have something in the buffer; False when the peer is done sending."""
         if not self.buffer:
             self.scope.deadline = trio.current_time() + within_s
@@ -84,8 +87,9 @@ class Inbound:
         return self._config.body_timeout
 
     @property
-    def idle_timeout(self) -> float:
-        return self._config.idle_timeout
+    def is_late(self) -> bool:
+        """Whether the deadline has passed; a scope may also be cancelled without it."""
+        return self.scope.deadline <= trio.current_time()
 
     async def _fill(self) -> bool:
         data = await self._transport.receive_some(READ_BYTES)

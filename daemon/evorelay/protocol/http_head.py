@@ -114,7 +114,7 @@ def parse_head(raw: bytes) -> Head:
             hosts += 1
         elif name == b"content-length":
             lengths += 1
-            content_length = _length(value)
+            content_length = _length(value.strip(b" \t"))
         elif name == b"transfer-encoding":
             encodings.append(value.strip().lower())
         elif name == b"upgrade":
@@ -129,16 +129,17 @@ def parse_head(raw: bytes) -> Head:
         raise BadRequest(400, "the body's length is given twice")
     if encodings and (encodings != [b"chunked"] or version == "1.0"):
         raise BadRequest(400, "no Transfer-Encoding but chunked is accepted")
-    wants_upgrade = b"upgrade" in [token.strip() for token in connection.split(b",")]
+    tokens = [token.strip() for token in connection.split(b",")]
     return Head(
         method=parser.get_method().decode(),
         target=_target(callbacks.url),
         headers=callbacks.headers,
         version=version,
-        keep_alive=parser.should_keep_alive(),
+        # Not llhttp's should_keep_alive: it forgets what it knew when a request has no body.
+        keep_alive=b"close" not in tokens and (version == "1.1" or b"keep-alive" in tokens),
         content_length=content_length,
         chunked=bool(encodings),
-        upgrade=upgrade.decode("latin-1") if wants_upgrade else "",
+        upgrade=upgrade.decode("latin-1") if b"upgrade" in tokens else "",
         expects_continue=expects_continue,
     )
 
