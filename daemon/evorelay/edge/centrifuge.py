@@ -114,7 +114,7 @@ class _Connection:
         return session.close_reason
 
     async def _wait_for_retry(self) -> Close | None:
-        """After such an error the SDK closes by itself and returns, with a fresh token if need be."""
+        """After such an error the SDK closes by itself and returns, with a new token if need be."""
         with trio.move_on_after(STALE_AFTER_S):
             while True:
                 await self._ws.get_message()

@@ -39,7 +39,7 @@ def listening_sockets(
 
 
 def _tcp_sockets(host: str, port: int, *, reuse_port: bool) -> list[socket.socket]:
-    found = []
+    found: list[socket.socket] = []
     addresses = socket.getaddrinfo(
         host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
@@ -54,7 +54,8 @@ def _tcp_sockets(host: str, port: int, *, reuse_port: bool) -> list[socket.socke
             sock.bind(address)
             sock.listen(BACKLOG)
         except OSError:
-            sock.close()
+            for opened in (sock, *found):
+                opened.close()
             raise
         found.append(sock)
     return found
@@ -97,7 +98,8 @@ def listeners(config: ServerConfig, sockets: Sequence[socket.socket]) -> list[Li
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     context.load_cert_chain(config.tls_cert, config.tls_key)
-    return [trio.SSLListener(listener, context) for listener in plain]
+    # HTTP clients hang up without TLS's own goodbye; each message says where it ends.
+    return [trio.SSLListener(listener, context, https_compatible=True) for listener in plain]
 
 
 def base_url(config: ServerConfig, sockets: Sequence[socket.socket]) -> str:

@@ -1,7 +1,9 @@
 """WebSocket connections: handshake, origin, one dialect per path, and a close that cannot hang."""
 
+import re
+
 import trio
-from trio_websocket import WebSocketConnection, WebSocketRequest
+from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest
 from trio_websocket._impl import wrap_server_stream
 
 from evorelay.config import AuthConfig
@@ -15,6 +17,7 @@ from evorelay.protocol.origin import OriginPolicy
 PATH = "/connection/websocket"
 MESSAGE_BYTES_MAX = 64 * 1024
 """One client message, all fragments together. The largest honest one is a batch of subscribes."""
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 HANDSHAKE_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 """trio-websocket's own close waits up to 60 s for a stalled peer (measured)."""
@@ -31,6 +34,10 @@ class WebSocketEdge:
         """Status and reason to refuse an upgrade with; None accepts it."""
         if head.target.partition("?")[0] != PATH:
             return 404, f"no WebSocket here; connect to {PATH}"
+        if head.header(b"sec-websocket-version") != "13":
+            return 400, "WebSocket version 13 is spoken here"
+        if head.content_length or head.chunked or not _KEY.fullmatch(_key(head)):
+            return 400, "this is not a WebSocket handshake"
         if not self._origins.allows(head.header(b"origin"), scheme=scheme, host=host):
             return 403, "this origin is not in auth.allowed_origins"
         return None
@@ -38,11 +45,14 @@ class WebSocketEdge:
     async def serve(
         self, transport: Transport, head: Head, received: bytes, *, peer: str | None
     ) -> None:
-        """Serve an upgrade whose bytes so far are ``received``; returns when it is closed."""
+        """Serve an upgrade that ``refusal`` let in; returns when it is closed.
+
+        ``received`` is what came behind the head already.
+        """
         trusted = (
             open_principal() if is_open_to(self._auth, peer=peer, headers=head.headers) else None
         )
-        stream = FrameStream(transport, received, self._flusher)
+        stream = FrameStream(transport, _handshake(head) + received, self._flusher)
         async with trio.open_nursery() as nursery:
             try:
                 ws = await self._accept(nursery, stream)
@@ -57,13 +67,28 @@ class WebSocketEdge:
     async def _accept(
         self, nursery: trio.Nursery, stream: FrameStream
     ) -> WebSocketConnection | None:
-        """Shake hands; None when the client does not finish it in time."""
+        """Shake hands; None when the client has left or does not take our answer in time."""
         with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
             request: WebSocketRequest = await wrap_server_stream(
                 nursery, stream, message_queue_size=1, max_message_size=MESSAGE_BYTES_MAX
             )
-            return await request.accept()
+            try:
+                return await request.accept()
+            except ConnectionClosed:
+                return None
         return None
+
+
+def _key(head: Head) -> str:
+    return head.header(b"sec-websocket-key") or ""
+
+
+def _handshake(head: Head) -> bytes:
+    """The handshake as the WebSocket library shall see it: what was judged, and nothing else."""
+    return (
+        f"GET {PATH} HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {_key(head)}\r\n\r\n"
+    ).encode()
 
 
 async def _close(ws: WebSocketConnection, reason: Close | None) -> None:
