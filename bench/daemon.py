@@ -71,7 +71,7 @@ class Daemon:
             "EVORELAY_SERVER__BIND": f"{self.host}:{self.port}",
             "EVORELAY_WEBHOOK__SECRET": self.secret,
             "EVORELAY_AUTH__JWT_SECRET": self._jwt_secret,
-            "EVORELAY_LOG__LEVEL": "warning",
+            "EVORELAY_LOG__FORMAT": "json",
         }
         began = time.monotonic()
         with (Path(self._directory.name) / "log").open("ab") as log:
@@ -92,12 +92,12 @@ class Daemon:
         line = process.stdout.readline() if ready else ""
         if not line:
             raise RuntimeError(f"the daemon did not start:\n{self.log()}")
-        port = urlsplit(json.loads(line)["webhook"]).port
+        port = urlsplit(str(json.loads(line)["webhook"])).port
         assert port is not None
         return port
 
     def log(self) -> str:
-        """The end of what it logged (warnings and errors)."""
+        """The end of what it logged."""
         return (Path(self._directory.name) / "log").read_text()[-4000:]
 
     def kill(self) -> None:
@@ -148,6 +148,8 @@ class Daemon:
         try:
             connection.request("GET", "/metrics")
             text = connection.getresponse().read().decode()
+        except OSError as error:
+            raise RuntimeError(f"the daemon does not answer ({error}):\n{self.log()}") from error
         finally:
             connection.close()
         for line in text.splitlines():

@@ -24,7 +24,7 @@ def bench(run: Run) -> None:
             first = warm_up(daemon, audience)
             load = posting(daemon, audience, connections=CONNECTIONS, first=first)
             done = flow(daemon, with_end(load, seconds=seconds, rate=rate), channels, tick)
-        check(run, done)
+            check(run, daemon, done)
         _row(run, title, done)
 
 

@@ -4,6 +4,7 @@ import gc
 import select
 import time
 from array import array
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
 from msgspec import Struct
@@ -13,6 +14,8 @@ from bench.load.wire import Client, client_frame, open_clients
 
 READ_BYTES = 1 << 18
 _PROBLEMS_KEPT = 20
+Channels = Sequence[tuple[str, ...]]
+"""What each connection subscribes to."""
 
 
 class Receiving(Struct, frozen=True, kw_only=True):
@@ -21,7 +24,7 @@ class Receiving(Struct, frozen=True, kw_only=True):
     host: str
     port: int
     token: str
-    channels: list[tuple[str, ...]]
+    channels: Channels
 
 
 class Expected(Struct, frozen=True, kw_only=True):
@@ -70,7 +73,7 @@ class _Holder:
         self,
         clients: list[Client],
         positions: list[dict[str, int]],
-        channels: list[tuple[str, ...]],
+        channels: Channels,
     ) -> None:
         self._log = Log()
         self._clients = {client.socket.fileno(): client for client in clients}

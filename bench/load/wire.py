@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import struct
-import time
+from collections.abc import Sequence
 from typing import Any
 
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
@@ -152,7 +152,7 @@ class Client:
 
 
 def open_clients(
-    host: str, port: int, token: str, channels: list[tuple[str, ...]], *, at_once: int = 64
+    host: str, port: int, token: str, channels: Sequence[tuple[str, ...]], *, at_once: int = 64
 ) -> tuple[list[Client], list[dict[str, int]]]:
     """Open a client for each tuple of channels and subscribe it to them.
 
@@ -185,13 +185,3 @@ def open_clients(
         clients += wave
         positions += offsets
     return clients, positions
-
-
-def wait_until(condition: Any, *, within_s: float, every_s: float = 0.05) -> bool:
-    """Whether ``condition()`` became true in time."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(every_s)
-    return True

@@ -11,7 +11,7 @@ T = TypeVar("T")
 _spawn = multiprocessing.get_context("spawn")
 
 
-class LoadFailed(Exception):
+class LoadError(Exception):
     """A load process ended without its result; the text is its traceback."""
 
 
@@ -40,7 +40,7 @@ class Worker(Generic[T]):
     def hear(self, meanwhile: Callable[[], None] | None = None) -> Any:
         """The next thing it says; ``meanwhile`` is called ten times a second.
 
-        Raises ``LoadFailed``.
+        Raises ``LoadError``.
         """
         while not self._pipe.poll(0.1):
             if meanwhile is not None:
@@ -48,8 +48,8 @@ class Worker(Generic[T]):
         try:
             said = self._pipe.recv()
         except EOFError:
-            raise LoadFailed("a load process died") from None
-        if isinstance(said, LoadFailed):
+            raise LoadError("a load process died") from None
+        if isinstance(said, LoadError):
             raise said
         return said
 
@@ -66,7 +66,7 @@ def _run(
     try:
         pipe.send(work(*arguments, pipe) if talks else work(*arguments))
     except Exception:
-        pipe.send(LoadFailed(traceback.format_exc()))
+        pipe.send(LoadError(traceback.format_exc()))
 
 
 def allow_many_sockets() -> None:

@@ -1,0 +1,30 @@
+"""Every bench one after the other: ``python -m bench [--quick] [--json DIRECTORY]``."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+BENCHES = ("decode", "durable_accept", "end_to_end", "fanout", "idle", "catchup")
+
+
+def main() -> int:
+    """Run each as its own command; returns 1 when any of them failed."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="at most ten seconds each")
+    parser.add_argument("--json", type=Path, metavar="DIRECTORY", help="one result file for each")
+    options = parser.parse_args()
+    failed = False
+    for name in BENCHES:
+        command = [sys.executable, "-m", f"bench.{name}"]
+        if options.quick:
+            command.append("--quick")
+        if options.json is not None:
+            options.json.mkdir(parents=True, exist_ok=True)
+            command += ["--json", str(options.json / f"{name}.json")]
+        failed = bool(subprocess.run(command, check=False).returncode) or failed
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
