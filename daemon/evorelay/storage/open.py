@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Struct
 
 from evorelay.storage.ports import JournalStore, Maintenance, StoreReader, StoreWriter
-from evorelay.storage.sqlite.connection import exclusive
+from evorelay.storage.sqlite.connection import exclusive, file_faults
 from evorelay.storage.sqlite.journal import SqliteJournal
 from evorelay.storage.sqlite.reader import SqliteReader
 from evorelay.storage.sqlite.store import SqliteStore
@@ -34,8 +34,9 @@ def open_storage(state_dir: Path, url: str | None) -> Iterator[Storage]:
     ``RelayError`` with one line that says what is wrong.
     """
     store_path = _store_path(state_dir, url)
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with file_faults():
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        store_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(exclusive(state_dir / "evorelay.lock"))
         if store_path.parent != state_dir:

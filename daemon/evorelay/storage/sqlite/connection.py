@@ -32,10 +32,8 @@ _PASSING = (
 
 def open_writer(path: Path, *, durable: bool = True) -> apsw.Connection:
     """Open (creating it 0600) the file for its only writer."""
-    try:
+    with file_faults():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise StoreUnavailable(f"{error.strerror}: {path}") from error
     with translated_errors():
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         connection.set_busy_timeout(5000)
@@ -97,9 +95,19 @@ def translated_errors() -> Iterator[None]:
 
 
 @contextmanager
+def file_faults() -> Iterator[None]:
+    """Raise what the file system says about a path as ``StoreUnavailable`` with that path."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(f"{error.filename} cannot be used: {error.strerror}") from error
+
+
+@contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Hold a state directory for this process; released by the kernel even after kill -9."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with file_faults():
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
