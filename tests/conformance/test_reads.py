@@ -1,0 +1,319 @@
+"""What every reader promises: one consistent view, never in the writer's way, stable pages."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evorelay.model.records import QuarantineRecord
+from evorelay.storage.ports import ChannelEvent, ChannelPage, Plan, TicketQuery, Transaction
+from tests.conformance.harness import (
+    DRIVERS,
+    T0,
+    Driver,
+    Store,
+    contact,
+    event,
+    every_driver,
+    make_message,
+    make_ticket,
+    opened,
+)
+
+INBOX = "inbox:loja"
+
+
+@pytest.fixture
+def store(driver: Driver) -> Iterator[Store]:
+    with opened(driver) as store:
+        yield store
+
+
+def tell(store: Store, count: int, *, first: int = 1, at: int = T0) -> None:
+    store.write(
+        events=[
+            event((INBOX, offset), ("ticket:t1", offset), at=at, data=str(offset))
+            for offset in range(first, first + count)
+        ]
+    )
+
+
+def offsets(page: ChannelPage) -> list[int]:
+    return [one.offset for one in page.events]
+
+
+@every_driver
+def test_a_channel_is_read_forward_from_any_offset(store: Store) -> None:
+    tell(store, 10)
+    page = store.reader.events_after(INBOX, 4, 3)
+    assert page == ChannelPage(
+        head=10, floor=1, events=[ChannelEvent(n, b"%d" % n) for n in (5, 6, 7)]
+    )
+    assert store.reader.events_after(INBOX, 10, 3).events == []
+    assert store.reader.events_after(INBOX, 99, 3) == ChannelPage(head=10, floor=1, events=[])
+    assert store.reader.events_after(INBOX, 0, 0) == ChannelPage(head=10, floor=1, events=[])
+
+
+@every_driver
+def test_a_channel_is_read_backward_newest_first(store: Store) -> None:
+    tell(store, 10)
+    assert offsets(store.reader.events_before(INBOX, 1 << 62, 3)) == [10, 9, 8]
+    assert offsets(store.reader.events_before(INBOX, 3, 9)) == [2, 1]
+    assert offsets(store.reader.events_before(INBOX, 1, 9)) == []
+
+
+@every_driver
+def test_a_channel_nobody_wrote_to_is_empty_from_the_start(store: Store) -> None:
+    assert store.reader.events_after(INBOX, 0, 9) == ChannelPage(head=0, floor=1, events=[])
+
+
+@every_driver
+def test_trimming_keeps_the_head_and_says_where_the_log_begins(store: Store) -> None:
+    """P3: who is behind the floor must be able to see it; numbering never starts again."""
+    tell(store, 4, at=T0)
+    tell(store, 2, first=5, at=T0 + 100)
+    assert store.writer.trim_events(T0, 100) == 0
+    assert store.writer.trim_events(T0 + 100, 3) == 3
+    assert store.reader.events_after(INBOX, 0, 9).floor == 4
+    assert store.writer.trim_events(T0 + 100, 3) == 1
+    assert store.writer.trim_events(T0 + 100, 3) == 0
+    page = store.reader.events_after(INBOX, 0, 9)
+    assert (page.head, page.floor, offsets(page)) == (6, 5, [5, 6])
+    while store.writer.trim_events(T0 + 200, 1):
+        pass
+    assert store.reader.events_after(INBOX, 0, 9) == ChannelPage(head=6, floor=7, events=[])
+    assert store.look(lambda tx: tx.heads([INBOX])) == {INBOX: 6}
+    tell(store, 1, first=7)
+    assert offsets(store.reader.events_after(INBOX, 6, 9)) == [7]
+    assert offsets(store.reader.events_after("ticket:t1", 0, 9)) == [7]
+
+
+@every_driver
+def test_a_reader_neither_sees_half_a_transaction_nor_waits_for_it(store: Store) -> None:
+    """P5."""
+    store.person(ticket=None)
+
+    def work(tx: Transaction) -> Any:
+        tx.write(Plan(new_tickets=[make_ticket()], events=[event((INBOX, 1))]))
+        # In a thread of its own, so that a reader which waited for us would be seen to.
+        seen: list[Any] = []
+        reading = threading.Thread(
+            target=lambda: seen.append(
+                (store.reader.ticket("t1"), store.reader.events_after(INBOX, 0, 9).head)
+            )
+        )
+        reading.start()
+        reading.join(10)
+        return seen
+
+    assert store.look(work) == [(None, 0)]
+    assert store.reader.ticket("t1") == (make_ticket(), contact())
+    assert store.reader.events_after(INBOX, 0, 9).head == 1
+
+
+@every_driver
+def test_a_writer_does_not_wait_for_readers(driver: Driver) -> None:
+    """P5: a hundred commits pass while others read as fast as they can."""
+    with opened(driver) as store, driver.reader() as other:
+        store.person()
+        done = threading.Event()
+        torn: list[Any] = []
+
+        def read() -> None:
+            while not done.is_set():
+                page = other.events_after(INBOX, 0, 1000)
+                if offsets(page) != list(range(1, page.head + 1)):
+                    torn.append(page)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        try:
+            for number in range(1, 101):
+                tell(store, 1, first=number)
+        finally:
+            done.set()
+            thread.join()
+        assert torn == []
+
+
+@every_driver
+def test_messages_are_in_whatsapps_order_then_in_that_of_arrival(store: Store) -> None:
+    store.person()
+    for id_, sent_at in (("a", 5), ("b", 3), ("c", 5), ("d", 1), ("e", 3)):
+        store.write(new_messages=[make_message(id_, created_at=sent_at)])
+    everything = ["d", "b", "e", "a", "c"]
+
+    def page(limit: int = 9, **bounds: str | None) -> list[str] | None:
+        rows = store.reader.messages(
+            "t1", before=bounds.get("before"), after=bounds.get("after"), limit=limit
+        )
+        return None if rows is None else [row.id for row in rows]
+
+    assert page() == everything
+    assert page(2) == ["a", "c"]
+    assert page(2, before="a") == ["b", "e"]
+    assert page(2, after="b") == ["e", "a"]
+    assert page(9, before="d") == []
+    assert page(9, after="c") == []
+    for number, id_ in enumerate(everything):
+        assert page(9, before=id_) == everything[:number]
+        assert page(9, after=id_) == everything[number + 1 :]
+        assert page(9, after=everything[0], before=id_) == everything[1:number]
+
+
+@every_driver
+def test_a_page_beside_a_message_of_another_ticket_is_none(store: Store) -> None:
+    store.person()
+    store.person("c2", ticket="t2")
+    store.write(new_messages=[make_message("m1")])
+    for bounds in ({"before": "m1", "after": None}, {"before": None, "after": "m1"}):
+        assert store.reader.messages("t2", limit=9, **bounds) is None
+    assert store.reader.messages("t1", before="never", after=None, limit=9) is None
+    assert store.reader.messages("never", before=None, after=None, limit=9) == []
+
+
+def people(store: Store) -> None:
+    """Five tickets; the higher the number, the more recent."""
+    rows = [
+        ("Ana Souza", "5511987654321", "loja", "open", "joão", "troca", T0 + 1),
+        ("Bruno 100%", "5521912345678", "loja", "pending", None, None, T0 + 2),
+        ("Ação_Ltda", None, "filial", "closed", None, "Orçamento", T0 + 3),
+        ("Dona Ana", "551187654321", "filial", "open", "maria", None, T0 + 4),
+        ("Érica", "447911123456", "matriz", "open", "joão", None, None),
+    ]
+    for number, (name, phone, inbox, state, assignee, subject, active) in enumerate(rows, 1):
+        store.write(
+            new_contacts=[contact(f"c{number}", name=name, phone=phone, instance=inbox)],
+            new_tickets=[
+                make_ticket(
+                    f"t{number}",
+                    contact_id=f"c{number}",
+                    instance=inbox,
+                    status=state,
+                    assignee=assignee,
+                    subject=subject,
+                    last_message_at=active,
+                    created_at=T0 + 5 if active is None else T0,
+                )
+            ],
+        )
+
+
+@every_driver
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({}, "54321"),
+        ({"instances": ("loja",)}, "21"),
+        ({"instances": ("loja", "matriz", "loja'")}, "521"),
+        ({"instances": ()}, ""),
+        ({"status": "open"}, "541"),
+        ({"status": "closed"}, "3"),
+        ({"assignee": "joão"}, "51"),
+        ({"q": "ana"}, "41"),
+        ({"q": "100%"}, "2"),
+        ({"q": "%"}, "2"),
+        ({"q": "_"}, "3"),
+        ({"q": "'"}, ""),
+        ({"q": "troca"}, "1"),
+        ({"q": "11987654321"}, "41"),
+        ({"q": "+55 (11) 98765-4321"}, "41"),
+        ({"q": "(11) 8765-4321"}, "41"),
+        ({"q": "7911 123456"}, "5"),
+        ({"q": "12"}, ""),
+        ({"instances": ("loja",), "status": "open", "assignee": "joão", "q": "Ana"}, "1"),
+    ],
+)
+def test_tickets_are_found_by_every_filter_newest_first(
+    store: Store, filters: dict[str, Any], expected: str
+) -> None:
+    people(store)
+    rows = store.reader.tickets(TicketQuery(**filters))
+    assert "".join(ticket.id[1:] for ticket, _ in rows) == expected
+    assert all(ticket.contact_id == person.id for ticket, person in rows)
+
+
+@every_driver
+def test_ticket_pages_join_without_overlap(store: Store) -> None:
+    """Also where several have the same moment."""
+    store.write(
+        new_contacts=[contact(f"c{n}") for n in range(7)],
+        new_tickets=[
+            make_ticket(f"t{n}", contact_id=f"c{n}", last_message_at=T0 + n // 3) for n in range(7)
+        ],
+    )
+    seen: list[str] = []
+    before = None
+    while rows := store.reader.tickets(TicketQuery(before=before, limit=2)):
+        seen += [ticket.id for ticket, _ in rows]
+        last = rows[-1][0]
+        assert last.last_message_at is not None
+        before = (last.last_message_at, last.id)
+    assert seen == ["t6", "t5", "t4", "t3", "t2", "t1", "t0"]
+
+
+@every_driver
+def test_quarantine_is_paged_newest_first(store: Store) -> None:
+    rows = [
+        QuarantineRecord(
+            id=f"q{n}",
+            journal_seq=n,
+            received_at=T0,
+            event="x",
+            instance="",
+            reason="r",
+            detail="d",
+            body="{}",
+        )
+        for n in range(5)
+    ]
+    store.write(quarantined=rows)
+    assert store.reader.quarantine(before=None, limit=2) == [rows[4], rows[3]]
+    assert store.reader.quarantine(before="q3", limit=9) == [rows[2], rows[1], rows[0]]
+    assert store.reader.quarantine(before="q0", limit=9) == []
+
+
+@every_driver
+def test_an_unknown_ticket_is_none(store: Store) -> None:
+    assert store.reader.ticket("never") is None
+    assert store.reader.instances() == []
+
+
+@pytest.mark.parametrize("driver_name", DRIVERS)
+@settings(max_examples=20, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["tell", "trim"]), st.integers(1, 6), st.integers(0, 2)),
+        max_size=20,
+    )
+)
+def test_offsets_stay_contiguous_whatever_is_trimmed(
+    driver_name: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[str, int, int]],
+) -> None:
+    """P3: from the floor to the head nothing is missing, in any channel."""
+    driver = DRIVERS[driver_name](tmp_path_factory.mktemp("store"))
+    channels = ["inbox:a", "inbox:b", "ticket:c"]
+    with opened(driver) as store:
+        heads = dict.fromkeys(channels, 0)
+        now = T0
+        for step, number, which in steps:
+            now += 1
+            if step == "trim":
+                store.writer.trim_events(now - number, number)
+                continue
+            told = []
+            its = {channels[which], channels[2]}
+            for _ in range(number):
+                for channel in its:
+                    heads[channel] += 1
+                told.append(event(*((channel, heads[channel]) for channel in its), at=now))
+            store.write(events=told)
+        for channel, head in heads.items():
+            page = store.reader.events_after(channel, 0, 1000)
+            assert page.head == head
+            assert offsets(page) == list(range(page.floor, head + 1))
