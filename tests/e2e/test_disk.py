@@ -45,7 +45,8 @@ async def test_no_secret_is_written_anywhere(daemon: Daemon) -> None:
     await ask(daemon, "GET", f"{PATH}?token={credential}", Authorization=f"Bearer {credential}")
     await ask(daemon, "GET", f"/v1/tickets?apikey={API_KEY}", Authorization=f"Bearer {credential}")
     async with signed_in(daemon, credential) as agent:
-        await agent.ask(connect={"token": credential})
+        await agent.send_text(json.dumps({"id": 9, "connect": {"token": credential}}))
+        await agent.closed()
     await handled(daemon)
     secrets = [API_KEY, GLOBAL_KEY, WEBHOOK_SECRET, JWT_SECRET, credential]
     while_running = _files_with(secrets, daemon)

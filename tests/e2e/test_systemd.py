@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, running
 
 
 @pytest.fixture
@@ -27,25 +27,19 @@ async def test_systemd_is_told_of_readiness_life_and_stopping(
     tmp_path: Path, manager: socket.socket
 ) -> None:
     """P8: the watchdog is fed at least twice per period, until the end of the drain."""
-    daemon = Daemon(tmp_path / "state")
 
     async def told(assignment: str) -> None:
         while await trio.to_thread.run_sync(manager.recv, 4096) != assignment.encode():
             pass
 
-    address = manager.getsockname()
-    try:
-        await trio.to_thread.run_sync(
-            daemon.start, {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "400000"}
-        )
+    environ = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "400000"}
+    with running(tmp_path / "state", environ) as daemon:
         await told("READY=1")
         with trio.fail_after(5):
             for _ in range(4):
                 await told("WATCHDOG=1")
         assert await trio.to_thread.run_sync(daemon.terminate) == 0
         await told("STOPPING=1")
-    finally:
-        daemon.kill()
 
 
 async def test_a_daemon_that_cannot_start_is_never_ready(

@@ -159,7 +159,7 @@ class Client:
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
         status = int(first.split(" ")[1])
         body = b""
-        if to_head or status in (100, 204, 304):
+        if to_head or status in (100, 101, 204, 304):
             pass
         elif headers.get("transfer-encoding") == "chunked":
             while size := int(await self._until(b"\r\n"), 16):

@@ -11,7 +11,6 @@ import jwt
 import pytest
 import trio
 import trio.testing
-from tests.webhook_receiver import HANG_UP, STALL, Receiver, Request, open_receiver
 
 from evorelay.simulator.archive import Archive
 from evorelay.simulator.cast import make_instances
@@ -20,6 +19,7 @@ from evorelay.simulator.emission import Emission, MessageRef
 from evorelay.simulator.http import open_poster
 from evorelay.simulator.ledger import Ledger
 from evorelay.simulator.station import Station
+from tests.webhook_receiver import HANG_UP, STALL, Receiver, Request, open_receiver
 
 
 class Bench:

@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 import trio
-from tests.webhook_receiver import Receiver, Request, open_receiver
 
 from evorelay.model.errors import ConfigError
 from evorelay.simulator.ledger import Totals
 from evorelay.simulator.options import SimulatorOptions
 from evorelay.simulator.run import run
+from tests.webhook_receiver import Receiver, Request, open_receiver
 
 KEY = {"apikey": "simulated-evolution"}
 V2, BUSINESS, V1 = "loja-centro", "loja-online", "suporte"

@@ -151,14 +151,20 @@ def _status_kib(pid: int, field: str) -> int:
 
 
 @contextmanager
-def running(state_dir: Path, **settings: str) -> Iterator[Daemon]:
-    """A started daemon that is gone afterwards, whatever the test did to it."""
+def running(
+    state_dir: Path, environ: Mapping[str, str] | None = None, /, **settings: str
+) -> Iterator[Daemon]:
+    """A started daemon that is gone afterwards, whatever the test did to it.
+
+    What it logged last is printed, which pytest shows beside a failure.
+    """
     daemon = Daemon(state_dir, settings)
     try:
-        daemon.start()
+        daemon.start(environ)
         yield daemon
     finally:
         daemon.kill()
+        print(daemon.log()[-4000:])
 
 
 def token(

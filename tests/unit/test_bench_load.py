@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from bench.load.bodies import Audience, Requests
 from bench.load.stream import Log, Point
 from bench.load.wire import CLOSE, TEXT, client_frame, split_frames

@@ -13,9 +13,9 @@ from typing import Any
 import jwt
 import pytest
 from click.testing import CliRunner, Result
-from tests.certificates import self_signed
 
 from evorelay.cli.main import main
+from tests.certificates import self_signed
 
 SECRET = "a-secret-of-more-than-32-bytes-for-tests"
 HEALTH: dict[str, Any] = {

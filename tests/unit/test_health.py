@@ -6,7 +6,6 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.edge.http_world import SECRET, World
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from evorelay.config import AuthConfig
@@ -18,6 +17,7 @@ from evorelay.relay.blobs import BlobStore
 from evorelay.relay.health import Check, Report, Stall, Vitals, judge
 from evorelay.storage.open import Storage, open_storage
 from evorelay.storage.sqlite.reader import SqliteReader
+from tests.edge.http_world import SECRET, World
 
 WELL = Vitals(disk_free=1 << 40, disk_watermark=1 << 28)
 

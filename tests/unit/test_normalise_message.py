@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.test_normalise import RECEIVED_AT, envelope_of
 
 from evorelay.model.fact import Fact, IgnoredFact, MessageFact, QuarantineFact
 from evorelay.protocol.normalise import Reason, normalise
@@ -13,6 +12,7 @@ from evorelay.protocol.normalise.content import WRAPPERS_MAX
 from evorelay.protocol.normalise.kinds import KINDS, NOISE, NOT_YET
 from evorelay.protocol.normalise.message import METADATA_BYTES_MAX
 from evorelay.protocol.normalise.values import TEXT_BYTES_MAX
+from tests.unit.test_normalise import RECEIVED_AT, envelope_of
 
 
 def read(message: Any, *, id_: Any = "3EB0AA", event: str = "messages.upsert", **row: Any) -> Fact:

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.test_normalise import FIXTURES, envelope_of
 
 from evorelay.model.envelope import Envelope
 from evorelay.model.fact import MessageFact
 from evorelay.protocol.normalise import normalise
+from tests.unit.test_normalise import FIXTURES, envelope_of
 
 BODIES = {path.stem: json.loads(path.read_text())["body"] for path in FIXTURES}
 TEXTS = sorted(

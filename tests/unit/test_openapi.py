@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.edge.http_world import World, open_world, token
 
 from evorelay.model.errors import Code
+from tests.edge.http_world import World, open_world, token
 
 
 async def document_of(world: World) -> dict[str, Any]:

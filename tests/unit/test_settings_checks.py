@@ -3,10 +3,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.certificates import self_signed
 
 from evorelay.config import Config
 from evorelay.settings.checks import check
+from tests.certificates import self_signed
 
 
 def problems(**sections: Any) -> dict[str, str]:
