@@ -39,10 +39,11 @@ class Inbound:
         began is not complete within ``header_timeout``, however steadily it drips (slowloris).
         """
         self.scope.deadline = trio.current_time() + self._config.idle_timeout
+        self.buffer = self.buffer.lstrip(b"\r\n")  # RFC 9112 §2.2
         while not self.buffer:
             if not await self._fill():
                 return None
-            self.buffer = self.buffer.lstrip(b"\r\n")  # RFC 9112 §2.2
+            self.buffer = self.buffer.lstrip(b"\r\n")
         self.owes = "head"
         end = find_end(self.buffer)
         if end < 0:
