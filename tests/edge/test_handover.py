@@ -153,7 +153,7 @@ async def test_a_body_is_read_only_as_the_application_asks() -> None:
         sent = trio.Event()
 
         async def post() -> None:
-            await served.client.send(request("/x", bytes(5_000_000)))
+            await served.client.send(request("/x", bytes(500_000)))
             sent.set()
 
         nursery.start_soon(post)
