@@ -16,6 +16,8 @@ import trio
 
 BUFFER_BYTES_MAX = 1024 * 1024
 """More than this waiting for one client and it is behind (Centrifugo's limit, too)."""
+_SLICE_BYTES = 16 * 1024
+"""Written at a time to a peer that is slow, so that its progress shows; a TLS record's size."""
 Transport = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 
@@ -116,12 +118,14 @@ class FrameStream(trio.abc.Stream):
                 self._buffer = []
                 view = memoryview(data)
                 while view and not self._is_broken:
-                    # Slices, so that progress shows and a cancelled send loses little.
-                    await self._transport.send_all(view[:65536])
-                    self._written(min(65536, len(view)))
-                    view = view[65536:]
+                    await self._transport.send_all(view[:_SLICE_BYTES])
+                    self._written(min(_SLICE_BYTES, len(view)))
+                    view = view[_SLICE_BYTES:]
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._break()
+        except trio.Cancelled:
+            self._break()  # half a frame may be out: nothing may follow it
+            raise
         finally:
             self._is_flushing = False
 
