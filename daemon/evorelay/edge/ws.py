@@ -4,7 +4,9 @@ import re
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest
-from trio_websocket._impl import wrap_server_stream
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
+from wsproto.events import CloseConnection
 
 from evorelay.config import AuthConfig
 from evorelay.edge.auth import is_open_to, open_principal
@@ -69,14 +71,28 @@ class WebSocketEdge:
     ) -> WebSocketConnection | None:
         """Shake hands; None when the client has left or does not take our answer in time."""
         with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
-            request: WebSocketRequest = await wrap_server_stream(
-                nursery, stream, message_queue_size=1, max_message_size=MESSAGE_BYTES_MAX
+            connection = _Connection(
+                stream,
+                WSConnection(ConnectionType.SERVER),
+                message_queue_size=1,
+                max_message_size=MESSAGE_BYTES_MAX,
             )
+            nursery.start_soon(connection._reader_task)
             try:
+                request: WebSocketRequest = await connection._get_request()
                 return await request.accept()
             except ConnectionClosed:
                 return None
         return None
+
+
+class _Connection(WebSocketConnection):
+    """Tells a peer what is wrong with its frames, where the library hangs up without a word."""
+
+    async def _handle_close_connection_event(self, event: CloseConnection) -> None:
+        if self._wsproto.state is ConnectionState.OPEN:  # not the peer's own close: a broken frame
+            await self._send(event)
+        await super()._handle_close_connection_event(event)
 
 
 def _key(head: Head) -> str:
