@@ -130,8 +130,13 @@ class _OneRequest(trio.abc.Stream):
         return data
 
     async def _body_bytes(self) -> bytes:
-        """A part of the body, read when the application asks: the socket holds the rest back."""
-        await self._demanded.wait()
+        """A part of the body, read when the application asks: the socket holds the rest back.
+
+        What came with the head is passed on unasked, so that an application that looks at no body
+        does not cost a client its connection for a small one.
+        """
+        if not self._inbound.buffer:
+            await self._demanded.wait()
         self._demanded = trio.Event()
         if not self._is_answering:
             self._inbound.owes = "body"
