@@ -26,7 +26,7 @@ async def test_two_workers_on_one_feed_tell_nothing_twice() -> None:
         model.reads.release(1)
         await trio.testing.wait_all_tasks_blocked()
         client.wire.push(b'["",[]]' + b" " * 22)  # full
-        model.hub.publish(model.log.commit(A, 1))  # refused: A falls behind
+        model.hub.publish(model.log.commit(A, 300))  # refused: A falls behind, by two pages
         client.wire.drain()
         await trio.testing.wait_all_tasks_blocked()  # a worker reads for A
         model.hub.publish(model.log.commit(B, 1))
@@ -35,7 +35,7 @@ async def test_two_workers_on_one_feed_tell_nothing_twice() -> None:
         client.wire.drain()  # enlists both, A for the second time
         await trio.testing.wait_all_tasks_blocked()
         await model.finish()
-        assert (client.told(A), client.told(B)) == ([1], [1, 2])
+        assert (client.told(A), client.told(B)) == ([*range(1, 301)], [1, 2])
         nursery.cancel_scope.cancel()
 
 
