@@ -99,7 +99,8 @@ class Agent:
 
     async def _take(self, message: dict[str, Any]) -> None:
         if not message:
-            await self.send_text("{}")
+            if self._protocol.state is State.OPEN:
+                await self.send_text("{}")
         elif "push" in message:
             self._pushes.append(message["push"])
         else:
