@@ -17,7 +17,8 @@ from tests.engine.interleaving import EPOCH, A, B, Log, Model, subscribed
 
 async def test_two_workers_on_one_feed_tell_nothing_twice() -> None:
     """P3: a feed is enlisted again, by its client's other feed, while a worker reads for it."""
-    model = Model(cache_bytes=0, room=29)
+    model = Model(cache_bytes=0, room=4000)
+    noise = b'["",[]]'.ljust(3980)
     async with trio.open_nursery() as nursery:
         await nursery.start(model.catchup.run, model.hub)
         client = await subscribed(model, 0, A)
@@ -25,11 +26,12 @@ async def test_two_workers_on_one_feed_tell_nothing_twice() -> None:
         await trio.testing.wait_all_tasks_blocked()
         model.reads.release(1)
         await trio.testing.wait_all_tasks_blocked()
-        client.wire.push(b'["",[]]' + b" " * 22)  # full
+        client.wire.push(noise)
         model.hub.publish(model.log.commit(A, 300))  # refused: A falls behind, by two pages
         client.wire.drain()
         await trio.testing.wait_all_tasks_blocked()  # a worker reads for A
         model.hub.publish(model.log.commit(B, 1))
+        client.wire.push(noise)
         model.hub.publish(model.log.commit(B, 1))  # refused: B falls behind, too
         await trio.testing.wait_all_tasks_blocked()
         client.wire.drain()  # enlists both, A for the second time
