@@ -1,6 +1,7 @@
 """The SDK in a real Chromium: the Origin header, live events, and a restart of the daemon."""
 
 import json
+import shutil
 import tempfile
 import threading
 import urllib.request
@@ -17,7 +18,8 @@ from tests.interop.sdk import NODE_MODULES
 from tests.support.daemon import Daemon, free_port, running, token
 from tests.support.webhooks import INSTANCE, PATH, as_body, text_message
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = shutil.which("chromium")
+"""Debian's; where there is none, the browser that playwright installed."""
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
