@@ -134,7 +134,8 @@ class FrameStream(trio.abc.Stream):
             self.last_progress_at = trio.current_time()
             self.pending -= count
         if not self.pending:
-            self._drained.unpark_all()
+            if self._drained:
+                self._drained.unpark_all()
             if self.tell_drained and self.on_drained is not None:
                 self.tell_drained = False
                 self.on_drained()

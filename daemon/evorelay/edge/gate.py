@@ -6,6 +6,7 @@ already read. So the fast path stays small and strict, and correctness never dep
 """
 
 import logging
+import os
 
 import trio
 from msgspec import Struct
@@ -142,7 +143,7 @@ class Gate:
     async def _meet(self, transport: Transport, inbound: Inbound) -> Peer:
         """Learn who connects; a TLS handshake happens here, within the time for a head."""
         if isinstance(transport, trio.SSLStream):
-            inbound.scope.deadline = trio.current_time() + self._config.header_timeout
+            inbound.allow(self._config.header_timeout)
             await transport.do_handshake()
             return Peer(_address(transport.transport_stream), True)
         return Peer(_address(transport), False)
@@ -167,6 +168,7 @@ class Gate:
                 return await self._refuse(transport, inbound, head, refused)
             if _is_plain(head):
                 return await self._webhook(transport, inbound, head, path)
+        inbound.scope.deadline = float("inf")
         return await self._handover.serve(
             transport, inbound, head, RequestContext(peer.address, self._secure(head, peer))
         )
@@ -181,8 +183,7 @@ class Gate:
             return False
         answer = await self._ingest.take(path, raw)
         keep = head.keep_alive and not answer.close and not self._draining
-        inbound.scope.deadline = trio.current_time() + SEND_TIMEOUT_S
-        await transport.send_all(response(answer, keep=keep, version=head.version))
+        await _send(transport, inbound, response(answer, keep=keep, version=head.version))
         self._ingest.answered(answer, trio.current_time() - began)
         return keep
 
@@ -194,8 +195,7 @@ class Gate:
         if skip and await inbound.read_body(head.content_length) is None:
             return False
         keep = skip and head.keep_alive and not self._draining
-        inbound.scope.deadline = trio.current_time() + SEND_TIMEOUT_S
-        await transport.send_all(response(answer, keep=keep, version=head.version))
+        await _send(transport, inbound, response(answer, keep=keep, version=head.version))
         self._ingest.answered(answer, 0.0)
         return keep
 
@@ -211,6 +211,7 @@ class Gate:
             await _answer_last(transport, *refusal)
             return
         received, inbound.buffer = inbound.buffer, b""
+        inbound.scope.deadline = float("inf")  # from here on the session looks after itself
         await self._websockets.serve(transport, head, received, peer=peer.address)
 
     def _secure(self, head: Head, peer: Peer) -> bool:
@@ -254,6 +255,20 @@ def _address(stream: trio.SocketStream) -> str | None:
     except OSError:
         return None
     return name[0] if isinstance(name, tuple) else UNIX_PEER
+
+
+async def _send(transport: Transport, inbound: Inbound, data: bytes) -> None:
+    """Write what the kernel takes at once, nearly always everything; wait only for the rest."""
+    if isinstance(transport, trio.SocketStream):
+        try:
+            data = data[os.write(transport.socket.fileno(), data) :]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise trio.BrokenResourceError(f"the peer is gone: {error.strerror}") from error
+    if data:
+        inbound.allow(SEND_TIMEOUT_S)
+        await transport.send_all(data)
 
 
 async def _answer_last(transport: Transport, status: int, message: str) -> None:

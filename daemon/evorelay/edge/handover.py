@@ -71,9 +71,12 @@ class Handover:
                 nonlocal is_answered
                 is_last = message["type"] == "http.response.body" and not message.get("more_body")
                 stream.is_ending = is_last
-                await send(message)
-                stream.is_ending = False
-                is_answered = is_answered or is_last
+                try:
+                    await send(message)
+                finally:
+                    # Quart ends its own tasks, this one too, as soon as it hears that all is sent.
+                    stream.is_ending = False
+                    is_answered = is_answered or is_last
 
             scope["evorelay.peer"] = context.peer
             scope["scheme"] = "https" if context.secure else "http"

@@ -6,15 +6,16 @@ the store. Oldest out first, by age and by bytes, over all channels together.
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from evorelay.storage.ports import ChannelEvent, ChannelPage
 
 
-class _Kept(NamedTuple):
+class _Kept(Struct, frozen=True, gc=False):
     at: int
     size: int
-    channels: list[str]
+    channels: tuple[str, ...]
 
 
 class RecentEvents:
@@ -32,7 +33,7 @@ class RecentEvents:
             if stretch is None:
                 stretch = self._channels[channel] = deque()
             stretch.append(ChannelEvent(offset, data))
-        self._order.append(_Kept(at, len(data), [channel for channel, _ in positions]))
+        self._order.append(_Kept(at, len(data), tuple(channel for channel, _ in positions)))
         self.bytes += len(data)
         self.evict(at)
 

@@ -80,7 +80,8 @@ class Pipeline:
         task_status.started()
         if self._closing and self.lag <= 0:
             return
-        send, receive = trio.open_memory_channel[list[Understood]](1)
+        # No room in between: what arrives while a batch is committed makes up the next one.
+        send, receive = trio.open_memory_channel[list[Understood]](0)
         with self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._understand, send)

@@ -5,7 +5,7 @@ worker threads only. Faults are raised as ``StoreUnavailable`` / ``JournalUnavai
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -107,7 +107,7 @@ class StoreWriter(Protocol):
         """Run ``work`` in a transaction, durable on return; an exception rolls back."""
 
 
-class ChannelEvent(NamedTuple):
+class ChannelEvent(Struct, frozen=True, gc=False):
     offset: int
     data: bytes
     """The event's JSON, as committed."""
