@@ -175,6 +175,23 @@ def test_a_page_beside_a_message_of_another_ticket_is_none(store: Store) -> None
     assert store.reader.messages("never", before=None, after=None, limit=9) == []
 
 
+@every_driver
+def test_a_file_is_found_by_one_message_of_each_instance_that_carries_it(store: Store) -> None:
+    store.person()
+    store.write(
+        new_messages=[
+            make_message("m1", media={"id": "f1", "mimetype": "image/png"}),
+            make_message("m2", media={"id": "f1"}),
+            make_message("m3", instance="filial", media={"id": "f1"}),
+            make_message("m4", media={"id": None}),
+            make_message("m5", content="f1"),
+        ]
+    )
+    assert sorted(row.id for row in store.reader.media("f1")) == ["m1", "m3"]
+    assert store.reader.media("f2") == []
+    assert store.reader.media("") == []
+
+
 def people(store: Store) -> None:
     """Five tickets; the higher the number, the more recent."""
     rows = [
