@@ -1,0 +1,156 @@
+"""The ledger: decide, commit, publish, in that order, one after the other."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import trio
+
+from evorelay.model.errors import StoreUnavailable
+from evorelay.model.records import InstanceRecord
+from evorelay.relay.draft import Draft
+from evorelay.relay.ledger import Ledger
+from evorelay.storage.open import Storage
+from evorelay.storage.ports import StoreWriter, Transaction
+from tests.engine.harness import T0, Clock, Recorder, counted_ids, stored
+
+T = TypeVar("T")
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Storage]:
+    with stored(tmp_path) as storage:
+        yield storage
+
+
+def make(writer: StoreWriter, published: Recorder) -> Ledger:
+    return Ledger(writer, published, new_id=counted_ids(), now=Clock())
+
+
+def instance_told(state: str) -> Callable[[Draft], str]:
+    """Work that leaves one event."""
+
+    def work(draft: Draft) -> str:
+        row = InstanceRecord(
+            name="loja",
+            state=state,
+            state_since=draft.now,
+            reason=None,
+            phone=None,
+            profile_name=None,
+            last_event_at=draft.now,
+            created_at=draft.now,
+        )
+        draft.put_instance(row)
+        draft.tell_instance(row)
+        return draft.new_id()
+
+    return work
+
+
+async def test_events_are_published_once_they_are_durable(storage: Storage) -> None:
+    """P3: whoever is told of an event can read it."""
+    published = Recorder()
+    ledger = make(storage.writer, published)
+    assert await ledger.change(instance_told("open")) == "id00000001"
+    (event,) = published.events
+    assert (event.at, event.type, event.positions) == (
+        T0,
+        "instance.updated",
+        [("instance:loja", 1)],
+    )
+    page = storage.readers[0].events_after("instance:loja", 0, 9)
+    assert [one.data for one in page.events] == [event.data.encode()]
+
+
+async def test_commit_order_is_publish_order(storage: Storage) -> None:
+    """P3: however many change the store at once."""
+    published = Recorder()
+    ledger = make(storage.writer, published)
+    async with trio.open_nursery() as nursery:
+        for number in range(50):
+            nursery.start_soon(ledger.change, instance_told(str(number)))
+    offsets = [event.positions[0][1] for event in published.events]
+    assert offsets == list(range(1, 51))
+    page = storage.readers[0].events_after("instance:loja", 0, 99)
+    assert [e.data.encode() for e in published.events] == [e.data for e in page.events]
+
+
+async def test_work_that_fails_changes_and_tells_nothing(storage: Storage) -> None:
+    published = Recorder()
+    ledger = make(storage.writer, published)
+
+    def work(draft: Draft) -> None:
+        instance_told("open")(draft)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await ledger.change(work)
+    assert (published.events, storage.readers[0].instances()) == ([], [])
+    await ledger.change(instance_told("close"))
+    assert published.events[0].positions == [("instance:loja", 1)]
+
+
+async def test_a_commit_that_fails_tells_nothing(storage: Storage) -> None:
+    """P3: nobody is told of what is not durable."""
+
+    class FailingWriter:
+        def transact(self, work: Callable[[Transaction], T]) -> T:
+            def and_fail(tx: Transaction) -> T:
+                work(tx)
+                raise StoreUnavailable("disk full at COMMIT")
+
+            return storage.writer.transact(and_fail)
+
+    published = Recorder()
+    with pytest.raises(StoreUnavailable):
+        await make(FailingWriter(), published).change(instance_told("open"))
+    assert (published.events, storage.readers[0].instances()) == ([], [])
+
+
+async def test_cancelling_never_parts_a_commit_from_its_publication(storage: Storage) -> None:
+    """P3: what is committed is published, also when its caller is gone."""
+    published = Recorder()
+    ledger = make(storage.writer, published)
+    for number in range(30):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ledger.change, instance_told(str(number)))
+            for _ in range(number % 4):
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+    head = storage.readers[0].events_after("instance:loja", 0, 0).head
+    assert [event.positions[0][1] for event in published.events] == list(range(1, head + 1))
+    await ledger.change(instance_told("after"))
+    assert published.events[-1].positions == [("instance:loja", head + 1)]
+
+
+async def test_housekeeping_takes_turns_with_changes(storage: Storage) -> None:
+    running: list[str] = []
+
+    def work(name: str) -> int:
+        assert running == []
+        running.append(name)
+        running.remove(name)
+        return 7
+
+    ledger = make(storage.writer, Recorder())
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(ledger.change, lambda _draft: work("change"))
+            nursery.start_soon(ledger.maintain, lambda: work("maintain"))
+    assert await ledger.maintain(lambda: work("maintain")) == 7
+
+
+async def test_a_row_is_written_once_in_its_last_state(storage: Storage) -> None:
+    """A batch in which an instance flaps costs one row; every change is told."""
+    published = Recorder()
+
+    def work(draft: Draft) -> int:
+        for state in ("open", "close", "connecting"):
+            instance_told(state)(draft)
+        return len(draft.plan.instances)
+
+    assert await make(storage.writer, published).change(work) == 0
+    assert [row.state for row in storage.readers[0].instances()] == ["connecting"]
+    assert len(published.events) == 3
