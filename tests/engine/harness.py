@@ -112,6 +112,10 @@ def connection(state: str, **fields: Any) -> InstanceFact:
     return InstanceFact(instance="loja", state=state, **fields)
 
 
+NEW_ID = counted_ids()
+"""One for all worlds: a second one over the same store goes on where the first one stopped."""
+
+
 class Recorder:
     """A publisher that keeps what it is told."""
 
@@ -194,7 +198,7 @@ class World:
         self.cache = RecentEvents(ttl_ms=HOUR, bytes_max=cache_bytes)
         self.catchup = CatchUp(self.cache, self.reads, metrics)
         self.hub = Hub(self.cache, self.catchup, metrics)
-        self.ledger = Ledger(writer or storage.writer, self.hub, new_id=counted_ids(), now=self.now)
+        self.ledger = Ledger(writer or storage.writer, self.hub, new_id=NEW_ID, now=self.now)
         self.journal = Journal(
             storage.journal,
             metrics,
