@@ -315,6 +315,16 @@ class TestErrors:
                 await served.client.answer()
         assert "a bug in the application" in caplog.text
 
+    async def test_after_the_answer(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def late(scope: Any, receive: Any, send: Any) -> None:
+            await answer(send, b"fine")
+            raise RuntimeError("a bug in the application")
+
+        async with handed_over(late) as served:
+            for _ in range(2):
+                assert (await served.client.call(request("/hello"))).body == b"fine"
+        assert "a bug in the application" in caplog.text
+
     async def test_an_application_that_says_nothing(self) -> None:
         async def silent(scope: Any, receive: Any, send: Any) -> None:
             await receive()

@@ -17,7 +17,7 @@ from evorelay.model.errors import Code, Refusal, StoreUnavailable
 from evorelay.model.ids import NewId
 from evorelay.model.principal import Principal
 from evorelay.protocol import centrifuge as wire
-from evorelay.relay.feed import Feed
+from evorelay.relay.feed import Feed, State
 from evorelay.relay.hub import Hub
 from evorelay.relay.session import Engine, Position, Session
 from evorelay.relay.sessions import PING_EVERY_S, Sessions
@@ -80,16 +80,15 @@ class _Connection:
         self._session: Session | None = None
 
     async def serve(self) -> Close | None:
-        commands: list[wire.Command] = []
         sessions = self._edge.sessions
         with trio.move_on_after(STALE_AFTER_S) as patience, sessions.stranger(patience):
             try:
                 commands = wire.decode_commands(await self._ws.get_message())
             except ValueError:
                 return Close.BAD_REQUEST
-        if not commands:
+        if patience.cancelled_caught:
             return Close.SHUTDOWN if sessions.is_closing else Close.STALE
-        first = commands.pop(0)
+        first = commands.pop(0) if commands else wire.Command()
         if first.connect is None or first.id <= 0:
             return Close.BAD_REQUEST
         try:
@@ -115,10 +114,11 @@ class _Connection:
 
     async def _wait_for_retry(self) -> Close | None:
         """After such an error the SDK closes by itself and returns, with a new token if need be."""
-        with trio.move_on_after(STALE_AFTER_S):
+        sessions = self._edge.sessions
+        with trio.move_on_after(STALE_AFTER_S) as patience, sessions.stranger(patience):
             while True:
                 await self._ws.get_message()
-        return Close.STALE
+        return Close.SHUTDOWN if sessions.is_closing else Close.STALE
 
     async def _connect(self, command_id: int, request: wire.ConnectRequest) -> Session:
         if request.token or self._trusted is None:
@@ -165,6 +165,8 @@ class _Connection:
                 return None
             answer = await self._answer(session, command)
         except Refusal as refusal:
+            if command.refresh is not None and refusal.code is Code.UNAUTHORIZED:
+                return Close.INVALID_TOKEN
             answer = _failure(command.id, refusal)
         except StoreUnavailable:
             answer = wire.encode_error(command.id, wire.Error.INTERNAL)
@@ -256,6 +258,7 @@ class _Connection:
             session.push(
                 wire.encode_unsubscribed(feed.channel, _UNSUBSCRIBED_FORBIDDEN, "permission denied")
             )
+            self._tell_membership(feed, "leave")
         expires, ttl = self._expiry(principal)
         result = wire.RefreshResult(session.id, f"evorelay {__version__}", expires, ttl)
         return wire.encode_reply(id_, "refresh", result)
@@ -263,7 +266,8 @@ class _Connection:
     async def _present(self, session: Session, channel: str) -> list[wire.ClientInfo]:
         if not await session.may_watch(channel):
             raise Refusal(Code.FORBIDDEN, "no such channel, or not yours")
-        return [info_of(feed) for feed in self._edge.engine.hub.feeds(channel)]
+        feeds = self._edge.engine.hub.feeds(channel)
+        return [info_of(feed) for feed in feeds if feed.state is not State.OPENING]
 
     def _tell_membership(self, feed: Feed, kind: str) -> None:
         frame: bytes | None = None

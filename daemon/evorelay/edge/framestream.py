@@ -11,6 +11,7 @@ Measured on 2 cores (bench/fanout.py): awaiting a send per recipient costs 50 us
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 
@@ -164,6 +165,8 @@ class FrameStream(trio.abc.Stream):
             await self._drained.park()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self._is_broken:
+            raise trio.ClosedResourceError
         if self._prefix:
             await trio.lowlevel.checkpoint()
             if max_bytes is None:
@@ -173,8 +176,19 @@ class FrameStream(trio.abc.Stream):
         return bytes(await self._transport.receive_some(max_bytes))
 
     async def aclose(self) -> None:
-        """Write what can be written at once, then close."""
+        """Write what can be written at once, then end: our side, or all when that is stuck.
+
+        Whoever opened the transport closes it, after a while in which the peer reads our last
+        words: a socket closed with unread bytes is reset, and a reset destroys them.
+        """
+        if self._is_broken:
+            return
         if self._fd is not None:
             self.flush_nowait()
+        is_stuck = self._is_flushing
         self._break()
-        await self._transport.aclose()
+        if is_stuck or not isinstance(self._transport, trio.SocketStream):
+            await self._transport.aclose()
+        else:
+            with suppress(trio.BrokenResourceError):
+                await self._transport.send_eof()

@@ -207,12 +207,14 @@ class Gate:
         if peer.address in self._proxies:
             host = head.header(b"x-forwarded-host") or host
         refusal = self._websockets.refusal(head, scheme=scheme, host=host)
+        if refusal is None and inbound.buffer:
+            # RFC 6455 §4.1; the WebSocket library would leave these bytes lying.
+            refusal = 400, "wait for the answer to the handshake before sending more"
         if refusal is not None:
             await _answer_last(transport, *refusal)
             return
-        received, inbound.buffer = inbound.buffer, b""
         inbound.scope.deadline = float("inf")  # from here on the session looks after itself
-        await self._websockets.serve(transport, head, received, peer=peer.address)
+        await self._websockets.serve(transport, head, peer=peer.address)
 
     def _secure(self, head: Head, peer: Peer) -> bool:
         """Whether the client's own connection is TLS, as far as a trusted proxy tells."""

@@ -61,31 +61,29 @@ class Handover:
             scope: Any, receive: Any, send: Any, _sync_spawn: Any, _call_soon: Any
         ) -> None:
             nonlocal is_reusable
-            is_answered = False
 
             async def receive_on_demand() -> Any:
                 stream.demand()
                 return await receive()
 
-            async def send_and_note_the_end(message: Any) -> None:
-                nonlocal is_answered
-                is_last = message["type"] == "http.response.body" and not message.get("more_body")
-                stream.is_ending = is_last
-                try:
-                    await send(message)
-                finally:
-                    # Quart ends its own tasks, this one too, as soon as it hears that all is sent.
-                    stream.is_ending = False
-                    is_answered = is_answered or is_last
+            async def send_the_end_apart(message: Any) -> None:
+                if message["type"] == "http.response.body" and not message.get("more_body"):
+                    if message.get("body"):
+                        await send({**message, "more_body": True})
+                    message = {"type": "http.response.body", "more_body": False}
+                    stream.is_ending = True
+                await send(message)
 
             scope["evorelay.peer"] = context.peer
             scope["scheme"] = "https" if context.secure else "http"
-            await self._app(scope, receive_on_demand, send_and_note_the_end)
-            if is_answered:
-                # Hypercorn would wait for the next request now. An answer that is missing or cut
-                # short is left to it: it says 500, or closes.
-                is_reusable = not stream.is_closed
-                finished.cancel()
+            try:
+                await self._app(scope, receive_on_demand, send_the_end_apart)
+            finally:
+                if stream.is_ended:
+                    # Hypercorn would wait for the next request now. An answer that is missing or
+                    # cut short is left to it: it says 500, or closes.
+                    is_reusable = not stream.is_closed
+                    finished.cancel()
 
         with finished:
             await TCPServer(app, self._config, self._context, {}, stream)  # type: ignore[arg-type]  # annotated for SSLStream, uses these methods
@@ -108,7 +106,9 @@ class _OneRequest(trio.abc.Stream):
         self._receiving = trio.CancelScope()
         self._is_answering = False
         self.is_ending = False
-        """Whether what is being sent is the last of the answer."""
+        """Whether what is sent from now on is the end of the answer, without any of its body."""
+        self.is_ended = False
+        """Whether that has been written."""
         self.is_closed = False
         """Whether Hypercorn, or a failure, means the connection to end."""
         self.socket = (
@@ -173,6 +173,7 @@ class _OneRequest(trio.abc.Stream):
                 raise trio.BrokenResourceError("the client does not read its answer")
             view = view[65536:]
         if self.is_ending:
+            self.is_ended = True
             # Hypercorn now tells the application of the end, through a queue that is full when a
             # hostile body came in very many chunks: it would wait for ever.
             self._inbound.scope.deadline = trio.current_time() + self._send_timeout_s

@@ -6,7 +6,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import ConnectionState
-from wsproto.events import CloseConnection
+from wsproto.events import BytesMessage, CloseConnection, TextMessage
 
 from evorelay.config import AuthConfig
 from evorelay.edge.auth import is_open_to, open_principal
@@ -44,17 +44,13 @@ class WebSocketEdge:
             return 403, "this origin is not in auth.allowed_origins"
         return None
 
-    async def serve(
-        self, transport: Transport, head: Head, received: bytes, *, peer: str | None
-    ) -> None:
-        """Serve an upgrade that ``refusal`` let in; returns when it is closed.
-
-        ``received`` is what came behind the head already.
-        """
+    async def serve(self, transport: Transport, head: Head, *, peer: str | None) -> None:
+        """Serve an upgrade that ``refusal`` let in; returns when we are done with it."""
         trusted = (
             open_principal() if is_open_to(self._auth, peer=peer, headers=head.headers) else None
         )
-        stream = FrameStream(transport, _handshake(head) + received, self._flusher)
+        stream = FrameStream(transport, _handshake(head), self._flusher)
+        reason = None
         async with trio.open_nursery() as nursery:
             try:
                 ws = await self._accept(nursery, stream)
@@ -65,6 +61,8 @@ class WebSocketEdge:
                 nursery.cancel_scope.cancel()
                 with trio.move_on_after(0.1, shield=True):
                     await stream.aclose()
+        if reason is not None:
+            await transport.aclose()  # the peer has had its time to read why
 
     async def _accept(
         self, nursery: trio.Nursery, stream: FrameStream
@@ -87,7 +85,14 @@ class WebSocketEdge:
 
 
 class _Connection(WebSocketConnection):
-    """Tells a peer what is wrong with its frames, where the library hangs up without a word."""
+    """Tells a peer what is wrong with its frames, where the library hangs up without a word.
+
+    And keeps no empty fragments: the library lists them without a bound.
+    """
+
+    async def _handle_message_event(self, event: BytesMessage | TextMessage) -> None:
+        if event.data or event.message_finished:
+            await super()._handle_message_event(event)
 
     async def _handle_close_connection_event(self, event: CloseConnection) -> None:
         if self._wsproto.state is ConnectionState.OPEN:  # not the peer's own close: a broken frame
