@@ -1,0 +1,137 @@
+"""RPC methods over a connection: the same desk as REST, and ``typing`` (contract §5)."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from tests.edge.harness import open_port
+from tests.edge.test_centrifuge_edge import agent, failed, next_push, receive_messages, subscribed
+from tests.support.agent import Agent
+
+
+async def ticket_of(client: Agent) -> str:
+    (ticket,) = (await client.rpc("tickets.list"))["tickets"]
+    ticket_id: str = ticket["id"]
+    return ticket_id
+
+
+async def test_tickets_and_messages_are_read(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, agent(port) as client:
+        await receive_messages(port, 1, 3)
+        ticket_id = await ticket_of(client)
+        ticket = await client.rpc("tickets.get", ticket_id=ticket_id)
+        assert (ticket["status"], ticket["unread"]) == ("open", 3)
+        found = await client.rpc("messages.list", ticket_id=ticket_id, limit=2)
+        assert [message["content"] for message in found["messages"]] == ["text 2", "text 3"]
+        assert (await client.ask(rpc={"method": "tickets.list"}))["rpc"]["data"]["tickets"]
+
+
+async def test_a_ticket_goes_through_its_life_and_its_watchers_see_it(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, agent(port, "ana") as ana, agent(port, "bia") as bia:
+        await receive_messages(port, 1, 1)
+        ticket_id = await ticket_of(ana)
+        await subscribed(bia, f"ticket:{ticket_id}")
+        for method, status, assignee in (
+            ("tickets.claim", "open", "ana"),
+            ("tickets.release", "open", None),
+            ("tickets.close", "closed", None),
+            ("tickets.reopen", "open", None),
+        ):
+            await ana.rpc(method, ticket_id=ticket_id)
+            event = await bia.event()
+            assert event.data["type"] == "ticket.updated", method
+            assert (event.data["ticket"]["status"], event.data["ticket"]["assignee"]) == (
+                status,
+                assignee,
+            )
+        await ana.rpc("seen", ticket_id=ticket_id)
+        assert (await ana.rpc("tickets.get", ticket_id=ticket_id))["unread"] == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "data", "code"),
+    [
+        ("no.such.method", {}, 104),
+        ("", {}, 104),
+        ("tickets.get", {}, 107),
+        ("tickets.get", {"ticket_id": 5}, 107),
+        ("tickets.get", [], 107),
+        ("tickets.get", None, 107),
+        ("tickets.get", {"ticket_id": "x" * 5000}, 107),
+        ("tickets.list", {"limit": 0}, 107),
+        ("tickets.list", {"limit": 10**30}, 107),
+        ("tickets.list", {"status": "lost"}, 107),
+        ("tickets.list", {"cursor": "%%%"}, 107),
+        ("tickets.list", {"unknown": 1}, 107),
+        ("messages.list", {"ticket_id": "x", "limit": -1}, 107),
+        ("tickets.get", {"ticket_id": "0192f000-0000-7000-8000-000000000000"}, 1004),
+        ("messages.list", {"ticket_id": "nope"}, 1004),
+        ("seen", {"ticket_id": "nope"}, 1004),
+        ("typing", {"ticket_id": "nope"}, 1004),
+        ("typing", {}, 107),
+    ],
+)
+async def test_what_cannot_be_done_is_said_and_the_connection_goes_on(
+    tmp_path: Path, method: str, data: Any, code: int
+) -> None:
+    async with open_port(tmp_path) as port, agent(port) as client:
+        reply = await client.ask(rpc={"method": method, "data": data})
+        assert reply["error"]["code"] == code
+        assert reply["error"]["message"]
+        assert "ping" in await client.ask(ping={})
+
+
+async def test_a_foreign_ticket_and_an_unknown_one_are_alike(tmp_path: Path) -> None:
+    """P7"""
+    async with open_port(tmp_path) as port, agent(port) as admin:
+        await receive_messages(port, 1, 1)
+        ticket_id = await ticket_of(admin)
+        async with agent(port, "bia", role="agent", instances=["b"]) as client:
+            assert (await client.rpc("tickets.list"))["tickets"] == []
+            methods = ["tickets.get", "messages.list", "seen", "typing", "tickets.claim"]
+            for method in methods:
+                replies = [
+                    await client.ask(rpc={"method": method, "data": {"ticket_id": id_}})
+                    for id_ in (ticket_id, "0192f000-0000-7000-8000-000000000000")
+                ]
+                assert replies[0]["error"] == replies[1]["error"], method
+            assert await failed(client, subscribe={"channel": f"ticket:{ticket_id}"}) == 103
+
+
+class TestTyping:
+    async def test_the_others_see_it_once_and_it_is_not_stored(self, tmp_path: Path) -> None:
+        async with (
+            open_port(tmp_path) as port,
+            agent(port, "ana") as ana,
+            agent(port, "bia") as bia,
+        ):
+            await receive_messages(port, 1, 1)
+            ticket_id = await ticket_of(ana)
+            channel = f"ticket:{ticket_id}"
+            await subscribed(ana, channel)
+            head = (await subscribed(bia, channel))["offset"]
+            assert await ana.rpc("typing", ticket_id=ticket_id) == {"ok": True}
+            push = await next_push(bia)
+            assert push["channel"] == channel
+            assert "offset" not in push["pub"]
+            assert push["pub"]["data"]["type"] == "typing"
+            assert (push["pub"]["data"]["user"], push["pub"]["data"]["is_typing"]) == ("ana", True)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not ana._pushes
+            page = (await ana.ask(history={"channel": channel, "limit": 0}))["history"]
+            assert page["offset"] == head
+
+    async def test_it_may_end(self, tmp_path: Path) -> None:
+        async with (
+            open_port(tmp_path) as port,
+            agent(port, "ana") as ana,
+            agent(port, "bia") as bia,
+        ):
+            await receive_messages(port, 1, 1)
+            ticket_id = await ticket_of(ana)
+            await subscribed(bia, f"ticket:{ticket_id}")
+            await ana.rpc("typing", ticket_id=ticket_id, is_typing=False)
+            assert (await next_push(bia))["pub"]["data"]["is_typing"] is False
