@@ -1,5 +1,6 @@
 """WebSocket connections: who is let in, what a broken peer is told, and ends that cannot hang."""
 
+import gc
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from trio_websocket import WebSocketConnection
 from websockets.frames import Frame, Opcode
 
 from evorelay.edge.framestream import FrameStream
@@ -116,6 +118,10 @@ async def test_empty_fragments_without_end_cost_no_memory(tmp_path: Path) -> Non
         await agent.send_frame(Frame(Opcode.TEXT, b"", fin=False))
         empties = Frame(Opcode.CONT, b"", fin=False).serialize(mask=True) * 20_000
         await agent.stream.send_all(empties)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        ours = [found for found in gc.get_objects() if isinstance(found, WebSocketConnection)]
+        assert ours
+        assert not any(found._message_parts for found in ours)
         await agent.send_frame(Frame(Opcode.CONT, b'{"id":9,"ping":{}}', fin=False))
         await agent.send_frame(Frame(Opcode.CONT, b"", fin=True))
         while 9 not in agent._replies:
