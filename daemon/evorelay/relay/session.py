@@ -80,7 +80,7 @@ class Session:
         """Covers the connection's work; ``close_asap`` ends it."""
         self.close_reason: Close | None = None
         self.last_heard_at = trio.current_time()
-        self.pinged_at: float | None = None
+        self.pinged_at = self.last_heard_at
         self._engine = engine
 
     @property

@@ -88,9 +88,10 @@ def look_after(session: Session, now: float, wall: int) -> None:
         session.close_asap(Close.SLOW)
     elif expires_at is not None and wall > expires_at + EXPIRY_GRACE_S:
         session.close_asap(Close.EXPIRED)
-    elif session.pinged_at is not None and session.last_heard_at < session.pinged_at:
+    elif session.last_heard_at < session.pinged_at:
         if now - session.pinged_at > PONG_WITHIN_S:
             session.close_asap(Close.NO_PONG)
-    elif now - session.last_heard_at > PING_EVERY_S:
+    elif now - session.pinged_at > PING_EVERY_S:
+        # Also when the client was heard: it counts on our pings, as we do on its answers.
         session.pinged_at = now
         session.push(session.dialect.ping_frame)
