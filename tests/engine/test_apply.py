@@ -10,14 +10,18 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evorelay.model.envelope import Entry
 from evorelay.model.fact import Chat, Fact, IgnoredFact, MediaFact, QuarantineFact
+from evorelay.relay.apply import Applied, Understood, apply_batch
 from evorelay.relay.desk import TicketParams
+from evorelay.relay.draft import Draft
 from tests.engine.harness import (
     ADMIN,
     HOUR,
     T0,
     World,
     connection,
+    envelope,
     message,
     open_blobs,
     reply,
@@ -306,6 +310,25 @@ async def test_what_was_not_understood_is_kept_with_its_reason_and_stops_nobody(
     (row,) = world.storage.readers[0].quarantine(before=None, limit=9)
     assert (row.reason, row.detail, row.journal_seq, row.body) == ("no_key", "no key", 2, "{}")
     assert world.ids() == ["A1", "A2"]
+
+
+async def test_a_webhook_with_many_odd_elements_is_kept_once_per_reason(world: World) -> None:
+    """P5: each row holds the whole body; one per element made 20 KB into 800 MB of memory."""
+    odd = [QuarantineFact(reason="no_key", detail="no key")] * 1000
+    odd += [QuarantineFact(reason="bad_data", detail="no object")] * 1000
+
+    def work(draft: Draft) -> Applied:
+        batch: list[Understood] = [(Entry(1, envelope()), [*odd]), (Entry(2, envelope()), [odd[0]])]
+        return apply_batch(draft, batch=batch, journal="test", reopen_within_ms=HOUR)
+
+    applied = await world.ledger.change(work)
+    rows = world.storage.readers[0].quarantine(before=None, limit=9)
+    assert sorted((row.journal_seq, row.reason) for row in rows) == [
+        (1, "bad_data"),
+        (1, "no_key"),
+        (2, "no_key"),
+    ]
+    assert applied.outcomes == {("messages.upsert", "quarantined"): 2001}
 
 
 async def test_media_is_described_and_found_under_its_hash(world: World) -> None:

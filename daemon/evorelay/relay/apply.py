@@ -82,6 +82,7 @@ class _Application:
         self._messages = tx.messages(arrivals | statuses)
         self._early = tx.early_statuses(arrivals | statuses)
         self._early_changed: set[MessageKey] = set()
+        self._quarantined: set[tuple[int, str]] = set()
         self._contacts = tx.contacts_by_alias(aliases)
         self._tickets = tx.latest_tickets({row.id for row in self._contacts.values()})
         self._instances = tx.instances({entry.envelope.instance for entry, _ in batch})
@@ -248,7 +249,12 @@ class _Application:
             self._draft.tell_instance(instance)
 
     def _quarantine(self, entry: Entry, fact: QuarantineFact) -> None:
+        """Keep the webhook once per reason: a row holds all of it, and every element may be odd."""
         envelope = entry.envelope
+        self._count(envelope.event, "quarantined")
+        if (entry.seq, fact.reason) in self._quarantined:
+            return
+        self._quarantined.add((entry.seq, fact.reason))
         self._draft.plan.quarantined.append(
             QuarantineRecord(
                 id=self._draft.new_id(),
@@ -263,7 +269,6 @@ class _Application:
                 else envelope.body.decode("utf-8", "replace"),
             )
         )
-        self._count(envelope.event, "quarantined")
 
     def _count(self, type_: str, outcome: str) -> None:
         self.outcomes[type_, outcome] += 1
