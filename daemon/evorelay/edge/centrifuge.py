@@ -1,7 +1,8 @@
 """One Centrifuge connection: WebSocket messages to commands, commands to the session and the desk.
 
 The first message must be ``connect`` with a token, within ``STALE_AFTER_S``. Commands of one
-connection are handled one after the other; answers and pushes share its bounded buffer.
+connection are handled one after the other; answers and pushes share its bounded buffer. A push is
+refused when the buffer is full; an answer makes the next command wait until there is room.
 """
 
 import trio
@@ -59,7 +60,7 @@ class CentrifugeEdge:
         connection = _Connection(self, ws, stream, trusted)
         try:
             return await connection.serve()
-        except ConnectionClosed:
+        except (ConnectionClosed, trio.BrokenResourceError):
             return None
         finally:
             connection.leave()
@@ -170,8 +171,7 @@ class _Connection:
             answer = _failure(command.id, refusal)
         except StoreUnavailable:
             answer = wire.encode_error(command.id, wire.Error.INTERNAL)
-        if not session.push(answer):
-            return Close.SLOW
+        await self._stream.send_all(answer)
         return None
 
     async def _answer(self, session: Session, command: wire.Command) -> bytes:
@@ -207,7 +207,7 @@ class _Connection:
 
     async def _subscribe(self, session: Session, id_: int, request: wire.SubscribeRequest) -> None:
         if request.channel in session.feeds:
-            session.push(wire.encode_error(id_, wire.Error.ALREADY_SUBSCRIBED))
+            await self._stream.send_all(wire.encode_error(id_, wire.Error.ALREADY_SUBSCRIBED))
             return
         since = Position(request.offset, request.epoch) if request.recover else None
         subscription = await session.subscribe(
@@ -222,12 +222,10 @@ class _Connection:
             recovered=subscription.recovered,
             publications=wire.publications(subscription.missed),
         )
-        # No await between the answer and the feed's first event: the order is the protocol's.
-        if session.push(wire.encode_reply(id_, "subscribe", result)):
-            session.answered(subscription)
-            self._tell_membership(subscription.feed, "join")
-        else:
-            session.close_asap(Close.SLOW)
+        # The feed is told nothing before ``answered``: first the answer, then the next event.
+        await self._stream.send_all(wire.encode_reply(id_, "subscribe", result))
+        session.answered(subscription)
+        self._tell_membership(subscription.feed, "join")
 
     async def _history(self, session: Session, id_: int, request: wire.HistoryRequest) -> bytes:
         epoch = self._edge.engine.epoch
