@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evorelay.model.records import QuarantineRecord
+from evorelay.model.records import QuarantineRecord, QuarantineSummary
 from evorelay.storage.ports import ChannelEvent, ChannelPage, Plan, TicketQuery, Transaction
 from tests.conformance.harness import (
     DRIVERS,
@@ -288,9 +288,40 @@ def test_quarantine_is_paged_newest_first(store: Store) -> None:
         for n in range(5)
     ]
     store.write(quarantined=rows)
-    assert store.reader.quarantine(before=None, limit=2) == [rows[4], rows[3]]
-    assert store.reader.quarantine(before="q3", limit=9) == [rows[2], rows[1], rows[0]]
-    assert store.reader.quarantine(before="q0", limit=9) == []
+
+    def listed(before: str | None, limit: int) -> list[str]:
+        return [row.id for row in store.reader.quarantine(before=before, limit=limit)]
+
+    assert listed(None, 2) == ["q4", "q3"]
+    assert listed("q3", 9) == ["q2", "q1", "q0"]
+    assert listed("q0", 9) == []
+
+
+@every_driver
+def test_listing_quarantine_leaves_the_bodies_where_they_are(store: Store) -> None:
+    """P5: a page of 200 bodies of 4 MiB took 2 GB."""
+    row = QuarantineRecord(
+        id="q1",
+        journal_seq=1,
+        received_at=T0,
+        event="x",
+        instance="a",
+        reason="r",
+        detail="d",
+        body="{}",
+    )
+    store.write(quarantined=[row])
+    assert store.reader.quarantine(before=None, limit=9) == [
+        QuarantineSummary(
+            id="q1",
+            journal_seq=1,
+            received_at=T0,
+            event="x",
+            instance="a",
+            reason="r",
+            detail="d",
+        )
+    ]
 
 
 @every_driver

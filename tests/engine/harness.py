@@ -3,10 +3,11 @@
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 import msgspec
 import trio
 
@@ -110,6 +111,12 @@ def status(whatsapp_id: str, word: str) -> StatusFact:
 
 def connection(state: str, **fields: Any) -> InstanceFact:
     return InstanceFact(instance="loja", state=state, **fields)
+
+
+def quarantined_body(storage: Storage, id_: str) -> str:
+    """What was kept of a webhook that was not understood; the reader only lists them."""
+    with closing(apsw.Connection(str(storage.directory / "store.db"))) as db:
+        return str(db.execute("SELECT body FROM quarantine WHERE id = ?", (id_,)).get)
 
 
 NEW_ID = counted_ids()

@@ -24,6 +24,7 @@ from tests.engine.harness import (
     envelope,
     message,
     open_blobs,
+    quarantined_body,
     reply,
     status,
     stored,
@@ -308,7 +309,8 @@ async def test_what_was_not_understood_is_kept_with_its_reason_and_stops_nobody(
         message("A1"), QuarantineFact(reason="no_key", detail="no key"), message("A2")
     )
     (row,) = world.storage.readers[0].quarantine(before=None, limit=9)
-    assert (row.reason, row.detail, row.journal_seq, row.body) == ("no_key", "no key", 2, "{}")
+    assert (row.reason, row.detail, row.journal_seq) == ("no_key", "no key", 2)
+    assert quarantined_body(world.storage, row.id) == "{}"
     assert world.ids() == ["A1", "A2"]
 
 

@@ -102,7 +102,9 @@ class EarlyStatusRecord(Struct, array_like=True, kw_only=True):
     at: int
 
 
-class QuarantineRecord(Struct, array_like=True, kw_only=True):
+class QuarantineSummary(Struct, array_like=True, kw_only=True):
+    """What a list needs of a webhook that was not understood; the body may be megabytes."""
+
     id: str
     journal_seq: int
     received_at: int
@@ -110,4 +112,7 @@ class QuarantineRecord(Struct, array_like=True, kw_only=True):
     instance: str
     reason: str
     detail: str
+
+
+class QuarantineRecord(QuarantineSummary, array_like=True, kw_only=True):
     body: str

@@ -18,6 +18,7 @@ from evorelay.model.records import (
     InstanceRecord,
     MessageRecord,
     QuarantineRecord,
+    QuarantineSummary,
     TicketRecord,
 )
 
@@ -163,7 +164,7 @@ class StoreReader(Protocol):
 
     def instances(self) -> list[InstanceRecord]: ...
 
-    def quarantine(self, *, before: str | None, limit: int) -> list[QuarantineRecord]:
+    def quarantine(self, *, before: str | None, limit: int) -> list[QuarantineSummary]:
         """Newest first; ``before`` is the id of the last one already seen."""
 
 

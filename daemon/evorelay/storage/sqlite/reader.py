@@ -8,13 +8,15 @@ from evorelay.model.records import (
     ContactRecord,
     InstanceRecord,
     MessageRecord,
-    QuarantineRecord,
+    QuarantineSummary,
     TicketRecord,
 )
 from evorelay.storage.ports import ChannelEvent, ChannelPage, TicketQuery
+from evorelay.storage.sqlite.bulk import Table
 from evorelay.storage.sqlite.connection import open_reader, snapshot, translated_errors
-from evorelay.storage.sqlite.store import CONTACTS, INSTANCES, MESSAGES, QUARANTINE, TICKETS
+from evorelay.storage.sqlite.store import CONTACTS, INSTANCES, MESSAGES, TICKETS
 
+_QUARANTINE = Table("quarantine", QuarantineSummary)
 _ACTIVITY = "coalesce(t.last_message_at, t.created_at)"
 
 
@@ -132,9 +134,9 @@ class SqliteReader:
             rows: list[InstanceRecord] = INSTANCES.select(self._db, "ORDER BY t.name", ())
             return rows
 
-    def quarantine(self, *, before: str | None, limit: int) -> list[QuarantineRecord]:
+    def quarantine(self, *, before: str | None, limit: int) -> list[QuarantineSummary]:
         with translated_errors():
-            rows: list[QuarantineRecord] = QUARANTINE.select(
+            rows: list[QuarantineSummary] = _QUARANTINE.select(
                 self._db,
                 "WHERE t.id < coalesce(?, '~') ORDER BY t.id DESC LIMIT ?",
                 (before, limit),
