@@ -329,6 +329,19 @@ async def test_a_cursor_behind_a_trimmed_journal_reaches_the_head(
         assert whatsapp_ids(world)[-1] == "W00030"
 
 
+async def test_a_journal_put_back_from_an_older_copy_loses_nothing_new(
+    storage: Storage, tmp_path: Path
+) -> None:
+    """P1: numbers the store takes for handled are not given out again."""
+    storage.writer.transact(lambda tx: tx.write(Plan(cursor=(storage.journal.identity, 500))))
+    storage.journal.append(numbered(3))
+    async with running(storage, tmp_path) as world:
+        await submit(world, numbered(2, 10))
+        await world.handled()
+        assert whatsapp_ids(world) == ["W00010", "W00011"]
+        assert world.pipeline.cursor == 502
+
+
 async def test_draining_finishes_what_the_journal_holds(storage: Storage, tmp_path: Path) -> None:
     storage.journal.append(numbered(600))
     world = World(storage, await open_blobs(tmp_path))

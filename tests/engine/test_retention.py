@@ -10,7 +10,7 @@ from evorelay.model.errors import StoreUnavailable
 from evorelay.relay import retention as housekeeping
 from evorelay.relay.retention import Retention
 from evorelay.storage.ports import Maintenance
-from tests.engine.harness import HOUR, World, envelope, open_blobs, stored, webhook
+from tests.engine.harness import HOUR, World, envelope, open_blobs, status, stored, webhook
 
 
 @pytest.fixture
@@ -61,6 +61,19 @@ async def test_what_is_old_and_handled_goes_and_messages_stay(world: World) -> N
     assert world.ids() == ["W0", "W1", "W2"]
 
 
+async def test_a_status_whose_message_never_comes_goes_in_the_end(world: World) -> None:
+    await world.apply(status("NEVER", "read"))
+    key = ("loja", "NEVER")
+
+    def kept() -> dict[tuple[str, str], str]:
+        return world.storage.writer.transact(lambda tx: tx.early_statuses([key]))
+
+    assert kept() == {key: "read"}
+    world.now.ms = LONG_AFTER
+    await make(world).sweep()
+    assert kept() == {}
+
+
 async def test_what_is_not_handled_stays_however_old(world: World) -> None:
     """P1: the pipeline may be behind for as long as the database is away."""
     world.storage.journal.append([envelope()])
@@ -90,6 +103,9 @@ async def test_large_amounts_go_in_small_steps(
         def trim_events(self, older_than_ms: int, limit: int) -> int:
             steps.append(limit)
             return world.storage.maintenance.trim_events(older_than_ms, limit)
+
+        def trim_early_statuses(self, older_than_ms: int) -> int:
+            return world.storage.maintenance.trim_early_statuses(older_than_ms)
 
     monkeypatch.setattr(housekeeping, "EVENTS_PER_STEP", 1)
     await filled(world)

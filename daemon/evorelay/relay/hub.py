@@ -58,7 +58,8 @@ class Hub:
                         self._metrics.gap_detected()
                     self._metrics.feed_lagged()
                     self._laggards.enlist(feed)
-            deliveries += len(stretch) * len(watched.feeds)
+                elif feed.state is State.LIVE:
+                    deliveries += len(stretch)
         self._metrics.event_published(len(events))
         self._metrics.deliveries(deliveries)
 

@@ -180,6 +180,15 @@ class Journal:
             self._store.read, after, READ_BYTES, limiter=self._read_limiter
         )
 
+    def skip_to(self, seq: int) -> None:
+        """Go on beyond a seq that the store has handled and this journal does not know.
+
+        That is a journal put back from an older copy: numbering anew what the store takes for
+        handled would lose it. Called before anything is submitted.
+        """
+        self._store.skip_to(seq)
+        self.head = max(self.head, seq)
+
     async def trim(self, up_to_seq: int, older_than_ms: int) -> int:
         """Drop what is handled and old enough, one small transaction; returns how many."""
         return await trio.to_thread.run_sync(

@@ -76,6 +76,9 @@ class Pipeline:
         """Work until cancelled, or until ``close_asap`` and nothing is left to do."""
         journal = self._journal.identity
         self.cursor = await self._ledger.change(lambda draft: draft.tx.cursor(journal))
+        if self.cursor > self._journal.head:
+            log.error("the journal is older than the store: it was put back from a copy")
+            self._journal.skip_to(self.cursor)
         self._scope = trio.CancelScope()
         task_status.started()
         if self._closing and self.lag <= 0:

@@ -65,6 +65,9 @@ class Retention:
                 lambda: self._maintenance.trim_events(now - self._events_ms, EVENTS_PER_STEP)
             ):
                 events += step
+            await self._ledger.maintain(
+                lambda: self._maintenance.trim_early_statuses(now - self._events_ms)
+            )
         except RelayError as error:
             log.warning("old data could not be removed: %s", error)
         if entries or events:

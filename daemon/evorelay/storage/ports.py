@@ -44,6 +44,9 @@ class JournalStore(Protocol):
 
     def last_seq(self) -> int: ...
 
+    def skip_to(self, seq: int) -> None:
+        """Number the next entry beyond ``seq``; nothing happens where it would be anyway."""
+
     def trim(self, up_to_seq: int, older_than_ms: int) -> int:
         """Drop entries with ``seq <= up_to_seq`` that are old enough; return how many.
 
@@ -173,3 +176,6 @@ class Maintenance(Protocol):
 
     def trim_events(self, older_than_ms: int, limit: int) -> int:
         """Drop up to ``limit`` of the oldest events; every channel keeps its head."""
+
+    def trim_early_statuses(self, older_than_ms: int) -> int:
+        """Drop statuses whose messages never came."""

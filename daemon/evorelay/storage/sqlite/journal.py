@@ -89,6 +89,9 @@ class SqliteJournal:
     def last_seq(self) -> int:
         return self._last_seq
 
+    def skip_to(self, seq: int) -> None:
+        self._last_seq = max(self._last_seq, seq)
+
     def trim(self, up_to_seq: int, older_than_ms: int) -> int:
         with transaction(self._writer):
             doomed: list[Any] = self._writer.execute(

@@ -177,6 +177,11 @@ class SqliteStore:
             self._db.execute("DELETE FROM events WHERE id <= ?", (last,))
             return self._db.changes()
 
+    def trim_early_statuses(self, older_than_ms: int) -> int:
+        with transaction(self._db):
+            self._db.execute("DELETE FROM early_statuses WHERE at < ?", (older_than_ms,))
+            return self._db.changes()
+
     def close(self) -> None:
         self._db.close()
 
