@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import trio
 import trio.testing
 
@@ -155,6 +156,28 @@ async def test_a_store_that_cannot_be_read_for_a_while_delays_and_loses_nothing(
         await trio.testing.wait_all_tasks_blocked()
         assert (log.failures, client.told(A)) == (0, [1, 2, 3])
         nursery.cancel_scope.cancel()
+
+
+async def test_a_crash_leaves_no_client_silent() -> None:
+    """P3: whom the workers held comes back to ask again; nobody else had enlisted them."""
+
+    class BuggyLog(Log):
+        def events_after(self, channel: str, offset: int, limit: int) -> ChannelPage:
+            if channel == B:
+                raise ZeroDivisionError("a bug")
+            return super().events_after(channel, offset, limit)
+
+    model = Model(cache_bytes=0, room=1000)
+    clients = [await subscribed(model, 0, A), await subscribed(model, 1, B)]
+    buggy = BuggyLog()
+    model.reads._log = buggy
+    for client, channel in zip(clients, (A, B), strict=True):
+        buggy.commit(channel, 1)
+        client.session.feeds[channel].state = State.CATCHING_UP
+        model.catchup.enlist(client.session.feeds[channel])
+    with pytest.raises(ExceptionGroup):
+        await model.catchup.run(model.hub)
+    assert [client.session.close_reason for client in clients] == [Close.SERVER_ERROR] * 2
 
 
 async def test_the_cache_spares_the_store() -> None:

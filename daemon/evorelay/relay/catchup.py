@@ -58,17 +58,25 @@ class CatchUp:
 
     async def _work(self, hub: Hub) -> None:
         while True:
+            await trio.lowlevel.checkpoint()
             while not self._queue:
                 await self._idle_workers.park()
             feed = self._queue.popleft()
             feed.is_queued = False
-            await trio.lowlevel.checkpoint()
             try:
-                await self._turn(feed, hub)
-            except StoreUnavailable as error:
-                log.warning("clients wait for missed events, the store cannot be read: %s", error)
-                await trio.sleep(1)
-                self.enlist(feed)
+                await self._turn_when_readable(feed, hub)
+            except BaseException:
+                # In no queue any more, it would stay silent for ever: have its client come back.
+                feed.receiver.close_asap(Close.SERVER_ERROR)
+                raise
+
+    async def _turn_when_readable(self, feed: Feed, hub: Hub) -> None:
+        try:
+            await self._turn(feed, hub)
+        except StoreUnavailable as error:
+            log.warning("clients wait for missed events, the store cannot be read: %s", error)
+            await trio.sleep(1)
+            self.enlist(feed)
 
     async def _turn(self, feed: Feed, hub: Hub) -> None:
         """One page for one feed; then it is LIVE, queued again, or waits for its client."""
