@@ -17,7 +17,6 @@ from evorelay.protocol.http_head import BadRequest, Head, find_end, parse_head
 READ_BYTES = 64 * 1024
 BODY_RATE_MIN = 16 * 1024
 """Bytes per second, on average, below which a body is a slow attack and not a slow line."""
-CHUNKED_BYTES_MAX = 160 * 1024 * 1024
 _NEVER = float("inf")
 
 
@@ -141,10 +140,10 @@ class RequestBody:
         self._inbound = inbound
         self._left = head.content_length
         self._parser = _ChunkedBody(head) if head.chunked else None
-        # Only time spent waiting for the peer counts, not time the peer waits for us.
-        self._allowance = inbound.body_allowance(
-            CHUNKED_BYTES_MAX if head.chunked else head.content_length
-        )
+        self._allowance = inbound.body_timeout
+        """Seconds the peer may still keep us waiting: more with every byte, so that a body of 160
+        MiB that drips does not have the hours an honest one of its size would be given. Time it
+        waits for us does not count."""
 
     @property
     def is_complete(self) -> bool:
@@ -159,13 +158,13 @@ class RequestBody:
         began = trio.current_time()
         if not await inbound.next_bytes(min(inbound.body_timeout, self._allowance)):
             return b""
-        self._allowance -= trio.current_time() - began
+        length = len(inbound.buffer) if self._parser else self._left
+        data, inbound.buffer = inbound.buffer[:length], inbound.buffer[length:]
+        self._allowance += len(data) / BODY_RATE_MIN - (trio.current_time() - began)
         if self._parser is not None:
-            data, inbound.buffer = inbound.buffer, b""
             self._parser.feed(data)
-            return data
-        data, inbound.buffer = inbound.buffer[: self._left], inbound.buffer[self._left :]
-        self._left -= len(data)
+        else:
+            self._left -= len(data)
         return data
 
 
