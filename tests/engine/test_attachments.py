@@ -66,9 +66,12 @@ async def test_a_spilled_body_is_read_back(blobs: BlobStore) -> None:
         received_at=T0, event="e", instance="i", body=b"", body_blob=await blobs.put(b"{}")
     )
     restored = await Attachments(blobs).restore_body(envelope)
+    assert restored is not None
     assert (restored.body, restored.body_blob, restored.event) == (b"{}", None, "e")
 
 
 async def test_a_spilled_body_that_is_gone_is_empty(blobs: BlobStore) -> None:
     envelope = Envelope(received_at=T0, event="e", instance="i", body=b"", body_blob="0" * 64)
-    assert (await Attachments(blobs).restore_body(envelope)).body == b""
+    restored = await Attachments(blobs).restore_body(envelope)
+    assert restored is not None
+    assert restored.body == b""

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -15,6 +16,7 @@ import trio.testing
 from evorelay.model.envelope import Envelope
 from evorelay.model.errors import JournalUnavailable, StoreUnavailable
 from evorelay.relay import pipeline
+from evorelay.relay.attachments import BODY_BYTES_MAX
 from evorelay.relay.blobs import BlobStore
 from evorelay.storage.open import Storage
 from evorelay.storage.ports import Plan, StoreWriter, Transaction
@@ -291,6 +293,22 @@ async def test_a_spilled_body_is_read_back_and_one_that_is_gone_is_quarantined(
         assert whatsapp_ids(world) == ids(1)
         (row,) = storage.readers[0].quarantine(before=None, limit=9)
         assert json.loads(quarantined_body(storage, row.id)) == {"blob": "0" * 64}
+
+
+async def test_a_spilled_body_too_large_for_memory_is_quarantined_unread(
+    storage: Storage, tmp_path: Path
+) -> None:
+    """P5: 100 MB of messages had held up everybody for seconds and taken a GB."""
+    blobs = await open_blobs(tmp_path)
+    large = await blobs.put(b"[" + b" " * BODY_BYTES_MAX)
+    spilled = envelope(b"")
+    storage.journal.append([msgspec.structs.replace(spilled, body_blob=large), *numbered(2)])
+    async with running(storage, tmp_path) as world:
+        await world.handled()
+        assert sorted(whatsapp_ids(world)) == ids(2)
+        (row,) = storage.readers[0].quarantine(before=None, limit=9)
+        assert row.reason == "too_large"
+        assert json.loads(quarantined_body(storage, row.id)) == {"blob": large}
 
 
 async def test_odd_bodies_end_in_quarantine_and_stop_nobody(

@@ -8,8 +8,9 @@ from evorelay.model.envelope import Envelope
 from evorelay.model.fact import Fact, MessageFact
 from evorelay.relay.blobs import BlobStore
 
-BODY_BYTES_MAX = 192 * 1024 * 1024
-"""More than any accepted body; one is read at a time."""
+BODY_BYTES_MAX = 16 * 1024 * 1024
+"""Of a body without its media. As objects it takes nine times that, and 100 MB of messages six
+seconds of the processor (measured); nothing that a person reads is so large."""
 
 
 class Attachments:
@@ -36,8 +37,14 @@ class Attachments:
             media = msgspec.structs.replace(media, size=await self._blobs.size(media.blob))
         return msgspec.structs.replace(fact, media=media)
 
-    async def restore_body(self, envelope: Envelope) -> Envelope:
-        """The envelope with its spilled body in memory; empty (quarantined) if the blob is gone."""
+    async def restore_body(self, envelope: Envelope) -> Envelope | None:
+        """The envelope with its spilled body in memory, None when that is too large to be read.
+
+        The body is empty (and so quarantined) if the blob is gone.
+        """
         assert envelope.body_blob is not None
+        size = await self._blobs.size(envelope.body_blob)
+        if size is not None and size > BODY_BYTES_MAX:
+            return None
         body = await self._blobs.read(envelope.body_blob, BODY_BYTES_MAX)
         return msgspec.structs.replace(envelope, body=body or b"", body_blob=None)

@@ -16,7 +16,7 @@ from evorelay.model.clock import NowMs
 from evorelay.model.envelope import Entry, Envelope
 from evorelay.model.errors import JournalUnavailable, StoreUnavailable
 from evorelay.model.fact import Fact, MessageFact, QuarantineFact
-from evorelay.protocol.normalise import normalise
+from evorelay.protocol.normalise import Reason, normalise
 from evorelay.relay.apply import Applied, Understood, apply_batch
 from evorelay.relay.attachments import Attachments
 from evorelay.relay.journal import Journal
@@ -127,9 +127,14 @@ class Pipeline:
                 return [_set_aside(entry, error, "reading")]
 
     async def _read(self, envelope: Envelope) -> list[Fact]:
-        if envelope.body_blob is not None:
-            envelope = await self._attachments.restore_body(envelope)
-        facts = normalise(envelope)
+        if envelope.body_blob is None:
+            facts = normalise(envelope)
+        else:
+            whole = await self._attachments.restore_body(envelope)
+            if whole is None:
+                return [QuarantineFact(reason=Reason.TOO_LARGE, detail="too large to be read")]
+            # In a thread: it takes up to a second, in which everybody else would wait.
+            facts = await trio.to_thread.run_sync(normalise, whole)
         if any(isinstance(fact, MessageFact) and fact.media for fact in facts):
             facts = [await self._attachments.keep(fact) for fact in facts]
         return facts

@@ -8,6 +8,7 @@ from evorelay.model.fact import QuarantineFact
 class Reason(StrEnum):
     NOT_JSON = "not_json"
     TOO_DEEP = "too_deep"
+    TOO_LARGE = "too_large"
     NO_INSTANCE = "no_instance"
     UNKNOWN_EVENT = "unknown_event"
     NOT_YET_SUPPORTED = "not_yet_supported"
