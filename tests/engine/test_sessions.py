@@ -149,6 +149,18 @@ async def test_draining_sends_everybody_to_the_next_process(world: World) -> Non
     assert Close.SHUTDOWN.reconnect
 
 
+async def test_draining_waits_for_no_client_that_has_not_said_who_it_is(world: World) -> None:
+    """Also one that is let in a moment later: it had held the drain up for ten seconds."""
+    sessions = Sessions(world.hub, NopMetrics(), now=world.now)
+    with trio.fail_after(5):
+        for is_late in (False, True):
+            with trio.CancelScope() as patience, sessions.stranger(patience):
+                if not is_late:
+                    sessions.close_all_asap()
+                await trio.sleep_forever()
+            assert patience.cancelled_caught
+
+
 async def test_watched_tickets_are_counted_by_connection(world: World) -> None:
     sessions = Sessions(world.hub, NopMetrics(), now=world.now)
     await world.apply(message("A"))

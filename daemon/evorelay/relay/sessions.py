@@ -42,6 +42,8 @@ class Sessions:
     def stranger(self, patience: trio.CancelScope) -> Iterator[None]:
         """A client that has not said who it is; ``patience`` ends when we do."""
         self._strangers.add(patience)
+        if self.is_closing:
+            patience.cancel()
         try:
             yield
         finally:
