@@ -27,7 +27,7 @@ export class Conversation {
     $("messages").replaceChildren();
     this.subscription = this.live.watch(`ticket:${ticket.id}`, {
       onEvent: (event) => this.handle(event),
-      onReload: () => this.load(null),
+      onReload: () => this.reload(),
       onMembers: () => this.countPeople(),
     });
     this.draw();
@@ -41,14 +41,22 @@ export class Conversation {
     this.draw();
   }
 
+  // Shows the newest page alone: between it and what was shown before, messages may be missing.
+  reload() {
+    this.messages = new Map();
+    this.load(null);
+  }
+
   async load(before) {
-    const ticket = this.ticket;
+    const messages = this.messages;
     try {
-      const page = await this.live.call("messages.list", { ticket_id: ticket.id, before });
-      if (this.ticket?.id !== ticket.id) return;
-      const wasEmpty = this.messages.size === 0;
-      for (const message of page.messages) this.messages.set(message.id, message);
-      if (before !== null || wasEmpty) this.before = page.next_cursor;
+      const page = await this.live.call("messages.list", { ticket_id: this.ticket.id, before });
+      if (this.messages !== messages || !this.ticket) return; // opened or reloaded since
+      for (const message of page.messages) {
+        // An event that came meanwhile is as new as the page, or newer.
+        if (!messages.has(message.id)) messages.set(message.id, message);
+      }
+      this.before = page.next_cursor;
       const height = $("scroll").scrollHeight;
       this.draw();
       if (before === null) this.scrollDown();
