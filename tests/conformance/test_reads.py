@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evorelay.model.records import QuarantineRecord, QuarantineSummary
-from evorelay.storage.ports import ChannelEvent, ChannelPage, Plan, TicketQuery, Transaction
+from evorelay.storage.ports import (
+    PAGE_BYTES_MAX,
+    ChannelEvent,
+    ChannelPage,
+    Plan,
+    TicketQuery,
+    Transaction,
+)
 from tests.conformance.harness import (
     DRIVERS,
     T0,
@@ -270,6 +277,21 @@ def test_ticket_pages_join_without_overlap(store: Store) -> None:
         assert last.last_message_at is not None
         before = (last.last_message_at, last.id)
     assert seen == ["t6", "t5", "t4", "t3", "t2", "t1", "t0"]
+
+
+@every_driver
+def test_a_page_of_a_channel_is_bounded_in_bytes(store: Store) -> None:
+    """P5: a thousand events may be a GB; the reader sees by ``head`` that there is more."""
+    size = PAGE_BYTES_MAX // 2
+    store.write(
+        events=[event((INBOX, n), data=str(n).ljust(size)) for n in range(1, 4)]
+        + [event((INBOX, 4), data="4".ljust(PAGE_BYTES_MAX + 1))]
+    )
+    forward = store.reader.events_after(INBOX, 0, 1000)
+    assert (offsets(forward), forward.head) == ([1, 2], 4)
+    assert offsets(store.reader.events_after(INBOX, 3, 1000)) == [4]
+    assert offsets(store.reader.events_before(INBOX, 9, 1000)) == [4]
+    assert offsets(store.reader.events_before(INBOX, 4, 1000)) == [3, 2]
 
 
 @every_driver

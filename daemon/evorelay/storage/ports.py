@@ -117,6 +117,10 @@ class ChannelEvent(Struct, frozen=True, gc=False):
     """The event's JSON, as committed."""
 
 
+PAGE_BYTES_MAX = 4 * 1024 * 1024
+"""Events in one ``ChannelPage``: as many as fit, at least one."""
+
+
 class ChannelPage(Struct):
     """A stretch of one channel's log, read in one consistent view."""
 

@@ -1,5 +1,6 @@
 """Reads of the store on SQLite, each in one consistent view, never waiting for the writer."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from evorelay.model.records import (
     QuarantineSummary,
     TicketRecord,
 )
-from evorelay.storage.ports import ChannelEvent, ChannelPage, TicketQuery
+from evorelay.storage.ports import PAGE_BYTES_MAX, ChannelEvent, ChannelPage, TicketQuery
 from evorelay.storage.sqlite.bulk import Table
 from evorelay.storage.sqlite.connection import open_reader, snapshot, translated_errors
 from evorelay.storage.sqlite.store import CONTACTS, INSTANCES, MESSAGES, TICKETS
@@ -43,16 +44,18 @@ class SqliteReader:
             floor = db.execute(
                 'SELECT min("offset") FROM positions WHERE channel = ?', (channel,)
             ).get
-            events: list[Any] = db.execute(
+            rows = db.execute(
                 'SELECT p."offset", e.data FROM positions AS p'  # noqa: S608 -- two literals above
                 " CROSS JOIN events AS e ON e.id = p.event_id"
                 f" WHERE p.channel = ? AND {range_sql} LIMIT ?",
                 (channel, offset, limit),
-            ).fetchall()
+            )
+            events = _that_fit(rows)
+            rows.close()
         return ChannelPage(
             head=head,
             floor=head + 1 if floor is None else floor,
-            events=[ChannelEvent(place, data.encode()) for place, data in events],
+            events=events,
         )
 
     def tickets(self, query: TicketQuery) -> list[tuple[TicketRecord, ContactRecord]]:
@@ -145,6 +148,19 @@ class SqliteReader:
 
     def close(self) -> None:
         self._db.close()
+
+
+def _that_fit(rows: Iterable[tuple[Any, ...]]) -> list[ChannelEvent]:
+    """The first events within ``PAGE_BYTES_MAX``, at least one; the rest is not even read."""
+    events: list[ChannelEvent] = []
+    size = 0
+    for offset, data in rows:
+        event = ChannelEvent(offset, data.encode())
+        size += len(event.data)
+        if size > PAGE_BYTES_MAX and events:
+            break
+        events.append(event)
+    return events
 
 
 def _matching(q: str) -> tuple[str, list[str]]:
