@@ -2,7 +2,7 @@
 
 Each part of the daemon receives its own section and nothing else. Types carry their bounds, and
 in ``extra`` the unit by which the loader reads text; what needs more than one key is checked in
-``config_checks.py``.
+``settings/checks.py``.
 """
 
 from typing import Annotated, Literal

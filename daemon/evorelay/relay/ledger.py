@@ -34,7 +34,6 @@ class Ledger:
         self._now = now
         self._lock = trio.Lock()
         self._limiter = trio.CapacityLimiter(1)
-        self.last_commit_at = trio.current_time()
 
     async def change(self, work: Callable[[Draft], T]) -> T:
         """Run ``work`` on a draft, commit it, publish its events; durable and visible on return.
@@ -53,7 +52,6 @@ class Ledger:
                 self._writer.transact, in_transaction, limiter=self._limiter
             )
             # No await between commit and publish: commit order is publish order.
-            self.last_commit_at = trio.current_time()
             if events:
                 self._publisher.publish(events)
         return result
