@@ -124,6 +124,7 @@ def make_ticket(id_: str = "t1", **fields: Any) -> TicketRecord:
         "subject": None,
         "unread": 0,
         "last_message_at": None,
+        "last_message": None,
         "created_at": T0,
         "closed_at": None,
         "version": 1,

@@ -306,6 +306,7 @@ def test_quarantine_is_paged_newest_first(store: Store) -> None:
             reason="r",
             detail="d",
             body="{}",
+            digest=f"d{n}",
         )
         for n in range(5)
     ]
@@ -331,6 +332,7 @@ def test_listing_quarantine_leaves_the_bodies_where_they_are(store: Store) -> No
         reason="r",
         detail="d",
         body="{}",
+        digest="d1",
     )
     store.write(quarantined=[row])
     assert store.reader.quarantine(before=None, limit=9) == [

@@ -89,6 +89,7 @@ def quarantined(id_: str) -> QuarantineRecord:
         reason="unknown_event",
         detail="d",
         body="{}",
+        digest=f"digest of {id_}",
     )
 
 

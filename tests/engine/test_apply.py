@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from hypothesis import given, settings
@@ -318,9 +319,10 @@ async def test_a_webhook_with_many_odd_elements_is_kept_once_per_reason(world: W
     """P5: each row holds the whole body; one per element made 20 KB into 800 MB of memory."""
     odd = [QuarantineFact(reason="no_key", detail="no key")] * 1000
     odd += [QuarantineFact(reason="bad_data", detail="no object")] * 1000
+    other = msgspec.structs.replace(envelope(), body=b'{"other":true}')
 
     def work(draft: Draft) -> Applied:
-        batch: list[Understood] = [(Entry(1, envelope()), [*odd]), (Entry(2, envelope()), [odd[0]])]
+        batch: list[Understood] = [(Entry(1, envelope()), [*odd]), (Entry(2, other), [odd[0]])]
         return apply_batch(draft, batch=batch, journal="test", reopen_within_ms=HOUR)
 
     applied = await world.ledger.change(work)
@@ -359,3 +361,43 @@ async def test_counts_say_what_a_batch_came_to(world: World) -> None:
         ("messages.upsert", "duplicate"): 1,
         ("messages.upsert", "quarantined"): 1,
     }
+
+
+async def test_a_webhook_that_comes_again_is_quarantined_once(world: World) -> None:
+    """P2: Evolution repeats what it did not hear an answer to."""
+    odd = QuarantineFact(reason="unknown_event", detail="no event of this name is known")
+    for _ in range(2):
+        await world.apply(odd)
+    assert len(world.storage.readers[0].quarantine(before=None, limit=9)) == 1
+
+
+async def test_a_privacy_id_is_never_two_contacts(world: World) -> None:
+    """Known apart, and told later that they are one: the first keeps it until they are merged."""
+    lid, phone = "111@lid", "5511955550000"
+    await world.apply(message("A", chat=Chat(jid=lid, lid=lid)))
+    await world.apply(message("C", chat=Chat(jid=f"{phone}@s.whatsapp.net", phone=phone)))
+    await world.apply(message("B", chat=Chat(jid=lid, lid=lid, phone=phone)))
+    found = [ticket.contact_id for ticket in world.tickets()]
+    contacts = world.storage.writer.transact(lambda tx: tx.contacts(found))
+    assert sorted(row.lid or "" for row in contacts.values()) == ["", lid]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_a_contact_is_addressed_by_its_phone_number_whatever_came_first(
+    world: World, order: tuple[int, int]
+) -> None:
+    lid, phone = "111@lid", "5511955550000"
+    chats = (Chat(jid=lid, lid=lid), Chat(jid=lid, lid=lid, phone=phone))
+    for number in order:
+        await world.apply(message(f"W{number}", chat=chats[number]))
+    (ticket,) = world.tickets()
+    contact = world.storage.writer.transact(lambda tx: tx.contacts([ticket.contact_id]))
+    assert contact[ticket.contact_id].jid == f"{phone}@s.whatsapp.net"
+
+
+async def test_a_ticket_says_how_its_last_message_begins(world: World) -> None:
+    """By WhatsApp's time: a late arrival is not the last message."""
+    await world.apply(message("NEW", sent_at=T0 + 5_000, content="a" * 500))
+    await world.apply(message("LATE", sent_at=T0, content="late"))
+    (ticket,) = world.tickets()
+    assert ticket.last_message == "a" * 160

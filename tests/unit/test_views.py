@@ -56,7 +56,8 @@ def test_a_ticket_carries_its_contact() -> None:
         )
     )
     assert " ".join(seen) == (
-        "id instance contact status assignee subject unread last_message_at created_at version"
+        "id instance contact status assignee subject unread last_message_at last_message"
+        " created_at version"
     )
     assert " ".join(seen["contact"]) == "id name phone jid lid avatar_url is_group"
     assert (seen["last_message_at"], seen["unread"], seen["version"]) == (RFC3339, 2, 3)

@@ -38,6 +38,8 @@ class TicketRecord(Struct, array_like=True, kw_only=True):
     subject: str | None
     unread: int
     last_message_at: int | None
+    last_message: str | None
+    """The beginning of what that message says, for lists."""
     created_at: int
     closed_at: int | None
     version: int
@@ -116,3 +118,5 @@ class QuarantineSummary(Struct, array_like=True, kw_only=True):
 
 class QuarantineRecord(QuarantineSummary, array_like=True, kw_only=True):
     body: str
+    digest: str
+    """Of what the webhook says and the reason: a webhook that comes again is kept once (P2)."""

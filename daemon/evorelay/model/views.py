@@ -53,6 +53,8 @@ class Ticket(Struct, kw_only=True):
     subject: str | None
     unread: int
     last_message_at: datetime | None
+    last_message: str | None
+    """The beginning of what that message says, for lists."""
     created_at: datetime
     version: int
 
@@ -145,6 +147,7 @@ def ticket_view(row: TicketRecord, contact: ContactRecord) -> Ticket:
         subject=row.subject,
         unread=row.unread,
         last_message_at=_moment(row.last_message_at),
+        last_message=row.last_message,
         created_at=utc(row.created_at),
         version=row.version,
     )

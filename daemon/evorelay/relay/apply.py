@@ -6,6 +6,7 @@ nothing (P2), so a crash between any two instructions is harmless.
 """
 
 from collections import Counter
+from hashlib import sha256
 
 from msgspec import Struct
 
@@ -31,6 +32,8 @@ from evorelay.protocol.delivery import OUTBOUND, advance
 from evorelay.protocol.ticketing import Placement, place
 from evorelay.relay.draft import Draft
 from evorelay.storage.ports import AliasKey, MessageKey
+
+PREVIEW_CHARS = 160
 
 Understood = tuple[Entry, list[Fact]]
 
@@ -157,7 +160,9 @@ class _Application:
         self._draft.add_message(message)
         if message.direction == "in":
             ticket.unread += 1
-        ticket.last_message_at = max(ticket.last_message_at or 0, message.created_at)
+        if message.created_at >= (ticket.last_message_at or 0):
+            ticket.last_message_at = message.created_at
+            ticket.last_message = message.content[:PREVIEW_CHARS]
         self._draft.change_ticket(ticket)
         self._draft.tell_message("message.created", message)
         self._count(fact.type, "sent" if fact.from_me else "received")
@@ -193,7 +198,7 @@ class _Application:
         if contact is None:
             contact = _contact_record(self._draft.new_id(), fact, name, self._draft.now)
             self._draft.add_contact(contact)
-        elif _learn(contact, fact.chat, name):
+        elif self._learn(contact, fact, name):
             self._draft.change_contact(contact)
             ticket = self._tickets.get(contact.id)
             if ticket is not None and ticket.status != "closed":
@@ -205,6 +210,22 @@ class _Application:
                     AliasRecord(instance=alias[0], alias=alias[1], contact_id=contact.id)
                 )
         return contact
+
+    def _learn(self, contact: ContactRecord, fact: MessageFact, name: str | None) -> bool:
+        """Take over what was not known, whether there was any; a name never degrades to nothing.
+
+        A privacy id that is another contact's stays there until the two are merged.
+        """
+        chat = fact.chat
+        before = (contact.name, contact.phone, contact.lid)
+        contact.name = name or contact.name
+        if contact.phone is None and chat.phone is not None:
+            contact.phone = chat.phone
+            contact.jid = _jid(chat)
+        if contact.lid is None and chat.lid is not None:
+            owner = self._contacts.get((fact.instance, "lid:" + chat.lid), contact)
+            contact.lid = chat.lid if owner is contact else None
+        return before != (contact.name, contact.phone, contact.lid)
 
     def _ticket(self, fact: MessageFact, contact: ContactRecord) -> TicketRecord:
         latest = self._tickets.get(contact.id)
@@ -219,6 +240,7 @@ class _Application:
                 subject=None,
                 unread=0,
                 last_message_at=None,
+                last_message=None,
                 created_at=self._draft.now,
                 closed_at=None,
                 version=1,
@@ -255,6 +277,9 @@ class _Application:
         if (entry.seq, fact.reason) in self._quarantined:
             return
         self._quarantined.add((entry.seq, fact.reason))
+        body = envelope.body.decode("utf-8", "replace")
+        if envelope.body_blob is not None:
+            body = f'{{"blob":"{envelope.body_blob}"}}'
         self._draft.plan.quarantined.append(
             QuarantineRecord(
                 id=self._draft.new_id(),
@@ -264,14 +289,17 @@ class _Application:
                 instance=envelope.instance,
                 reason=fact.reason,
                 detail=fact.detail,
-                body=f'{{"blob":"{envelope.body_blob}"}}'
-                if envelope.body_blob
-                else envelope.body.decode("utf-8", "replace"),
+                body=body,
+                digest=_digest(envelope.event, envelope.instance, fact.reason, body),
             )
         )
 
     def _count(self, type_: str, outcome: str) -> None:
         self.outcomes[type_, outcome] += 1
+
+
+def _digest(*parts: str) -> str:
+    return sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def _contact_record(id_: str, fact: MessageFact, name: str | None, now: int) -> ContactRecord:
@@ -281,7 +309,7 @@ def _contact_record(id_: str, fact: MessageFact, name: str | None, now: int) -> 
         instance=fact.instance,
         name=name or chat.phone or chat.jid.partition("@")[0],
         phone=chat.phone,
-        jid=chat.jid,
+        jid=_jid(chat),
         lid=chat.lid,
         avatar_url=None,
         is_group=chat.is_group,
@@ -289,13 +317,11 @@ def _contact_record(id_: str, fact: MessageFact, name: str | None, now: int) -> 
     )
 
 
-def _learn(contact: ContactRecord, chat: Chat, name: str | None) -> bool:
-    """Take over what this chat says that was not known; a name never degrades to nothing."""
-    before = (contact.name, contact.phone, contact.lid)
-    contact.name = name or contact.name
-    contact.phone = contact.phone or chat.phone
-    contact.lid = contact.lid or chat.lid
-    return before != (contact.name, contact.phone, contact.lid)
+def _jid(chat: Chat) -> str:
+    """How to address a chat: by phone number where it is known, whichever webhook came first."""
+    if chat.phone is not None and not chat.is_group:
+        return f"{chat.phone}@s.whatsapp.net"
+    return chat.jid
 
 
 def _sent_status(fact: MessageFact) -> str:

@@ -72,6 +72,7 @@ class Plan(Struct):
     settled_early: list[MessageKey] = []
     """Early statuses that found their message: removed."""
     quarantined: list[QuarantineRecord] = []
+    """Left out where the same digest is there already."""
     events: list[EventRecord] = []
     cursor: tuple[str, int] | None = None
     """(journal identity, seq): the pipeline has handled everything up to here."""

@@ -34,6 +34,7 @@ class Table:
         listed = ", ".join(f'"{column}"' for column in self.columns)
         values = ", ".join(f"value->>{index}" for index in range(len(self.columns)))
         self.insert_sql = f"INSERT INTO {self.name} ({listed}) SELECT {values} FROM json_each(?)"  # noqa: S608 -- names from our own Structs
+        self.insert_new_sql = self.insert_sql.replace("INSERT", "INSERT OR IGNORE", 1)
         self.replace_sql = self.insert_sql.replace("INSERT", "INSERT OR REPLACE", 1)
         self.array = "json_array({})".format(
             ", ".join(
@@ -55,6 +56,11 @@ class Table:
     def insert(self, connection: apsw.Connection, rows: Sequence[Struct]) -> None:
         if rows:
             connection.execute(self.insert_sql, (to_json(rows),))
+
+    def insert_new(self, connection: apsw.Connection, rows: Sequence[Struct]) -> None:
+        """Insert those whose keys are not there yet."""
+        if rows:
+            connection.execute(self.insert_new_sql, (to_json(rows),))
 
     def replace(self, connection: apsw.Connection, rows: Sequence[Struct]) -> None:
         if rows:

@@ -32,6 +32,7 @@ MIGRATIONS: tuple[str, ...] = (
         contact_id TEXT NOT NULL REFERENCES contacts (id),
         status TEXT NOT NULL CHECK (status IN ('open', 'pending', 'closed')),
         assignee TEXT, subject TEXT, unread INTEGER NOT NULL, last_message_at INTEGER,
+        last_message TEXT,
         created_at INTEGER NOT NULL, closed_at INTEGER, version INTEGER NOT NULL
     ) WITHOUT ROWID;
     -- One open ticket per person per inbox, whatever the code above believes.
@@ -75,7 +76,7 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE quarantine (
         id TEXT PRIMARY KEY, journal_seq INTEGER NOT NULL, received_at INTEGER NOT NULL,
         event TEXT NOT NULL, instance TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
-        body TEXT NOT NULL
+        body TEXT NOT NULL, digest TEXT NOT NULL UNIQUE
     ) WITHOUT ROWID;
     """,
 )

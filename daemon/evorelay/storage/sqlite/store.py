@@ -106,7 +106,7 @@ class SqliteTransaction:
                 " IN (SELECT value->>0, value->>1 FROM json_each(?))",
                 (to_json(plan.settled_early),),
             )
-        QUARANTINE.insert(db, plan.quarantined)
+        QUARANTINE.insert_new(db, plan.quarantined)
         self._write_events(plan.events)
         if plan.cursor is not None:
             db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", plan.cursor)
