@@ -87,6 +87,9 @@ async def test_a_store_that_is_away_is_swept_another_time(world: World) -> None:
         def trim_events(self, older_than_ms: int, limit: int) -> int:
             raise StoreUnavailable("the database is away")
 
+        def trim_early_statuses(self, older_than_ms: int) -> int:
+            raise StoreUnavailable("the database is away")
+
     await filled(world)
     world.now.ms = LONG_AFTER
     assert await make(world, Away()).sweep() == (2, 0)

@@ -227,12 +227,11 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     assert body.json.startswith(b"{")
 
 
-@pytest.mark.parametrize(
-    "path", sorted(CORPUS.rglob("*.json")), ids=lambda path: "/".join(path.parts[-2:])
-)
-def test_every_body_of_the_corpus_is_read(path: Path) -> None:
-    captured = json.loads(path.read_bytes())
-    body = captured.get("body", captured) if isinstance(captured, dict) else captured
-    if isinstance(body, dict):
-        cleaned = json.loads(read(json.dumps(body)).json)
-        assert not {"apikey", "api_key", "destination"} & set(cleaned)
+def test_every_body_of_the_corpus_is_read() -> None:
+    """The captures in ../shared, where they are there, are extra cases."""
+    for path in sorted(CORPUS.rglob("*.json")):
+        captured = json.loads(path.read_bytes())
+        body = captured.get("body", captured) if isinstance(captured, dict) else captured
+        if isinstance(body, dict):
+            cleaned = json.loads(read(json.dumps(body)).json)
+            assert not {"apikey", "api_key", "destination"} & set(cleaned), path.name

@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator
 
 import msgspec
-import trio
 from msgspec import Raw, Struct
 
 from evorelay.config import WebhookConfig
@@ -21,12 +20,10 @@ from evorelay.protocol.webhook_auth import Verdict, WebhookGate
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.bulky import bulky_turns, take_bulky
 from evorelay.relay.journal import Journal
+from evorelay.relay.refusal_log import RefusalLog
 from evorelay.telemetry.metrics import Metrics
 
-log = logging.getLogger(__name__)
-
 RETRY_AFTER_S = 5
-_REFUSALS_LOGGED_EVERY_S = 10.0
 
 _encode = msgspec.json.Encoder().encode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -58,7 +55,7 @@ class Ingest:
         self._metrics = metrics
         self._now = now
         self._turns = bulky_turns()
-        self._refusal_logged_at = -_REFUSALS_LOGGED_EVERY_S
+        self._refusals = RefusalLog()
 
     def refuse(
         self,
@@ -146,15 +143,13 @@ class Ingest:
 
     def _unauthorized(self, verdict: Verdict, peer: str | None) -> Answer:
         self._metrics.webhook_refused("unauthorized")
-        now = trio.current_time()
-        if now - self._refusal_logged_at >= _REFUSALS_LOGGED_EVERY_S:
-            self._refusal_logged_at = now
-            log.error(
-                "webhook refused (%s) from %s: Evolution drops what is answered 401 for good;"
-                " compare its webhook URL with `evorelay urls`",
-                verdict.value,
-                peer,
-            )
+        self._refusals.note(
+            logging.ERROR,
+            verdict.value,
+            peer=peer,
+            advice="Evolution drops what is answered 401 for good: compare its webhook URL with"
+            " `evorelay urls`",
+        )
         return _error(
             Code.UNAUTHORIZED,
             f"{verdict.value}: post to the URL that `evorelay urls` prints",
@@ -163,7 +158,12 @@ class Ingest:
 
     def _too_large(self) -> Answer:
         self._metrics.webhook_refused("too_large")
-        log.error("webhook larger than webhook.max_body_bytes (%d) refused", self._max_body_bytes)
+        self._refusals.note(
+            logging.ERROR,
+            f"larger than webhook.max_body_bytes ({self._max_body_bytes})",
+            peer=None,
+            advice="raise it, or switch base64 off in Evolution's webhook settings",
+        )
         return _error(
             Code.TOO_LARGE,
             f"at most {self._max_body_bytes} bytes (webhook.max_body_bytes)",
@@ -172,11 +172,16 @@ class Ingest:
 
     def _not_json(self, message: str) -> Answer:
         self._metrics.webhook_refused("not_json")
-        log.warning("webhook refused: %s", message)
+        self._refusals.note(
+            logging.WARNING, message, peer=None, advice="Evolution does not send such a body"
+        )
         return _error(Code.NOT_JSON, message)
 
     def _unavailable(self, reason: str) -> Answer:
         self._metrics.webhook_refused("unavailable")
+        self._refusals.note(
+            logging.ERROR, reason, peer=None, advice="Evolution retries for about 20 minutes"
+        )
         return msgspec.structs.replace(
             _error(Code.UNAVAILABLE, reason), retry_after_s=RETRY_AFTER_S
         )

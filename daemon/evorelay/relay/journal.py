@@ -6,6 +6,7 @@ is handed to the pipeline from memory; when the pipeline is further behind than 
 after a restart, it reads from disk and the memory is not used.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
@@ -16,6 +17,8 @@ from evorelay.model.envelope import Entry, Envelope
 from evorelay.model.errors import JournalUnavailable
 from evorelay.storage.ports import JournalStore
 from evorelay.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
 
 TAIL_BYTES = 16 * 1024 * 1024
 PENDING_BYTES_MAX = 32 * 1024 * 1024
@@ -197,4 +200,12 @@ class Journal:
 
     def check_disk(self) -> None:
         """Compare free space with the watermark. Called every few seconds and after a failure."""
-        self._disk_full = self._free_bytes() < self._free_bytes_min
+        free = self._free_bytes()
+        was_full, self._disk_full = self._disk_full, free < self._free_bytes_min
+        if self._disk_full and not was_full:
+            log.error(
+                "the disk is almost full: webhooks are answered 503 until there is room",
+                extra={"free_bytes": free, "webhook_min_free_bytes": self._free_bytes_min},
+            )
+        elif was_full and not self._disk_full:
+            log.info("there is room on the disk again: webhooks are accepted")
