@@ -97,6 +97,25 @@ def test_the_health_is_asked_with_a_credential_and_shown_as_a_table() -> None:
     assert claims["app_metadata"]["evorelay"]["role"] == "admin"
 
 
+def test_sizes_are_for_people_and_a_trouble_is_not_preceded_by_its_number() -> None:
+    checks = {
+        "disk:free": [{"status": "pass", "observedValue": 77437337600, "observedUnit": "bytes"}],
+        "journal:commit": [
+            {
+                "status": "fail",
+                "observedValue": 0.0,
+                "observedUnit": "s",
+                "output": "webhooks are refused: the disk is almost full",
+            }
+        ],
+    }
+    with serving(json.dumps(HEALTH | {"checks": checks}).encode()) as (bind, _):
+        shown = status(bind).stdout
+    assert "72.1 GiB" in shown
+    assert "webhooks are refused: the disk is almost full" in shown
+    assert "0.0" not in shown
+
+
 @pytest.mark.parametrize(("health", "http", "exit_code"), [("warn", 200, 0), ("fail", 503, 1)])
 def test_the_exit_status_follows_the_health(health: str, http: int, exit_code: int) -> None:
     body = HEALTH | {"status": health}

@@ -55,6 +55,13 @@ def test_one_trouble_is_one_check_that_says_so(name: str, status: str, vitals: V
     assert troubled[0].output
 
 
+def test_a_disk_that_fills_up_is_told_in_units_of_people() -> None:
+    vitals = Vitals(disk_free=300 << 20, disk_watermark=256 << 20)
+    (low,) = [check for check in judge(vitals).checks if check.name == "disk:free"]
+    assert low.value == 300 << 20
+    assert low.output == "300 MiB free; webhooks are refused below 256 MiB: free some space"
+
+
 def test_a_large_backlog_that_moves_is_no_failure() -> None:
     """P5: the backlog of a long night is drained in the open."""
     assert judge(Vitals(lag=1_000_000, oldest_unhandled_s=9 * 3600.0)).status == "warn"

@@ -19,6 +19,7 @@ from evorelay.cli.common import config_option, json_option, read_config
 from evorelay.cli.tokens import console_token
 from evorelay.config import Config
 from evorelay.model.errors import RelayError
+from evorelay.model.sizes import readable_bytes
 from evorelay.secrets import ensure_secrets, secrets_path
 from evorelay.settings.values import UnixBind, parse_bind
 
@@ -115,8 +116,14 @@ def _show(health: dict[str, Any]) -> None:
 
 
 def _row(check: Any) -> tuple[str, Text]:
+    """Status, and what is wrong in words; only where nothing is wrong, the number observed."""
     if not isinstance(check, dict):
         return "", Text(str(check))
-    shown = [check.get("observedValue"), check.get("observedUnit"), check.get("output")]
-    text = " ".join(str(part) for part in shown if part is not None)
-    return str(check.get("status", "")), Text(text)
+    return str(check.get("status", "")), Text(str(check.get("output") or _observed(check)))
+
+
+def _observed(check: dict[str, Any]) -> str:
+    value, unit = check.get("observedValue"), check.get("observedUnit")
+    if unit == "bytes" and isinstance(value, int | float):
+        return readable_bytes(value)
+    return " ".join(str(part) for part in (value, unit) if part is not None)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from evorelay.model.clock import NowMs
 from evorelay.model.errors import StoreUnavailable
+from evorelay.model.sizes import readable_bytes
 from evorelay.relay.journal import Journal
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reads import Reads
@@ -43,7 +44,7 @@ class Check(Struct, frozen=True, kw_only=True):
     value: float | None = None
     unit: str | None = None
     output: str | None = None
-    """For a person: what is wrong and what it means."""
+    """For a person: what is wrong and what it means, also without the value beside it."""
 
     def detailed(self) -> dict[str, object]:
         """With the field names of draft-inadarei-api-health-check."""
@@ -240,9 +241,13 @@ def _pipeline(vitals: Vitals) -> Check:
     output = None
     if vitals.pipeline_stalled_s > PIPELINE_STALLED_S:
         status = "fail"
-        output = f"no webhook was handled for {vitals.pipeline_stalled_s:.0f} s; none is lost"
+        output = (
+            f"no webhook was handled for {vitals.pipeline_stalled_s:.0f} s;"
+            f" webhooks waiting: {vitals.lag}, none is lost"
+        )
     elif vitals.oldest_unhandled_s > PIPELINE_BEHIND_S:
-        status, output = "warn", f"behind by {vitals.oldest_unhandled_s:.0f} s"
+        status = "warn"
+        output = f"behind by {vitals.oldest_unhandled_s:.0f} s; webhooks waiting: {vitals.lag}"
     return Check(
         name="pipeline:lag", status=status, value=vitals.lag, unit="webhooks", output=output
     )
@@ -255,7 +260,9 @@ def _loop(vitals: Vitals) -> Check:
         status="warn" if late else "pass",
         value=round(vitals.loop_lag_s, 4),
         unit="s",
-        output="the processor is overloaded: everything is late" if late else None,
+        output=f"the processor is overloaded: everything is {vitals.loop_lag_s:.1f} s late"
+        if late
+        else None,
     )
 
 
@@ -264,7 +271,7 @@ def _store(vitals: Vitals) -> Check:
     if vitals.store_error is not None:
         output = f"the store cannot be read: {vitals.store_error}"
     elif vitals.store_read_s > STORE_SLOW_S:
-        output = "the store answers slowly"
+        output = f"the store answers slowly: one read takes {vitals.store_read_s:.1f} s"
     return Check(
         name="store:read",
         status="pass" if output is None else "warn",
@@ -275,15 +282,18 @@ def _store(vitals: Vitals) -> Check:
 
 
 def _disk(vitals: Vitals) -> Check:
-    low = vitals.disk_free < DISK_LOW_FACTOR * vitals.disk_watermark
+    output = None
+    if vitals.disk_free < DISK_LOW_FACTOR * vitals.disk_watermark:
+        output = (
+            f"{readable_bytes(vitals.disk_free)} free; webhooks are refused below"
+            f" {readable_bytes(vitals.disk_watermark)}: free some space"
+        )
     return Check(
         name="disk:free",
-        status="warn" if low else "pass",
+        status="pass" if output is None else "warn",
         value=vitals.disk_free,
         unit="bytes",
-        output=f"webhooks are refused below {vitals.disk_watermark} bytes: free some space"
-        if low
-        else None,
+        output=output,
     )
 
 

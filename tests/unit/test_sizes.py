@@ -1,0 +1,19 @@
+import pytest
+
+from evorelay.model.sizes import readable_bytes
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1 KiB"),
+        (256 << 20, "256 MiB"),
+        ((1 << 30) - 1, "1 GiB"),
+        (77_437_337_600, "72.1 GiB"),
+        (1 << 55, "32768 TiB"),
+    ],
+)
+def test_sizes_read_well(count: int, shown: str) -> None:
+    assert readable_bytes(count) == shown
