@@ -18,6 +18,11 @@ from tests.edge.harness import Port, open_port, request, token, until
 from tests.support.agent import Agent, shake_hands
 
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+PLAIN_REASONS = {
+    "a frame breaks the WebSocket protocol (RFC 6455)",
+    "text is not UTF-8",
+    "bad request",
+}
 HANDSHAKE = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", KEY)
 
 
@@ -156,6 +161,7 @@ async def test_a_broken_peer_is_told_and_its_neighbour_notices_nothing(
                 close = await agent.closed()
             assert close is not None
             assert close.code == code
+            assert close.reason in PLAIN_REASONS
         assert "ping" in await neighbour.ask(ping={})
         await until(lambda: port.gate.connections == 1)
     assert not caplog.records
@@ -168,6 +174,64 @@ async def test_an_oversized_message_is_refused(tmp_path: Path) -> None:
         close = await agent.closed()
         assert close is not None
         assert close.code == 1009
+
+
+@pytest.mark.parametrize("signed_in", [False, True])
+@pytest.mark.parametrize(
+    ("header", "code", "reason"),
+    [
+        (b"\x81\xff" + (65_537).to_bytes(8, "big"), 1009, "a message is over 65536 bytes"),
+        (b"\x02\xff" + (1 << 62).to_bytes(8, "big"), 1009, "a message is over 65536 bytes"),
+        (b"\x89\xfe", 1002, "a frame breaks the WebSocket protocol (RFC 6455)"),
+        (b"\x8a\xff", 1002, "a frame breaks the WebSocket protocol (RFC 6455)"),
+        (b"\x88\xfe", 1002, "a frame breaks the WebSocket protocol (RFC 6455)"),
+    ],
+)
+async def test_a_frame_that_announces_too_much_is_refused_at_its_header(
+    tmp_path: Path, header: bytes, code: int, reason: str, signed_in: bool
+) -> None:
+    """P5: not one byte of the payload is waited for, from strangers least of all."""
+    async with open_port(tmp_path) as port, agent_of(port) as agent:
+        if signed_in:
+            await sign_in(agent)
+        await agent.stream.send_all(header)
+        with trio.fail_after(3):
+            close = await agent.closed()
+        assert close is not None
+        assert (close.code, close.reason) == (code, reason)
+
+
+async def test_the_largest_message_is_taken_however_its_header_drips_in(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, agent_of(port) as agent:
+        await sign_in(agent)
+        text = b'{"id":9,"ping":{}}'
+        frame = Frame(Opcode.TEXT, text + b" " * (65_536 - len(text))).serialize(mask=True)
+        for byte in frame[:14]:
+            await agent.stream.send_all(bytes([byte]))
+            await trio.testing.wait_all_tasks_blocked()
+        await agent.stream.send_all(frame[14:])
+        while 9 not in agent._replies:
+            assert await agent.read_some()
+
+
+async def test_fragments_are_too_large_together(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, agent_of(port) as agent:
+        await sign_in(agent)
+        await agent.send_frame(Frame(Opcode.TEXT, b" " * 40_000, fin=False))
+        await agent.send_frame(Frame(Opcode.CONT, b" " * 40_000, fin=False))
+        close = await agent.closed()
+        assert close is not None
+        assert close.code == 1009
+
+
+async def test_a_peers_own_close_is_answered_in_its_own_words(tmp_path: Path) -> None:
+    """Not with ours, which would tell it of a fault it did not commit."""
+    async with open_port(tmp_path) as port, agent_of(port) as agent:
+        await sign_in(agent)
+        await agent.send_frame(Frame(Opcode.CLOSE, (1002).to_bytes(2, "big") + b"I leave"))
+        close = await agent.closed()
+        assert close is not None
+        assert (close.code, close.reason) == (1002, "I leave")
 
 
 @pytest.mark.parametrize("signed_in", [False, True])

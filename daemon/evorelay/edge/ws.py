@@ -1,12 +1,15 @@
 """WebSocket connections: handshake, origin, one dialect per path, and a close that cannot hang."""
 
 import re
+from dataclasses import replace
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import ConnectionState
-from wsproto.events import BytesMessage, CloseConnection, TextMessage
+from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, TextMessage
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
 from evorelay.config import AuthConfig
 from evorelay.edge.auth import is_open_to, open_principal
@@ -84,11 +87,51 @@ class WebSocketEdge:
         return None
 
 
+_FAULTS: dict[int, str] = {
+    CloseReason.PROTOCOL_ERROR: "a frame breaks the WebSocket protocol (RFC 6455)",
+    CloseReason.INVALID_FRAME_PAYLOAD_DATA: "text is not UTF-8",
+    CloseReason.MESSAGE_TOO_BIG: f"a message is over {MESSAGE_BYTES_MAX} bytes",
+}
+"""In our words; the library's own are Python's."""
+
+
+class _FrameLimit(Extension):
+    """Ends a connection at the header of a frame that is too large, before its payload comes.
+
+    Each fragment counts for itself here; their sum, as it comes, and control frames are bounded by
+    the libraries. It is an extension for wsproto alone: a peer cannot ask for it.
+    """
+
+    name = "frame-limit"
+
+    def enabled(self) -> bool:
+        return True
+
+    def offer(self) -> bool:
+        return False
+
+    def frame_inbound_header(
+        self,
+        proto: FrameDecoder | FrameProtocol,
+        opcode: Opcode,
+        rsv: RsvBits,
+        payload_length: int,
+    ) -> CloseReason | RsvBits:
+        if payload_length > MESSAGE_BYTES_MAX:
+            return CloseReason.MESSAGE_TOO_BIG
+        return RsvBits(False, False, False)
+
+
 class _Connection(WebSocketConnection):
     """Tells a peer what is wrong with its frames, where the library hangs up without a word.
 
     And keeps no empty fragments: the library lists them without a bound.
     """
+
+    async def _send(self, event: Event) -> None:
+        if isinstance(event, AcceptConnection):  # the library has no other way to wsproto's own
+            event = replace(event, extensions=[_FrameLimit()])
+        await super()._send(event)
 
     async def _handle_message_event(self, event: BytesMessage | TextMessage) -> None:
         if event.data or event.message_finished:
@@ -96,6 +139,7 @@ class _Connection(WebSocketConnection):
 
     async def _handle_close_connection_event(self, event: CloseConnection) -> None:
         if self._wsproto.state is ConnectionState.OPEN:  # not the peer's own close: a broken frame
+            event = replace(event, reason=_FAULTS.get(event.code, ""))
             await self._send(event)
         await super()._handle_close_connection_event(event)
 
