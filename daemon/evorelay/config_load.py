@@ -167,7 +167,9 @@ def _text(value: Any) -> str:
 def _unknown(name: str, key: Key) -> str:
     if len(key) == 1 and is_section(key[0]):
         return _line(name, f"is a section; write its keys under [{key[0]}]", "")
-    return _line(name, f"is unknown; did you mean {nearest(name, key)}?", "")
+    meant = nearest(name, key)
+    advice = f"did you mean {meant}?" if meant else "correct or remove it"
+    return _line(name, f"is unknown; {advice}", "")
 
 
 def _origin(found: Collected, name: str) -> str:

@@ -132,6 +132,12 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_sections(tmp_path: Pa
     assert found[-1].endswith("(set by EVORELAY_REDIS__URL)")
 
 
+def test_a_key_like_no_other_is_named_without_a_guess(tmp_path: Path) -> None:
+    assert lines(tmp_path, EVORELAY_FOO="1") == [
+        "EVORELAY_FOO: is unknown; correct or remove it",
+    ]
+
+
 def test_one_key_is_complained_about_once(tmp_path: Path) -> None:
     assert lines(tmp_path, "storage.url = 5") == ["storage.url: is not text; put it in quotes"]
 

@@ -50,5 +50,13 @@ def test_variables_are_named_after_their_key() -> None:
 def test_the_nearest_key_is_spelled_as_the_operator_spelled_it() -> None:
     assert nearest("webhok.secrt", ("webhok", "secrt")) == "webhook.secret"
     assert nearest("EVORELAY_LOG_LEVEL", ("log_level",)) == "EVORELAY_LOG__LEVEL"
+    assert nearest("EVORELAY_JWT_SECRET", ("jwt_secret",)) == "EVORELAY_AUTH__JWT_SECRET"
     misspelled = ("evolution", "instances", "loja", "ulr")
     assert nearest(".".join(misspelled), misspelled) == "evolution.instances.loja.url"
+
+
+def test_what_is_like_no_key_gets_no_guess() -> None:
+    """The prefix that all variables have makes none of them alike."""
+    assert nearest("EVORELAY_FOO", ("foo",)) is None
+    assert nearest("EVORELAY_", ("",)) is None
+    assert nearest("foo.bar", ("foo", "bar")) is None

@@ -70,9 +70,15 @@ def env_name(key: Key) -> str:
     return PREFIX + "__".join(key).upper()
 
 
-def nearest(name: str, key: Key) -> str:
-    """The known key most like ``name``, spelled as ``name`` is: a variable or a dotted key."""
+def nearest(name: str, key: Key) -> str | None:
+    """The known key most like ``name``, spelled as ``name`` is: a variable or a dotted key.
+
+    None when nothing is near: a far-fetched guess only leads astray.
+    """
     instance = key[2] if len(key) == 4 else ANY_INSTANCE
     known = [tuple(instance if part == ANY_INSTANCE else part for part in k) for k in KEYS]
-    spelled = [env_name(k) if name.startswith(PREFIX) else ".".join(k) for k in known]
-    return difflib.get_close_matches(name, spelled, n=1, cutoff=0.0)[0]
+    prefix = PREFIX if name.startswith(PREFIX) else ""
+    spelled = [env_name(k).removeprefix(PREFIX) if prefix else ".".join(k) for k in known]
+    # Without the prefix, which would make every variable a little like every other.
+    found = difflib.get_close_matches(name.removeprefix(prefix), spelled, n=1)
+    return prefix + found[0] if found else None
