@@ -17,7 +17,7 @@ from evorelay import __version__
 from evorelay.assembly import Relay, build
 from evorelay.config import Config
 from evorelay.edge.http_client import open_http_client
-from evorelay.edge.listeners import base_url, is_local_only, listeners, listening_sockets
+from evorelay.edge.listeners import base_url, is_local_only, listeners, listening
 from evorelay.model.errors import ConfigError
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.journal import Journal
@@ -25,7 +25,7 @@ from evorelay.relay.pipeline import Pipeline
 from evorelay.runtime.stop import watch_signals
 from evorelay.runtime.supervisor import RestartPolicy, Service, supervise
 from evorelay.runtime.systemd import Notifier, Watchdog, listen_sockets
-from evorelay.simulator.options import SimulatorOptions
+from evorelay.simulator.options import DEMO_INSTANCES, SimulatorOptions
 from evorelay.simulator.run import run as simulate
 from evorelay.storage.open import open_storage
 from evorelay.telemetry.logs import open_logging
@@ -61,9 +61,7 @@ async def serve(
         )
         state_dir = Path(config.state_dir)
         storage = stack.enter_context(open_storage(state_dir, config.storage.url))
-        sockets = listening_sockets(config.server, inherited)
-        for sock in sockets:
-            stack.callback(sock.close)
+        sockets = stack.enter_context(listening(config.server, inherited))
         if config.auth.mode == "open" and not is_local_only(sockets):
             raise ConfigError(
                 "auth.mode: open is for this machine alone; listen on 127.0.0.1 or a unix socket"
@@ -194,7 +192,7 @@ async def _announce_stop(stop: trio.Event, notifier: Notifier) -> None:
 def _demo(config: Config, base: str) -> Service:
     """A lively simulated Evolution API that posts to our own webhook URL."""
     options = SimulatorOptions(
-        target=f"{base}/hook/{config.webhook.secret}", rate_per_minute=90, instances=3
+        target=f"{base}/hook/{config.webhook.secret}", rate_per_minute=90, instances=DEMO_INSTANCES
     )
 
     async def run(*, task_status: trio.TaskStatus[object]) -> None:

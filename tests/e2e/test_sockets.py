@@ -71,7 +71,7 @@ def short_path() -> Iterator[Path]:
 
 async def test_a_unix_socket_carries_everything(tmp_path: Path, short_path: Path) -> None:
     path = short_path / "relay.sock"
-    with running(tmp_path / "state", SERVER__BIND=f"unix:{path}"):
+    with running(tmp_path / "state", SERVER__BIND=f"unix:{path}") as daemon:
         assert path.stat().st_mode & 0o777 == 0o660
         async with await trio.open_unix_socket(path) as stream:
             body = as_body(text_message("FIRST", "oi"))
@@ -80,6 +80,8 @@ async def test_a_unix_socket_carries_everything(tmp_path: Path, short_path: Path
         async with await trio.open_unix_socket(path) as stream:
             agent = await shake_hands(stream, "ws://relay.example/connection/websocket")
             assert "connect" in await agent.ask(connect={"token": token()})
+        assert await trio.to_thread.run_sync(daemon.terminate) == 0
+        assert not path.exists()
 
 
 async def test_a_stale_unix_socket_is_replaced(tmp_path: Path, short_path: Path) -> None:

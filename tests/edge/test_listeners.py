@@ -12,7 +12,13 @@ import trio
 import trio.testing
 
 from evorelay.config import ServerConfig
-from evorelay.edge.listeners import base_url, is_local_only, listeners, listening_sockets
+from evorelay.edge.listeners import (
+    base_url,
+    is_local_only,
+    listeners,
+    listening,
+    listening_sockets,
+)
 from evorelay.model.errors import ConfigError
 from tests.certificates import self_signed
 
@@ -52,7 +58,7 @@ def port_of(sock: socket.socket) -> int:
         ("127.0.0.1:0", socket.AF_INET, True, "http://127.0.0.1:{}"),
         ("[::1]:0", socket.AF_INET6, True, "http://[::1]:{}"),
         ("0.0.0.0:0", socket.AF_INET, False, "http://127.0.0.1:{}"),
-        ("[::]:0", socket.AF_INET6, False, "http://127.0.0.1:{}"),
+        ("[::]:0", socket.AF_INET6, False, "http://[::1]:{}"),
     ],
 )
 def test_an_address_is_listened_on(
@@ -122,6 +128,35 @@ class TestUnix:
         with pytest.raises(ConfigError, match=r"server\.bind"):
             opened(f"unix:{path}")
         assert path.read_text() == "dear diary"
+
+    def test_its_file_is_gone_afterwards(self, tmp_path: Path) -> None:
+        path = tmp_path / "relay.sock"
+        with listening(ServerConfig(bind=f"unix:{path}"), []) as (sock,):
+            assert path.exists()
+        assert sock.fileno() == -1
+        assert not path.exists()
+
+    def test_the_file_of_a_socket_from_systemd_stays(self, opened: Opened, tmp_path: Path) -> None:
+        path = tmp_path / "relay.sock"
+        inherited = opened(f"unix:{path}")
+        with listening(ServerConfig(bind=f"unix:{path}"), inherited):
+            pass
+        assert path.exists()
+
+    def test_the_file_of_a_successor_stays(self, opened: Opened, tmp_path: Path) -> None:
+        """It may take the path as soon as our listener is closed, while we still drain."""
+        path = tmp_path / "relay.sock"
+        with listening(ServerConfig(bind=f"unix:{path}"), []) as (sock,):
+            sock.close()
+            opened(f"unix:{path}")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+
+    def test_a_file_that_somebody_removed_is_not_missed(self, tmp_path: Path) -> None:
+        path = tmp_path / "relay.sock"
+        with listening(ServerConfig(bind=f"unix:{path}"), []):
+            path.unlink()
+        assert not path.exists()
 
     def test_a_directory_that_is_not_there(self, opened: Opened, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="No such file or directory"):

@@ -7,9 +7,9 @@ import jwt
 import pytest
 from click.testing import CliRunner
 
-from evorelay.cli.addresses import MASK, addresses, base_url
+from evorelay.cli.addresses import MASK, addresses, base_url, hints
 from evorelay.cli.main import main
-from evorelay.config import Config, ServerConfig, WebhookConfig
+from evorelay.config import AuthConfig, Config, ServerConfig, WebhookConfig
 from evorelay.model.errors import ConfigError
 
 NOW_MS = 1_795_000_000_123
@@ -82,6 +82,27 @@ def test_the_curl_survives_a_shell_and_posts_a_new_message_each_time() -> None:
     assert body["data"]["key"]["id"] != next_body["data"]["key"]["id"]
 
 
+@pytest.mark.parametrize(
+    ("bind", "hint"),
+    [
+        ("unix:/run/e.sock", "in place of http://localhost give it the public URL of your reverse"),
+        ("0.0.0.0:80", "put your public host name in place of 127.0.0.1."),
+        ("[::]:80", "put your public host name in place of [::1]."),
+    ],
+)
+def test_an_address_that_works_only_here_says_what_to_do_elsewhere(bind: str, hint: str) -> None:
+    first, second = hints(config(bind))
+    assert hint in first
+    assert second == "The console link works for 12 h; `evorelay urls` prints a new one."
+
+
+def test_an_open_daemon_on_an_address_of_its_own_needs_no_hints() -> None:
+    open_to_this_machine = Config(
+        server=ServerConfig(bind="127.0.0.1:4000"), auth=AuthConfig(mode="open")
+    )
+    assert hints(open_to_this_machine) == []
+
+
 def test_urls_prints_what_the_daemon_will_accept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +122,7 @@ def test_urls_prints_what_the_daemon_will_accept(
     assert again.stderr == ""
     assert found["webhook"] in again.stdout
     assert "curl -sS" in again.stdout
+    assert "The console link works for 12 h" in again.stdout
     assert os.listdir(tmp_path) == ["var"]
 
 

@@ -67,11 +67,19 @@ def test_as_json_it_is_one_line(served: list[dict[str, Any]]) -> None:
     assert served[0]["demo"] is False
 
 
+def test_the_demo_says_what_is_posting(served: list[dict[str, Any]]) -> None:
+    said = "A simulated Evolution API with 3 instances is posting; Ctrl-C ends it."
+    assert said in CliRunner().invoke(main, ["serve", "--demo"]).stdout
+    assert said not in CliRunner().invoke(main, ["serve"]).stdout
+    assert [call["demo"] for call in served] == [True, False]
+
+
 def test_a_unix_socket_is_named_in_the_curl(served: list[dict[str, Any]]) -> None:
     env = {"EVORELAY_SERVER__BIND": "unix:/run/e.sock"}
     result = CliRunner().invoke(main, ["serve"], env=env)
     assert "curl -sS --unix-socket /run/e.sock" in result.stdout
     assert "http://localhost/hook/" in result.stdout
+    assert "the public URL of your reverse proxy" in result.stdout
     assert len(served) == 1
 
 

@@ -4,6 +4,7 @@ import json
 import shlex
 from typing import NamedTuple
 
+from evorelay.cli.tokens import CONSOLE_TTL_S
 from evorelay.config import Config
 from evorelay.model.errors import ConfigError
 from evorelay.settings.values import UnixBind, parse_bind
@@ -35,8 +36,11 @@ def base_url(config: Config) -> str:
         raise ConfigError(
             "server.bind: port 0 is chosen at each start; see what serve printed, or fix the port"
         )
-    host = _EVERY_ADDRESS.get(bind.host, bind.host)
-    return f"{scheme}://[{host}]:{bind.port}" if ":" in host else f"{scheme}://{host}:{bind.port}"
+    return f"{scheme}://{_in_url(_EVERY_ADDRESS.get(bind.host, bind.host))}:{bind.port}"
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def addresses(
@@ -58,6 +62,26 @@ def addresses(
         command += ["--unix-socket", bind.path]
     command += ["-H", "Content-Type: application/json", "-d", _sample(now_ms), webhook]
     return Addresses(webhook, console, shlex.join(command))
+
+
+def hints(config: Config) -> list[str]:
+    """What a person must know to use the addresses from elsewhere and later, one line each."""
+    bind = parse_bind(config.server.bind)
+    found = []
+    if isinstance(bind, UnixBind):
+        found.append(
+            "Evolution cannot reach a unix socket: in place of http://localhost give it the public"
+            " URL of your reverse proxy."
+        )
+    elif bind.host in _EVERY_ADDRESS:
+        here = _in_url(_EVERY_ADDRESS[bind.host])
+        found.append(f"From other machines: put your public host name in place of {here}.")
+    if config.auth.mode != "open":
+        found.append(
+            f"The console link works for {CONSOLE_TTL_S // 3600} h; `evorelay urls` prints a new"
+            " one."
+        )
+    return found
 
 
 def _sample(now_ms: int) -> str:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
-from evorelay.cli.addresses import Addresses, addresses, base_url
+from evorelay.cli.addresses import Addresses, addresses, base_url, hints
 from evorelay.cli.common import config_option, config_with_secrets, json_option
 from evorelay.cli.tokens import console_token
 from evorelay.config import Config
 from evorelay.settings.values import UnixBind, parse_bind
+from evorelay.simulator.options import DEMO_INSTANCES
 
 
 @click.command("serve")
@@ -33,7 +34,7 @@ def command(demo: bool, config_file: Path | None, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps({"ready": True, **found._asdict()}))
         else:
-            click.echo(_welcome(found, masked=masked))
+            click.echo(_welcome(found, [*hints(config), *_notes(demo=demo, masked=masked)]))
 
     sys.exit(trio.run(partial(serve, config, demo=demo, on_ready=on_ready)))
 
@@ -46,16 +47,28 @@ def _addresses_now(config: Config, base: str, *, masked: bool) -> Addresses:
     return addresses(config, base=base, token=token, now_ms=now_s * 1000, masked=masked)
 
 
-def _welcome(found: Addresses, *, masked: bool) -> str:
-    lines = [
-        "EvoRelay is ready.",
-        "",
-        f"  Webhook URL for Evolution  {found.webhook}",
-        f"  Console                    {found.console}",
-        "",
-        "Post a sample message:",
-        f"  {found.curl}",
-    ]
+def _notes(*, demo: bool, masked: bool) -> list[str]:
+    notes = []
     if masked:
-        lines += ["", "Secrets are masked here; `evorelay urls` prints them."]
-    return "\n".join(lines)
+        notes.append("Secrets are masked here; `evorelay urls` prints them.")
+    if demo:
+        notes.append(
+            f"A simulated Evolution API with {DEMO_INSTANCES} instances is posting; Ctrl-C ends it."
+        )
+    return notes
+
+
+def _welcome(found: Addresses, notes: list[str]) -> str:
+    return "\n".join(
+        [
+            "EvoRelay is ready.",
+            "",
+            f"  Webhook URL for Evolution  {found.webhook}",
+            f"  Console                    {found.console}",
+            "",
+            "Post a sample message:",
+            f"  {found.curl}",
+            "",
+            *notes,
+        ]
+    ).rstrip("\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from evorelay.cli.addresses import addresses, base_url
+from evorelay.cli.addresses import addresses, base_url, hints
 from evorelay.cli.common import config_option, config_with_secrets, json_option
 from evorelay.cli.tokens import console_token
 
@@ -30,4 +30,5 @@ def command(config_file: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found._asdict()))
     else:
-        click.echo(f"Webhook URL  {found.webhook}\nConsole      {found.console}\n\n{found.curl}")
+        lines = [f"Webhook URL  {found.webhook}", f"Console      {found.console}", ""]
+        click.echo("\n".join([*lines, *hints(config), "", found.curl]))

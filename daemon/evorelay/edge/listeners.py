@@ -4,7 +4,8 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import trio
@@ -38,6 +39,27 @@ def listening_sockets(
         ) from None
 
 
+@contextmanager
+def listening(
+    config: ServerConfig, inherited: Sequence[socket.socket]
+) -> Iterator[list[socket.socket]]:
+    """``listening_sockets``, closed at the end, and the unix path that we made taken away.
+
+    What systemd passed stays: it listens on while nobody serves.
+    """
+    sockets = listening_sockets(config, inherited)
+    try:
+        yield sockets
+    finally:
+        for sock in sockets:
+            sock.close()
+        bind = parse_bind(config.bind)
+        if not inherited and isinstance(bind, UnixBind):
+            # Whoever took the path over in the meantime listens there.
+            with suppress(OSError):
+                _remove_dead_socket(Path(bind.path))
+
+
 def _tcp_sockets(host: str, port: int, *, reuse_port: bool) -> list[socket.socket]:
     found: list[socket.socket] = []
     addresses = socket.getaddrinfo(
@@ -63,11 +85,7 @@ def _tcp_sockets(host: str, port: int, *, reuse_port: bool) -> list[socket.socke
 
 def _unix_socket(path: Path) -> socket.socket:
     """A socket at ``path`` for this user and group; one that nobody listens on is replaced."""
-    if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
-        with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(str(path)) == 0:
-                raise OSError(None, "somebody listens there already")
-        path.unlink()
+    _remove_dead_socket(path)
     sock = socket.socket(socket.AF_UNIX)
     try:
         sock.bind(str(path))
@@ -77,6 +95,15 @@ def _unix_socket(path: Path) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _remove_dead_socket(path: Path) -> None:
+    """Raises ``OSError`` when somebody listens there; leaves what is no socket alone."""
+    if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(path)) == 0:
+                raise OSError(None, "somebody listens there already")
+        path.unlink()
 
 
 def is_local_only(sockets: Sequence[socket.socket]) -> bool:
@@ -109,6 +136,6 @@ def base_url(config: ServerConfig, sockets: Sequence[socket.socket]) -> str:
     if first.family == socket.AF_UNIX:
         return f"{scheme}+unix:{first.getsockname()}"
     host, port = first.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104  -- compared with, not bound to
-        host = "127.0.0.1"
+    # Each family listens for itself: 127.0.0.1 would not find a socket on ``::``.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- compared with
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

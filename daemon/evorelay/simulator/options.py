@@ -6,6 +6,9 @@ from msgspec import Struct
 
 from evorelay.model.errors import ConfigError
 
+DEMO_INSTANCES = 3
+"""Of ``evorelay serve --demo``."""
+
 
 class SimulatorOptions(Struct, frozen=True):
     """Raises ``ConfigError`` with one line that says what to change.
