@@ -69,6 +69,30 @@ def claims(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in whole.items() if value is not None}
 
 
+async def test_a_malformed_claim_is_told_to_the_operator_once_per_token(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The agent sees nothing, and nobody could find out why; the token itself stays secret."""
+    time = Time()
+    authenticator = Authenticator(AuthConfig(jwt_secret=SECRET), None, time)
+    grant = {"evorelay": {"role": "agent", "instances": "sales"}}
+    token = hs256(app_metadata=grant)
+    for _ in range(3):
+        assert (await authenticator.authenticate(token)).role is None
+    time.now_s += 7200
+    for _ in range(2):
+        with pytest.raises(Refusal):
+            await authenticator.authenticate(token)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == (
+        "a valid token grants nothing: app_metadata.evorelay.instances"
+        ' is neither a list of names nor "*"'
+    )
+    assert vars(record)["sub"] == "ana"
+    assert token not in str(vars(record))
+
+
 def hs256(secret: str = SECRET, *, headers: dict[str, Any] | None = None, **changes: Any) -> str:
     return jwt.encode(claims(**changes), secret, algorithm="HS256", headers=headers)
 

@@ -110,6 +110,35 @@ def test_a_path_through_something_else_than_objects_grants_nothing(metadata: obj
     assert read(app_metadata=metadata).role is None
 
 
+@pytest.mark.parametrize(
+    ("app_metadata", "fault"),
+    [
+        ("x", "app_metadata is not an object"),
+        ({"evorelay": "admin"}, "app_metadata.evorelay is not an object"),
+        (
+            {"evorelay": {"role": "agent", "instances": "sales"}},
+            'app_metadata.evorelay.instances is neither a list of names nor "*"',
+        ),
+        (
+            {"evorelay": {"role": "root"}},
+            "app_metadata.evorelay.role is none of agent, supervisor, admin",
+        ),
+        ({"evorelay": {"role": "agent", "instances": ["sales"]}}, None),
+        ({"evorelay": {"role": "agent"}}, None),
+        ({}, None),
+    ],
+)
+def test_an_operator_can_learn_why_a_claim_grants_nothing(
+    app_metadata: object, fault: str | None
+) -> None:
+    assert ClaimReader(DEFAULTS).fault({"app_metadata": app_metadata}) == fault
+
+
+@pytest.mark.parametrize("claim", MALFORMED)
+def test_every_malformed_claim_has_a_fault(claim: object) -> None:
+    assert ClaimReader(DEFAULTS).fault({"app_metadata": {"evorelay": claim}})
+
+
 def test_what_users_may_edit_never_decides() -> None:
     grant = {"evorelay": {"role": "admin", "instances": "*"}}
     principal = read(AuthConfig(), user_metadata=grant, raw_user_meta_data=grant, **grant)

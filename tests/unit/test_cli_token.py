@@ -65,6 +65,10 @@ def test_as_json_with_the_moment_it_expires() -> None:
     ("args", "complaint"),
     [
         (["--sub", " "], "'--sub': must not be empty"),
+        (["--sub", "a", "--name", ""], "'--name': must not be empty"),
+        (["--sub", "a", "--instances", ""], "'--instances': has an empty name"),
+        (["--sub", "a", "--instances", "loja,"], "'--instances': has an empty name"),
+        (["--sub", "a", "--instances", "loja,*"], "'--instances': has an empty name, or *"),
         (["--sub", "a", "--role", "root"], "'--role': 'root' is not one of"),
         (["--sub", "a", "--ttl", "0"], "'--ttl': must be more than 0"),
         (["--sub", "a", "--ttl", "-5m"], "'--ttl': must be more than 0"),

@@ -11,7 +11,6 @@ from evorelay.cli.common import Duration, config_for_signing, config_option, jso
 from evorelay.cli.tokens import sign_token
 from evorelay.model.clock import utc
 from evorelay.model.principal import Role
-from evorelay.settings.values import parse_list
 
 
 @click.command("token")
@@ -45,8 +44,10 @@ def command(
     as_json: bool,
 ) -> None:
     """Print a JWT signed with the configured secret."""
-    if not sub.strip():
-        raise click.BadParameter("must not be empty", param_hint="'--sub'")
+    for option, value in (("--sub", sub), ("--name", name)):
+        if value is not None and not value.strip():
+            raise click.BadParameter("must not be empty", param_hint=f"'{option}'")
+    granted = _instances(instances)
     config = config_for_signing(config_file)
     now_s = int(time.time())
     ttl_s = max(1, round(ttl))
@@ -55,7 +56,7 @@ def command(
         sub=sub,
         name=name,
         role=role,
-        instances="*" if instances.strip() == "*" else list(parse_list(instances)),
+        instances=granted,
         now_s=now_s,
         ttl_s=ttl_s,
     )
@@ -64,3 +65,15 @@ def command(
         click.echo(json.dumps({"token": token, "expires_at": expires_at}))
     else:
         click.echo(token)
+
+
+def _instances(text: str) -> list[str] | str:
+    names = [name.strip() for name in text.split(",")]
+    if names == ["*"]:
+        return "*"
+    if "" in names or "*" in names:
+        raise click.BadParameter(
+            "has an empty name, or * beside others; write names like a,b, or * alone for all",
+            param_hint="'--instances'",
+        )
+    return names

@@ -5,6 +5,7 @@ else, a published key verifies the one algorithm it is bound to, ``none`` matche
 judged after the signature, so "expired" is said only of tokens that were once good.
 """
 
+import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 from hashlib import sha256
@@ -25,6 +26,8 @@ from evorelay.protocol.peers import (
     is_loopback,
     names_this_machine,
 )
+
+log = logging.getLogger(__name__)
 
 TOKEN_BYTES_MAX = 8 * 1024
 NOT_BEFORE_LEEWAY_S = 30
@@ -73,7 +76,7 @@ class Authenticator:
             self._remember(digest, principal)
         else:
             self._remembered.move_to_end(digest)
-        if principal.expires_at is not None and principal.expires_at <= self._now() // 1000:
+        if self._is_expired(principal):
             self._remembered.pop(digest, None)
             raise Refusal(Code.TOKEN_EXPIRED, "The token has expired; get a new one.")
         return principal
@@ -91,7 +94,15 @@ class Authenticator:
         except jwt.PyJWTError:
             raise Refusal(Code.UNAUTHORIZED, "The token is not valid; sign in again.") from None
         self._check_not_before(claims)
-        return self._claims.read(claims)
+        principal = self._claims.read(claims)
+        fault = self._claims.fault(claims)
+        # Once per token: a good one is remembered, and an expired one no longer matters.
+        if fault is not None and not self._is_expired(principal):
+            log.warning("a valid token grants nothing: %s", fault, extra={"sub": principal.sub})
+        return principal
+
+    def _is_expired(self, principal: Principal) -> bool:
+        return principal.expires_at is not None and principal.expires_at <= self._now() // 1000
 
     async def _signed_claims(self, token: str, header: Mapping[str, Any]) -> dict[str, Any]:
         """Claims of a token that one of our keys signed, for us; raises PyJWTError otherwise."""

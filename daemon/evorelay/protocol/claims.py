@@ -50,7 +50,10 @@ class ClaimReader:
         """
         if claims.get("role") in _NOT_A_PERSON:
             raise Refusal(Code.UNAUTHORIZED, "This is an API key, not a session; sign in.")
-        role, instances = self._grant(claims)
+        try:
+            role, instances = self._grant(claims)
+        except _Malformed:
+            role, instances = None, frozenset()
         return Principal(
             sub=_sub(claims.get("sub")),
             name=_name(claims.get("name")),
@@ -59,21 +62,39 @@ class ClaimReader:
             expires_at=_expiry(claims.get("exp")),
         )
 
+    def fault(self, claims: Mapping[str, Any]) -> str | None:
+        """What is wrong with the claim, for an operator; None when nothing is, or it is absent.
+
+        Shows nothing of the token but the claim's name.
+        """
+        try:
+            self._grant(claims)
+        except _Malformed as error:
+            return str(error)
+        return None
+
     def _grant(self, claims: Mapping[str, Any]) -> tuple[Role | None, Instances]:
-        value: Any = claims
-        for name in self._path:
-            if not isinstance(value, Mapping):
-                return None, frozenset()
-            if name not in value:
+        claim: Any = claims
+        for depth, name in enumerate(self._path):
+            if not isinstance(claim, Mapping):
+                raise _Malformed(f"{'.'.join(self._path[:depth])} is not an object")
+            if name not in claim:
                 return self._default_role, self._default_instances
-            value = value[name]
-        if not isinstance(value, Mapping):
-            return None, frozenset()
-        instances = _instances(value.get("instances", []))
+            claim = claim[name]
+        path = ".".join(self._path)
+        if not isinstance(claim, Mapping):
+            raise _Malformed(f"{path} is not an object")
+        instances = _instances(claim.get("instances", []))
+        if instances is None:
+            raise _Malformed(f'{path}.instances is neither a list of names nor "*"')
         for role in _ROLES:
-            if value.get("role") == role and instances is not None:
+            if claim.get("role") == role:
                 return role, instances
-        return None, frozenset()
+        raise _Malformed(f"{path}.role is none of {', '.join(_ROLES)}")
+
+
+class _Malformed(Exception):  # noqa: N818  -- what a claim is, not an error of ours
+    """The claim is there and grants nothing; says why."""
 
 
 def numeric_date(value: object) -> int | None:
