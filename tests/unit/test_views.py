@@ -3,14 +3,21 @@
 import json
 from typing import Any
 
+import msgspec
+
 from evorelay.model.records import ContactRecord, InstanceRecord, MessageRecord, TicketRecord
 from evorelay.model.views import (
+    MESSAGE_TYPES,
+    Media,
+    Message,
     MessageEvent,
     encode_json,
     instance_view,
     message_view,
     ticket_view,
 )
+from evorelay.protocol.delivery import OUTBOUND
+from evorelay.protocol.normalise.kinds import KINDS, UNKNOWN_KIND
 
 T = 1_795_000_000_123
 RFC3339 = "2026-11-18T11:06:40.123000Z"
@@ -46,6 +53,33 @@ def test_a_message_has_the_contracts_fields_and_no_other() -> None:
     assert seen["edited_at"] is None
     assert seen["content"] == "olá\u2028 👋"
     assert seen["metadata"] == {"origin": "phone"}
+
+
+def test_the_types_clients_are_told_of_are_those_the_normaliser_knows() -> None:
+    assert set(MESSAGE_TYPES) == {kind.type for kind in (*KINDS.values(), UNKNOWN_KIND)}
+
+
+def test_the_statuses_clients_are_told_of_are_those_a_message_may_have() -> None:
+    schema = msgspec.json.schema(Message)["$defs"]["Message"]["properties"]["status"]
+    assert set(schema["enum"]) == OUTBOUND | {"received"}
+
+
+def test_reactions_media_and_the_reason_of_a_failure_are_read_as_they_were_stored() -> None:
+    """Also by a version that knows fewer of their fields."""
+    media: dict[str, Any] = dict.fromkeys(Media.__struct_fields__)
+    media |= {"id": "ab" * 32, "is_voice": True, "is_animated": False}
+    reaction = {"emoji": "👍", "sender_id": "1@s.whatsapp.net", "sender_name": None}
+    failure = {"code": "not_on_whatsapp", "message": "This number is not on WhatsApp."}
+    row = record(
+        MessageRecord,
+        created_at=T,
+        received_at=T,
+        media=media | {"from_the_future": 1},
+        reactions=[reaction],
+        error=failure,
+    )
+    seen = as_read(message_view(row))
+    assert (seen["media"], seen["reactions"], seen["error"]) == (media, [reaction], failure)
 
 
 def test_a_ticket_carries_its_contact() -> None:
