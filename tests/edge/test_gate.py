@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from evorelay.edge.gate import _CODES, _REASONS
 from tests.certificates import self_signed
 from tests.edge.harness import HOOK, Client, numbers, open_port, post, request, until, webhook
 
@@ -237,7 +238,11 @@ async def test_what_two_parsers_might_read_differently_is_refused(
 )
 async def test_other_versions_of_http_are_refused(tmp_path: Path, head: bytes) -> None:
     async with open_port(tmp_path) as port, await port.connect() as client:
-        assert (await client.call(head)).status in (400, 505)
+        answer = await client.call(head)
+        assert (answer.status, answer.json["error"]["code"]) in (
+            (400, "bad_request"),
+            (505, "http_version_not_supported"),
+        )
         assert await client.is_ended()
 
 
@@ -252,8 +257,16 @@ async def test_an_offer_of_http_2_is_ignored(tmp_path: Path) -> None:
 async def test_a_head_without_end_is_cut_off_at_its_limit(tmp_path: Path) -> None:
     async with open_port(tmp_path) as port, await port.connect() as client:
         await client.send(b"GET / HTTP/1.1\r\nHost: relay\r\nA: " + b"x" * 40_000)
-        assert (await client.answer()).status == 431
+        answer = await client.answer()
+        assert answer.status == 431
+        assert answer.json["error"]["code"] == "request_header_fields_too_large"
         assert await client.is_ended()
+
+
+def test_every_refusal_of_the_gate_is_in_the_table_of_errors() -> None:
+    """So that OpenAPI's list of codes is complete."""
+    assert all(code.http_status == status for status, code in _CODES.items())
+    assert _CODES.keys() <= _REASONS.keys()
 
 
 async def test_many_headers_within_the_limit_are_welcome(tmp_path: Path) -> None:
@@ -277,6 +290,7 @@ async def test_a_head_that_drips_is_given_up(tmp_path: Path) -> None:
             with trio.fail_after(1):
                 answer = await client.answer()
             assert (answer.status, answer.closes) == (408, True)
+            assert answer.json["error"]["code"] == "request_timeout"
             assert "head" in answer.json["error"]["message"]
             nursery.cancel_scope.cancel()
 

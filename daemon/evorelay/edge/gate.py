@@ -17,6 +17,7 @@ from evorelay.edge.handover import Handover, RequestContext
 from evorelay.edge.inbound import Inbound
 from evorelay.edge.listeners import Listener
 from evorelay.edge.ws import WebSocketEdge
+from evorelay.model.errors import Code
 from evorelay.model.views import encode_json
 from evorelay.protocol.http_head import BadRequest, Head
 from evorelay.protocol.peers import UNIX_PEER, Networks, is_forwarded
@@ -44,6 +45,15 @@ _REASONS = {
     503: "Service Unavailable",
     505: "HTTP Version Not Supported",
 }
+_CODES = {
+    400: Code.BAD_REQUEST,
+    403: Code.FORBIDDEN,
+    404: Code.NOT_FOUND,
+    408: Code.REQUEST_TIMEOUT,
+    431: Code.HEAD_TOO_LARGE,
+    505: Code.HTTP_VERSION,
+}
+"""Of the refusals made here, before anybody has looked at what is asked."""
 
 
 class Peer(Struct, frozen=True):
@@ -275,8 +285,7 @@ async def _send(transport: Transport, inbound: Inbound, data: bytes) -> None:
 
 async def _answer_last(transport: Transport, status: int, message: str) -> None:
     """Refuse a request in words and end the connection with it."""
-    code = _REASONS[status].lower().replace(" ", "_")
-    body = encode_json({"error": {"code": code, "message": message}})
+    body = encode_json({"error": {"code": _CODES[status].code, "message": message}})
     with trio.move_on_after(LINGER_S):
         await transport.send_all(response(Answer(status, body), keep=False, version="1.1"))
 

@@ -17,12 +17,16 @@ class Code(Enum):
     FORBIDDEN = ("forbidden", 403, 103)
     NOT_FOUND = ("not_found", 404, 1004)
     METHOD_NOT_ALLOWED = ("method_not_allowed", 405, 104)
+    REQUEST_TIMEOUT = ("request_timeout", 408, 107)
     VERSION_CONFLICT = ("version_conflict", 409, 1009)
+    LIMIT_EXCEEDED = ("limit_exceeded", 400, 106)
     TICKET_CLOSED = ("ticket_closed", 409, 1010)
     TICKET_OPEN = ("ticket_open", 409, 1011)
     TOO_LARGE = ("too_large", 413, 1013)
+    HEAD_TOO_LARGE = ("request_header_fields_too_large", 431, 107)
     INTERNAL = ("internal", 500, 100)
     UNAVAILABLE = ("unavailable", 503, 1003)
+    HTTP_VERSION = ("http_version_not_supported", 505, 107)
 
     def __init__(self, code: str, http_status: int, rpc_code: int) -> None:
         self.code = code

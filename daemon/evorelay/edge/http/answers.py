@@ -18,6 +18,7 @@ JSON = "application/json"
 _OF_STATUS = {
     404: (Code.NOT_FOUND, "there is nothing at this address; /openapi.json lists what there is"),
     405: (Code.METHOD_NOT_ALLOWED, "this address does not take the method; see Allow"),
+    408: (Code.REQUEST_TIMEOUT, "the body did not come in time"),
     413: (Code.TOO_LARGE, "the body is too large"),
 }
 
