@@ -22,6 +22,7 @@ from evorelay.edge.auth import (
     TOKEN_BYTES_MAX,
     Authenticator,
     is_open_to,
+    not_open_because,
     open_principal,
 )
 from evorelay.edge.http_client import open_http_client
@@ -404,6 +405,18 @@ def test_open_mode_lets_nothing_in_that_was_passed_on(peer: str, name: bytes) ->
 def test_open_mode_refuses_a_page_whose_name_was_rebound_to_us(hosts: list[bytes]) -> None:
     headers = [(b"Host", host) for host in hosts]
     assert not is_open_to(OPEN, peer="127.0.0.1", headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "reason"),
+    [
+        ("127.0.0.1", [*LOCAL, (b"Via", b"1.1 proxy")], "a proxy"),
+        ("192.0.2.1", LOCAL, "another machine"),
+        ("127.0.0.1", [(b"Host", b"evil.example")], "Host"),
+    ],
+)
+def test_open_mode_says_why_it_does_not_apply(peer: str, headers: Headers, reason: str) -> None:
+    assert reason in (not_open_because(peer=peer, headers=headers) or "")
 
 
 def test_other_modes_are_never_open() -> None:

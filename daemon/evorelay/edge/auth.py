@@ -170,17 +170,26 @@ def open_principal() -> Principal:
 
 
 def is_open_to(config: AuthConfig, *, peer: str | None, headers: Headers) -> bool:
-    """Whether ``auth.mode = "open"`` lets this request in without a credential.
+    """Whether ``auth.mode = "open"`` lets this request in without a credential."""
+    return config.mode == "open" and not_open_because(peer=peer, headers=headers) is None
+
+
+def not_open_because(*, peer: str | None, headers: Headers) -> str | None:
+    """Why ``auth.mode = "open"`` does not let this request in; None when it does.
 
     Only from this machine itself (a loopback peer, or ``UNIX_PEER``), with nothing that says it
     was passed on, and, over TCP, under a ``Host`` that a hostile web page cannot have.
     """
-    if config.mode != "open" or is_forwarded(headers):
-        return False
+    if is_forwarded(headers):
+        return "a proxy passed this request on (X-Forwarded-For or the like)"
     if peer == UNIX_PEER:
-        return True
+        return None
+    if not is_loopback(peer):
+        return "this request comes from another machine"
     hosts = [value for name, value in headers if name.lower() == b"host"]
-    return is_loopback(peer) and len(hosts) == 1 and names_this_machine(hosts[0].decode("latin-1"))
+    if len(hosts) != 1 or not names_this_machine(hosts[0].decode("latin-1")):
+        return "the Host header must be localhost or a loopback address"
+    return None
 
 
 def _hmac_secret(config_key: str, secret: str) -> bytes:

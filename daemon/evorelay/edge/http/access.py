@@ -3,7 +3,7 @@
 from quart import Request
 
 from evorelay.config import AuthConfig, MetricsConfig
-from evorelay.edge.auth import Authenticator, is_open_to, open_principal
+from evorelay.edge.auth import Authenticator, not_open_because, open_principal
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.principal import Principal
 from evorelay.protocol.origin import OriginPolicy
@@ -29,9 +29,13 @@ class Access:
         principal = await self._offered(request)
         if principal is not None:
             return principal
-        if self._is_open_to(request):
-            return open_principal()
-        raise Refusal(Code.UNAUTHORIZED, "send a token in the header Authorization: Bearer")
+        needed = "send a token in the header Authorization: Bearer"
+        if self._auth.mode != "open":
+            raise Refusal(Code.UNAUTHORIZED, needed)
+        reason = self._not_open_because(request)
+        if reason is not None:
+            raise Refusal(Code.UNAUTHORIZED, f'auth.mode "open" does not apply: {reason}; {needed}')
+        return open_principal()
 
     async def insider(self, request: Request) -> Principal | None:
         """Return who sent the request if that is somebody with a role here, else None.
@@ -71,11 +75,12 @@ class Access:
             raise Refusal(Code.UNAUTHORIZED, "the header must be Authorization: Bearer <token>")
         return await self._authenticator.authenticate(token.strip())
 
-    def _is_open_to(self, request: Request) -> bool:
+    def _not_open_because(self, request: Request) -> str | None:
+        reason = not_open_because(peer=peer_of(request), headers=headers_of(request))
         # The origin counts here, where nothing else keeps a page of somebody else's out.
-        return is_open_to(
-            self._auth, peer=peer_of(request), headers=headers_of(request)
-        ) and self.allows_page(request)
+        if reason is None and not self.allows_page(request):
+            return "a page of another origin asks, and auth.allowed_origins does not name it"
+        return reason
 
 
 def peer_of(request: Request) -> str | None:
