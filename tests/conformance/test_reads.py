@@ -295,6 +295,29 @@ def test_a_page_of_a_channel_is_bounded_in_bytes(store: Store) -> None:
 
 
 @every_driver
+def test_one_entry_of_quarantine_is_read_with_the_beginning_of_its_body(store: Store) -> None:
+    """P5: bounded in bytes, never in the middle of a character."""
+    body = '{"a":"çé"}'  # the two letters are bytes 6 to 9
+    entry = QuarantineRecord(
+        id="q1",
+        journal_seq=1,
+        received_at=T0,
+        event="x",
+        instance="loja",
+        reason="r",
+        detail="d",
+        body=body,
+        digest="d1",
+    )
+    store.write(quarantined=[entry])
+    (summary,) = store.reader.quarantine(before=None, limit=9)
+    for body_bytes, seen in ((99, body), (12, body), (11, body[:-1]), (9, body[:7]), (8, body[:7])):
+        found = store.reader.quarantined("q1", body_bytes=body_bytes)
+        assert found == (summary, seen, len(seen) < len(body)), body_bytes
+    assert store.reader.quarantined("q2", body_bytes=99) is None
+
+
+@every_driver
 def test_quarantine_is_paged_newest_first(store: Store) -> None:
     rows = [
         QuarantineRecord(

@@ -1,5 +1,6 @@
 """REST v1: what may be asked, who gets which answer, and what is refused (P7)."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,20 @@ async def test_the_quarantine_takes_a_supervisor(tmp_path: Path) -> None:
         assert [entry["event"] for entry in page["quarantine"]] == ["messages.upsert"]
 
 
+async def test_an_entry_of_quarantine_shows_what_the_webhook_said(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        said = {"event": "messages.upsert", "instance": "loja", "data": "odd"}
+        await world.webhook(said)
+        (entry,) = (await world.get("/v1/quarantine", token("supervisor")))["quarantine"]
+        path = f"/v1/quarantine/{entry['id']}"
+        whole = await world.get(path, token("supervisor"))
+        assert json.loads(whole.pop("body")) == said
+        assert whole == {**entry, "body_truncated": False, "body_blob": None}
+        assert await error_of(await world.ask(path, token=token("agent"))) == (403, "forbidden")
+        stranger = token("supervisor", ["filial"])
+        assert await error_of(await world.ask(path, token=stranger)) == (404, "not_found")
+
+
 async def test_open_mode_serves_this_machine_and_no_page_of_others(tmp_path: Path) -> None:
     """P7: neither through a proxy, nor from another host, nor for a page from elsewhere."""
     async with open_world(tmp_path, mode="open") as world:
@@ -142,12 +157,16 @@ async def test_open_mode_serves_this_machine_and_no_page_of_others(tmp_path: Pat
         assert (await world.ask("/v1/tickets", headers=local)).status_code == 200
         own_page = local | {"Origin": "http://localhost:4000"}
         assert (await world.ask("/v1/tickets", headers=own_page)).status_code == 200
-        for headers in (
-            local | {"X-Forwarded-For": "203.0.113.7"},
-            local | {"Origin": "https://evil.example"},
-            {"Host": "evil.example"},
+        for headers, reason in (
+            (local | {"X-Forwarded-For": "203.0.113.7"}, "a proxy"),
+            (local | {"Origin": "https://evil.example"}, "auth.allowed_origins"),
+            ({"Host": "evil.example"}, "the Host header must be localhost"),
         ):
-            assert (await world.ask("/v1/tickets", headers=headers)).status_code == 401
+            response = await world.ask("/v1/tickets", headers=headers)
+            assert response.status_code == 401
+            message = (await response.get_json())["error"]["message"]
+            assert message.startswith('auth.mode "open" does not apply: ')
+            assert reason in message
         for peer in ("203.0.113.7", None):
             assert (await world.ask("/v1/tickets", headers=local, peer=peer)).status_code == 401
 

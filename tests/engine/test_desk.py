@@ -9,19 +9,24 @@ import msgspec
 import pytest
 import trio
 
+from evorelay.model.envelope import Entry
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.fact import MediaFact, QuarantineFact
 from evorelay.model.principal import Principal
 from evorelay.model.views import Ticket
+from evorelay.relay.apply import Applied, Understood, apply_batch
 from evorelay.relay.desk import (
+    QUARANTINED_BODY_BYTES_MAX,
     MessagesParams,
     QuarantineParams,
+    QuarantineRef,
     TicketChange,
     TicketParams,
     TicketRef,
     TicketsParams,
 )
-from tests.engine.harness import HOUR, T0, World, message, open_blobs, stored
+from evorelay.relay.draft import Draft
+from tests.engine.harness import HOUR, T0, World, envelope, message, open_blobs, stored
 
 ANA = Principal(sub="ana", name="Ana", role="agent", instances=frozenset({"loja"}))
 BIA = Principal(sub="bia", role="agent", instances=frozenset({"loja", "filial"}))
@@ -260,6 +265,53 @@ async def test_quarantine_is_for_supervisors(world: World) -> None:
     assert [row.reason for row in page.quarantine] == ["no_key"]
     stranger = Principal(sub="x", role="supervisor", instances=frozenset({"filial"}))
     assert (await world.desk.quarantine_list(stranger, QuarantineParams())).quarantine == []
+
+
+async def test_an_entry_of_quarantine_is_for_supervisors_of_its_instance(world: World) -> None:
+    """P7: a foreign one and one that is not are alike."""
+    await world.apply(QuarantineFact(reason="no_key", detail="d"))
+    page = await world.desk.quarantine_list(CHEFE, QuarantineParams())
+    mine = QuarantineRef(quarantine_id=page.quarantine[0].id)
+    seen = await world.desk.quarantine_get(CHEFE, mine)
+    assert (seen.reason, seen.body, seen.body_truncated, seen.body_blob) == (
+        "no_key",
+        "{}",
+        False,
+        None,
+    )
+    assert (await refused(world.desk.quarantine_get(ANA, mine)))[0] is Code.FORBIDDEN
+    stranger = Principal(sub="x", role="supervisor", instances=frozenset({"filial"}))
+    none = await refused(world.desk.quarantine_get(CHEFE, QuarantineRef(quarantine_id="x")))
+    assert none[0] is Code.NOT_FOUND
+    assert await refused(world.desk.quarantine_get(stranger, mine)) == none
+
+
+async def test_a_quarantined_body_is_cut_or_said_to_be_elsewhere(world: World) -> None:
+    """P5: no answer is larger than a person can read."""
+    blob = "ab" * 32
+    large = b'{"a":"%b"}' % (b"x" * QUARANTINED_BODY_BYTES_MAX)
+    entries = [
+        msgspec.structs.replace(envelope(), body=large),
+        msgspec.structs.replace(envelope(), body=b"", body_blob=blob),
+    ]
+    fact = QuarantineFact(reason="no_key", detail="d")
+
+    def work(draft: Draft) -> Applied:
+        batch: list[Understood] = [
+            (Entry(900 + place, entry), [fact]) for place, entry in enumerate(entries)
+        ]
+        return apply_batch(draft, batch=batch, journal="other", reopen_within_ms=HOUR)
+
+    await world.ledger.change(work)
+    page = await world.desk.quarantine_list(ADMIN, QuarantineParams())
+    bodies = {}
+    for row in page.quarantine:
+        one = await world.desk.quarantine_get(ADMIN, QuarantineRef(quarantine_id=row.id))
+        bodies[row.seq] = (one.body, one.body_truncated, one.body_blob)
+    assert bodies == {
+        900: (large[:QUARANTINED_BODY_BYTES_MAX].decode(), True, None),
+        901: ("", False, blob),
+    }
 
 
 async def test_a_file_is_for_whom_its_message_is(world: World) -> None:

@@ -1,12 +1,21 @@
 """/openapi.json says what is served, no more and no less."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from evorelay.model.errors import Code
+from evorelay.relay.desk import (
+    InstancesPage,
+    MessagesPage,
+    QuarantinedBody,
+    QuarantinePage,
+    TicketsPage,
+)
 from tests.edge.http_world import World, open_world, token
 
 
@@ -83,16 +92,56 @@ async def test_everything_under_v1_needs_a_token(tmp_path: Path) -> None:
         for path in [path for path in paths if path.startswith("/v1/")]:
             for method, operation in paths[path].items():
                 assert operation["security"] == [{"token": []}]
-                response = await world.ask(path.format(ticket_id="x"), method=method.upper())
+                response = await world.ask(re.sub(r"{\w+}", "x", path), method=method.upper())
                 assert response.status_code == 401
 
 
-async def test_a_role_in_the_document_is_the_role_it_takes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "status"), [("/v1/quarantine", 200), ("/v1/quarantine/{quarantine_id}", 404)]
+)
+async def test_a_role_in_the_document_is_the_role_it_takes(
+    tmp_path: Path, path: str, status: int
+) -> None:
     async with open_world(tmp_path) as world:
-        operation = (await document_of(world))["paths"]["/v1/quarantine"]["get"]
+        operation = (await document_of(world))["paths"][path]["get"]
         assert operation["description"] == "Needs the role supervisor."
-        assert (await world.ask("/v1/quarantine", token=token("agent"))).status_code == 403
-        assert (await world.ask("/v1/quarantine", token=token("supervisor"))).status_code == 200
+        path = path.format(quarantine_id="x")
+        assert (await world.ask(path, token=token("agent"))).status_code == 403
+        assert (await world.ask(path, token=token("supervisor"))).status_code == status
+
+
+async def test_what_may_be_one_of_a_few_words_is_described_so(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        schemas = (await document_of(world))["components"]["schemas"]
+        fields = {name: schemas[name]["properties"] for name in ("Message", "Ticket", "Instance")}
+        assert fields["Message"]["direction"]["enum"] == ["in", "out"]
+        assert "delivered" in fields["Message"]["status"]["enum"]
+        assert fields["Ticket"]["status"]["enum"] == ["closed", "open", "pending"]
+        assert "connecting" in fields["Instance"]["state"]["enum"]
+        assert "enum" not in fields["Message"]["type"]
+        assert "`sticker`" in fields["Message"]["type"]["description"]
+
+
+async def test_whatever_evolution_sends_is_answered_in_the_described_form(tmp_path: Path) -> None:
+    """Decoding is strict: every word, type and time is one the document allows."""
+    samples = Path(__file__).parents[1] / "fixtures" / "webhooks"
+    async with open_world(tmp_path) as world:
+        for sample in sorted(samples.glob("*.json")):
+            body = json.loads(sample.read_text())["body"]
+            await world.webhook({"event": "", "instance": ""} | body)
+        answers: list[tuple[str, type[Any]]] = [
+            ("/v1/tickets?limit=200", TicketsPage),
+            ("/v1/instances", InstancesPage),
+            ("/v1/quarantine?limit=200", QuarantinePage),
+        ]
+        tickets = (await world.get("/v1/tickets?limit=200", token("admin")))["tickets"]
+        answers += [(f"/v1/tickets/{t['id']}/messages", MessagesPage) for t in tickets]
+        entries = (await world.get("/v1/quarantine?limit=200", token("admin")))["quarantine"]
+        answers += [(f"/v1/quarantine/{entry['id']}", QuarantinedBody) for entry in entries]
+        assert tickets
+        assert entries
+        for path, described in answers:
+            msgspec.convert(await world.get(path, token("admin")), described)
 
 
 async def test_every_code_of_an_error_is_listed(tmp_path: Path) -> None:

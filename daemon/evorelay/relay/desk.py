@@ -6,9 +6,9 @@ same results. Permission is decided here: a foreign ticket and an unknown one ar
 
 import base64
 import binascii
+import re
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,11 +17,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from evorelay.model.clock import NowMs, utc
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.principal import Principal
-from evorelay.model.records import TicketRecord
+from evorelay.model.records import QuarantineSummary, TicketRecord
 from evorelay.model.views import (
     Instance,
     Message,
     Ticket,
+    Timestamp,
     instance_view,
     message_view,
     ticket_view,
@@ -36,7 +37,12 @@ Text = Annotated[str, Meta(max_length=200)]
 Moment = Annotated[int, Meta(ge=0, le=1 << 53)]
 """Unix ms in a cursor, which a client may have made up; what SQLite can compare with."""
 
+QUARANTINED_BODY_BYTES_MAX = 1024 * 1024
+"""Of what one answer shows of a webhook."""
+
 _DIRECTORY_MAX = 100_000
+_SPILLED = re.compile(r'\{"blob":"([0-9a-f]{64})"\}')
+"""What relay/apply.py keeps of a webhook whose body is a blob."""
 
 
 class TicketsParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,6 +83,10 @@ class QuarantineParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     limit: Limit = 50
 
 
+class QuarantineRef(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    quarantine_id: Text
+
+
 class TicketsPage(Struct, frozen=True):
     tickets: list[Ticket]
     next_cursor: str | None
@@ -94,13 +104,32 @@ class InstancesPage(Struct, frozen=True):
 
 
 class QuarantinedView(Struct, frozen=True, kw_only=True):
+    """A webhook that was not understood."""
+
     id: str
-    seq: int
-    received_at: datetime
+    seq: Annotated[int, Meta(description="Its place in the journal, as answered to its sender")]
+    received_at: Timestamp
     event: str
     instance: str
-    reason: str
-    detail: str
+    reason: Annotated[str, Meta(description="A code: `unknown_event`, `bad_data`, `no_key`, …")]
+    detail: Annotated[str, Meta(description="The reason for a person")]
+
+
+class QuarantinedBody(QuarantinedView, frozen=True, kw_only=True):
+    """A webhook that was not understood, with what it says."""
+
+    body: Annotated[
+        str,
+        Meta(description="The JSON as received, without its secrets; at most the first MiB of it"),
+    ]
+    body_truncated: bool
+    body_blob: Annotated[
+        str | None,
+        Meta(
+            description="SHA-256 of the file under `blobs/` of the state directory that holds "
+            "the body when it was too large for the journal; `body` is empty then"
+        ),
+    ]
 
 
 class QuarantinePage(Struct, frozen=True):
@@ -113,6 +142,7 @@ class Desk:
         self._reads = reads
         self._ledger = ledger
         self._now = now
+        self._instances_seen: set[str] = set()
         self._directory: OrderedDict[str, str] = OrderedDict()
         """Ticket id -> instance, which never changes; spares subscribers a read each."""
 
@@ -162,25 +192,33 @@ class Desk:
         return InstancesPage([instance_view(row) for row in rows if who.may_see(row.name)])
 
     async def quarantine_list(self, who: Principal, params: QuarantineParams) -> QuarantinePage:
-        if not who.is_at_least("supervisor"):
-            raise Refusal(Code.FORBIDDEN, "this needs the role supervisor")
+        _check_supervisor(who)
         rows = await self._reads(
             lambda reader: reader.quarantine(before=params.cursor, limit=params.limit)
         )
         views = [
-            QuarantinedView(
-                id=row.id,
-                seq=row.journal_seq,
-                received_at=utc(row.received_at),
-                event=row.event,
-                instance=row.instance,
-                reason=row.reason,
-                detail=row.detail,
-            )
-            for row in rows
-            if who.may_see(row.instance) or who.sees_all
+            QuarantinedView(**_quarantined_fields(row)) for row in rows if who.may_see(row.instance)
         ]
         return QuarantinePage(views, rows[-1].id if len(rows) == params.limit else None)
+
+    async def quarantine_get(self, who: Principal, params: QuarantineRef) -> QuarantinedBody:
+        """One entry with its body; a foreign one and an unknown one are alike."""
+        _check_supervisor(who)
+        found = await self._reads(
+            lambda reader: reader.quarantined(
+                params.quarantine_id, body_bytes=QUARANTINED_BODY_BYTES_MAX
+            )
+        )
+        if found is None or not who.may_see(found[0].instance):
+            raise Refusal(Code.NOT_FOUND, "there is no such entry in quarantine")
+        row, body, is_cut = found
+        spilled = _SPILLED.fullmatch(body)
+        return QuarantinedBody(
+            **_quarantined_fields(row),
+            body="" if spilled else body,
+            body_truncated=is_cut,
+            body_blob=spilled.group(1) if spilled else None,
+        )
 
     async def claim(self, who: Principal, params: TicketParams) -> Ticket:
         """Take a ticket nobody has; the loser of a race gets a conflict that names the winner."""
@@ -224,6 +262,14 @@ class Desk:
             ticket.unread = 0
 
         return await self._change(who, params, read)
+
+    async def knows(self, who: Principal, instance: str) -> bool:
+        """Whether an instance has posted yet, or is named in this principal's own grant."""
+        if instance in self._instances_seen or instance in who.instances:
+            return True
+        rows = await self._reads(lambda reader: reader.instances())
+        self._instances_seen = {row.name for row in rows}
+        return instance in self._instances_seen
 
     async def instance_of(self, who: Principal, ticket_id: str) -> str:
         """The instance of a ticket this principal may see; refuses any other ticket."""
@@ -301,6 +347,23 @@ def _reopen(draft: Draft, ticket: TicketRecord) -> None:
         if latest.status != "closed":
             raise Refusal(Code.TICKET_OPEN, f"this person has an open ticket already: {latest.id}")
         ticket.status, ticket.closed_at = "open", None
+
+
+def _check_supervisor(who: Principal) -> None:
+    if not who.is_at_least("supervisor"):
+        raise Refusal(Code.FORBIDDEN, "this needs the role supervisor")
+
+
+def _quarantined_fields(row: QuarantineSummary) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "seq": row.journal_seq,
+        "received_at": utc(row.received_at),
+        "event": row.event,
+        "instance": row.instance,
+        "reason": row.reason,
+        "detail": row.detail,
+    }
 
 
 def _no_such_ticket() -> Refusal:

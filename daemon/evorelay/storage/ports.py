@@ -175,6 +175,11 @@ class StoreReader(Protocol):
     def quarantine(self, *, before: str | None, limit: int) -> list[QuarantineSummary]:
         """Newest first; ``before`` is the id of the last one already seen."""
 
+    def quarantined(
+        self, quarantine_id: str, *, body_bytes: int
+    ) -> tuple[QuarantineSummary, str, bool] | None:
+        """One of them, the first ``body_bytes`` of its body, and whether there is more of it."""
+
 
 class Maintenance(Protocol):
     """Housekeeping of the store, in small transactions of the writer."""

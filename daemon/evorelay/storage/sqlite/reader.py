@@ -146,6 +146,23 @@ class SqliteReader:
             )
             return rows
 
+    def quarantined(
+        self, quarantine_id: str, *, body_bytes: int
+    ) -> tuple[QuarantineSummary, str, bool] | None:
+        with snapshot(self._db):
+            rows: list[QuarantineSummary] = _QUARANTINE.select(
+                self._db, "WHERE t.id = ?", (quarantine_id,)
+            )
+            if not rows:
+                return None
+            # As a blob, because SQLite counts text in characters.
+            head, size = self._db.execute(
+                "SELECT substr(CAST(body AS BLOB), 1, ?), octet_length(body)"
+                " FROM quarantine WHERE id = ?",
+                (body_bytes, quarantine_id),
+            ).get
+        return rows[0], head.decode("utf-8", "ignore"), size > len(head)
+
     def close(self) -> None:
         self._db.close()
 
