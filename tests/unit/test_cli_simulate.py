@@ -1,10 +1,12 @@
 import sys
 from types import ModuleType
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
 
 from evorelay.cli.main import main
+from evorelay.simulator.misbehaviour import Kind
 from evorelay.simulator.options import SimulatorOptions
 
 
@@ -64,3 +66,13 @@ def test_unusable_arguments_are_one_line(
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
     assert complaint in result.stderr
     assert simulated == []
+
+
+def test_the_help_says_what_is_counted_and_with_which_key_to_call() -> None:
+    shown = " ".join(CliRunner().invoke(main, ["simulate", "--help"]).stdout.split())
+    options = SimulatorOptions(target="http://h/hook/s")
+    assert "New messages per minute, all instances together" in shown
+    assert f"[default: {float(options.rate_per_minute)}]" in shown
+    assert f"[default: {options.instances}]" in shown
+    assert f"apikey: {options.api_key}" in shown
+    assert f"kind: {', '.join(get_args(Kind))} " in shown

@@ -8,21 +8,45 @@ from evorelay.cli.common import Duration, json_option
 
 
 @click.command("simulate")
-@click.option("--target", required=True, metavar="URL", help="Webhook URL to post to.")
-@click.option("--instances", default=3, show_default=True)
+@click.option(
+    "--target",
+    required=True,
+    metavar="URL",
+    help="Webhook URL to post to, with its secret; `evorelay urls` prints the daemon's.",
+)
+@click.option(
+    "--instances",
+    default=3,
+    show_default=True,
+    help="WhatsApp instances that post, 1 to 1000.",
+)
 @click.option(
     "--rate",
     default=60.0,
     show_default=True,
     metavar="PER_MINUTE",
-    help="Messages per minute, all instances together.",
+    help="New messages per minute, all instances together, up to 600000. A dozen more come at the"
+    " start; statuses and other webhooks come on top, about 5 times as many.",
 )
 @click.option(
-    "--for", "duration_s", type=Duration(), metavar="SECONDS", help="Stop after this long."
+    "--for",
+    "duration_s",
+    type=Duration(),
+    metavar="SECONDS",
+    help="Stop after this long (also 90s, 30m, 12h), up to 30 s later if webhooks are under way."
+    " Left out: go on until Ctrl-C.",
 )
-@click.option("--listen", metavar="HOST:PORT", help="Answer Evolution's REST calls here.")
 @click.option(
-    "--seed", type=int, default=1, show_default=True, help="The same seed, the same talk."
+    "--listen",
+    metavar="HOST:PORT",
+    help="Answer Evolution's REST calls here too. Left out: no REST API.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    help="The same seed gives the same instances and people.",
 )
 @json_option
 def command(
@@ -34,7 +58,17 @@ def command(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Play Evolution API: post lively conversations."""
+    """Play Evolution API: post lively conversations.
+
+    Like the real one it posts some webhooks twice and some out of order, and tries again what is
+    not accepted. Prints totals at the end; exit status 1 when no webhook was accepted.
+
+    \b
+    With --listen the REST API takes the header  apikey: simulated-evolution
+    and the next sends can be made to fail:
+      curl -d '{"kind":"500","count":3}' http://HOST:PORT/simulator/misbehave
+    kind: hang, 500, connection-closed, timed-out, not-on-whatsapp
+    """
     from evorelay.simulator.options import SimulatorOptions  # late: it brings trio and httpx
     from evorelay.simulator.run import main as simulate_main
 
