@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 import jwt
 
-READY_WITHIN_S = 20.0
-STOP_WITHIN_S = 30.0
+READY_WITHIN_S = 120.0
+STOP_WITHIN_S = 120.0
+ANSWER_WITHIN_S = 120.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -36,8 +37,8 @@ class Daemon:
     def __enter__(self) -> "Daemon":
         try:
             self.start()
-        except BaseException:
-            self.__exit__(None, None, None)
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
             raise
         return self
 
@@ -48,6 +49,8 @@ class Daemon:
         trace: TracebackType | None,
     ) -> None:
         self.kill()
+        if error is not None:
+            error.add_note(f"the daemon's log ends with:\n{self.log()}")
         self._directory.cleanup()
 
     @property
@@ -62,13 +65,14 @@ class Daemon:
     def start(self) -> float:
         """Start it, and again after ``kill`` or ``stop``; returns the seconds until it was ready.
 
-        Raises ``RuntimeError`` with what it said when it does not start.
+        Its port is another one each time: somebody may have taken the old one in between.
+        Raises ``RuntimeError`` when it does not start.
         """
         # Only what starting a process needs, so that no setting of this shell changes a figure.
         environ = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME")}
         environ |= {
             "EVORELAY_STATE_DIR": str(self.state_dir),
-            "EVORELAY_SERVER__BIND": f"{self.host}:{self.port}",
+            "EVORELAY_SERVER__BIND": f"{self.host}:0",
             "EVORELAY_WEBHOOK__SECRET": self.secret,
             "EVORELAY_AUTH__JWT_SECRET": self._jwt_secret,
             "EVORELAY_LOG__FORMAT": "json",
@@ -91,7 +95,7 @@ class Daemon:
         ready, _, _ = select.select([process.stdout], [], [], READY_WITHIN_S)
         line = process.stdout.readline() if ready else ""
         if not line:
-            raise RuntimeError(f"the daemon did not start:\n{self.log()}")
+            raise RuntimeError("the daemon did not start")
         port = urlsplit(str(json.loads(line)["webhook"])).port
         assert port is not None
         return port
@@ -144,12 +148,12 @@ class Daemon:
 
     def metric(self, name: str) -> float:
         """A metric without labels, as scraped now."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=ANSWER_WITHIN_S)
         try:
             connection.request("GET", "/metrics")
             text = connection.getresponse().read().decode()
         except OSError as error:
-            raise RuntimeError(f"the daemon does not answer ({error}):\n{self.log()}") from error
+            raise RuntimeError(f"the daemon does not answer ({error})") from error
         finally:
             connection.close()
         for line in text.splitlines():

@@ -46,8 +46,8 @@ def _measure(run: Run, connections: int) -> None:
         f"{connections} connections",
         accepted_per_s=round(accepted / posted.elapsed_s),
         **latency_figures(posted.latencies),
-        daemon_us_each=round(cpu_s / accepted * 1e6),
-        client_us_each=round(posted.cpu_s / accepted * 1e6, 1),
+        daemon_us_each=round(cpu_s / max(1, accepted) * 1e6),
+        client_us_each=round(posted.cpu_s / max(1, accepted) * 1e6, 1),
         lag_at_end=lag,
         accepted=accepted,
     )

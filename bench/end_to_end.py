@@ -39,8 +39,8 @@ def _row(run: Run, title: str, done: Flow) -> None:
         deliveries_per_s=round(received.messages / done.elapsed_s),
         **latency_figures(received.latencies),
         accepted_per_s=round(accepted / posted.elapsed_s),
-        daemon_us_each=round(done.daemon_cpu_s / accepted * 1e6),
-        clients_us_each=round((posted.cpu_s + received.cpu_s) / accepted * 1e6),
+        daemon_us_each=round(done.daemon_cpu_s / max(1, accepted) * 1e6),
+        clients_us_each=round((posted.cpu_s + received.cpu_s) / max(1, accepted) * 1e6),
         messages=accepted,
         agents=received.connections,
     )

@@ -31,13 +31,15 @@ def bench(run: Run) -> None:
 def _row(run: Run, title: str, done: Flow) -> None:
     posted, received = done.posted, done.received
     accepted = len(posted.accepted)
+    clients_cpu_s = posted.cpu_s + received.cpu_s
+    each = 1e6 / max(1, received.messages)
     run.row(
         title,
         deliveries_per_s=round(received.messages / done.elapsed_s),
         messages_per_s=round(accepted / done.elapsed_s),
         **latency_figures(received.latencies),
-        daemon_us_per_delivery=round(done.daemon_cpu_s / received.messages * 1e6, 2),
-        clients_us_per_delivery=round((posted.cpu_s + received.cpu_s) / received.messages * 1e6, 2),
+        daemon_us_per_delivery=round(done.daemon_cpu_s * each, 2),
+        clients_us_per_delivery=round(clients_cpu_s * each, 2),
         messages=accepted,
         deliveries=received.messages,
         agents=received.connections,

@@ -7,6 +7,7 @@ import platform
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -49,6 +51,10 @@ class Run:
         if not holds:
             self.failures.append(otherwise)
 
+    def check_same(self, found: Sequence[int], wanted: Sequence[int], what: str) -> None:
+        """Check that the same numbers were found, each as often and in the same order."""
+        self.check(found == wanted, f"{what}: {difference(found, wanted)}")
+
     @contextmanager
     def step(self, title: str, seconds: float) -> Iterator[Callable[[], None]]:
         """A bar that fills in about this time; call what it gives now and then."""
@@ -58,6 +64,17 @@ class Run:
             task, completed=min(time.monotonic() - began, seconds * 0.99)
         )
         self._progress.update(task, completed=seconds)
+
+
+def difference(found: Sequence[int], wanted: Sequence[int]) -> str:
+    """How two lists of numbers differ, in counts."""
+    missing, extra = Counter(wanted) - Counter(found), Counter(found) - Counter(wanted)
+    if not missing and not extra:
+        return f"{len(wanted):,} wanted, all there but out of order"
+    return (
+        f"{len(wanted):,} wanted, {missing.total():,} missing,"
+        f" {extra.total():,} repeated or not wanted"
+    )
 
 
 def percentile(values: Sequence[int], share: float) -> int:
@@ -111,7 +128,7 @@ def _fsync_us() -> int:
 def main(name: str, about: str, bench: Callable[[Run], None]) -> None:
     """Run a bench as a command; exits 1 when a message was lost, repeated or out of order."""
     parser = argparse.ArgumentParser(prog=f"python -m bench.{name}", description=about)
-    parser.add_argument("--quick", action="store_true", help="at most ten seconds: does it run?")
+    parser.add_argument("--quick", action="store_true", help="some seconds: does it hold?")
     parser.add_argument("--seconds", type=float, help="of each measurement")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     options = parser.parse_args()
@@ -149,7 +166,7 @@ def _show(name: str, run: Run, console: Console) -> None:
     console.print(table)
     if run.failures:
         for failure in run.failures:
-            console.print(f"[red]FAILED[/red] {failure}")
+            console.print(f"[red]FAILED[/red] {escape(failure)}", soft_wrap=True)
     else:
         console.print(f"{run.checks} checks held: nothing lost, repeated or out of order.")
 

@@ -55,7 +55,7 @@ def split_frames(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
 class Client:
     """A blocking connection: handshake, commands, and pushes as they come."""
 
-    def __init__(self, host: str, port: int, *, timeout_s: float = 60.0) -> None:
+    def __init__(self, host: str, port: int, *, timeout_s: float = 120.0) -> None:
         self.socket = socket.create_connection((host, port), timeout=timeout_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.rest = b""

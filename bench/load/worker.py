@@ -4,6 +4,7 @@ import multiprocessing
 import resource
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
 
@@ -35,7 +36,9 @@ class Worker(Generic[T]):
         self._process.join()
 
     def tell(self, message: object) -> None:
-        self._pipe.send(message)
+        """Say something to it. When it has ended, ``hear`` and ``result`` say why."""
+        with suppress(BrokenPipeError):
+            self._pipe.send(message)
 
     def hear(self, meanwhile: Callable[[], None] | None = None) -> Any:
         """The next thing it says; ``meanwhile`` is called ten times a second.
