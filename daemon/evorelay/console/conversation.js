@@ -1,21 +1,44 @@
 // One ticket's conversation, as it happens.
 
+import { Attachments } from "./attachments.js";
+import { bubble } from "./bubble.js";
 import { $, element } from "./dom.js";
-import { clock, day, texts } from "./texts.js";
+import { day, nameOf, texts } from "./texts.js";
 
 const KEPT_MAX = 1000;
 const TYPING_MS = 6000;
-const TICKS = { pending: "◷", sent: "✓", delivered: "✓✓", read: "✓✓", played: "✓✓", failed: "✗" };
+const NEAR_END_PX = 60;
 
 const inReadingOrder = (a, b) =>
   a.created_at < b.created_at || (a.created_at === b.created_at && a.id < b.id) ? -1 : 1;
 
 export class Conversation {
-  constructor(live, { onProblem }) {
+  // `onSeen` is called with the ticket once its messages were read here.
+  constructor(live, token, { onSeen, onProblem }) {
     this.live = live;
+    this.onSeen = onSeen;
     this.onProblem = onProblem;
+    this.attachments = new Attachments(token);
     this.ticket = null;
+    const scroll = $("scroll");
     $("older").onclick = () => this.load(this.before);
+    document.onvisibilitychange = () => this.tellSeen();
+    // Who reads the end goes on reading it, whatever grows: a new message, or a picture that came.
+    // Only a person scrolls up.
+    scroll.onscroll = () => {
+      const below = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight;
+      if (below < NEAR_END_PX) this.atEnd = true;
+      else if (scroll.scrollTop < this.scrolledTo) this.atEnd = false;
+      this.scrolledTo = scroll.scrollTop;
+    };
+    this.growth = new ResizeObserver(() => { if (this.atEnd) this.scrollDown(); });
+    this.growth.observe($("messages"));
+    this.growth.observe(scroll);
+  }
+
+  close() {
+    this.leave();
+    this.growth.disconnect();
   }
 
   open(ticket) {
@@ -24,6 +47,7 @@ export class Conversation {
     this.messages = new Map();
     this.before = null;
     this.people = null;
+    this.unseen = false;
     $("messages").replaceChildren();
     this.subscription = this.live.watch(`ticket:${ticket.id}`, {
       onEvent: (event) => this.handle(event),
@@ -37,6 +61,7 @@ export class Conversation {
   leave() {
     if (this.subscription) this.live.unwatch(this.subscription);
     this.subscription = this.ticket = null;
+    this.attachments.clear();
     this.stopTyping();
     this.draw();
   }
@@ -59,8 +84,12 @@ export class Conversation {
       this.before = page.next_cursor;
       const height = $("scroll").scrollHeight;
       this.draw();
-      if (before === null) this.scrollDown();
-      else $("scroll").scrollTop += $("scroll").scrollHeight - height;
+      if (before === null) {
+        this.atEnd = true;
+        this.scrollDown();
+        this.unseen = true;
+        this.tellSeen();
+      } else $("scroll").scrollTop += $("scroll").scrollHeight - height;
     } catch (problem) {
       this.onProblem(problem);
     }
@@ -70,12 +99,29 @@ export class Conversation {
     if (event.type === "typing") { this.showTyping(event); return; }
     if (event.ticket) this.ticket = event.ticket;
     if (event.message) {
-      const atEnd = $("scroll").scrollHeight - $("scroll").scrollTop - $("scroll").clientHeight < 60;
       this.messages.set(event.message.id, event.message);
       if (event.message.direction === "out") this.stopTyping();
-      this.draw();
-      if (atEnd) this.scrollDown();
-    } else this.draw();
+      else if (event.type === "message.created") this.unseen = true;
+    }
+    this.draw();
+    this.tellSeen();
+  }
+
+  // Nothing of an open ticket is unread while somebody looks at the page. One call at a time: what
+  // comes meanwhile is told by the next.
+  async tellSeen() {
+    if (!this.unseen || this.telling || !this.ticket || document.hidden) return;
+    this.unseen = false;
+    this.telling = true;
+    try {
+      this.onSeen(await this.live.tell("seen", { ticket_id: this.ticket.id }));
+    } catch {
+      this.unseen = true; // told with the next message, or when the page is loaded again
+      return;
+    } finally {
+      this.telling = false;
+    }
+    this.tellSeen();
   }
 
   async countPeople() {
@@ -107,7 +153,7 @@ export class Conversation {
     $("open-ticket").hidden = ticket === null;
     document.body.classList.toggle("reading", ticket !== null);
     if (ticket === null) return;
-    $("who").textContent = ticket.contact.name;
+    $("who").textContent = nameOf(ticket.contact);
     $("facts").textContent = [
       ticket.contact.phone && `+${ticket.contact.phone}`,
       ticket.instance,
@@ -117,6 +163,13 @@ export class Conversation {
     $("presence").textContent = this.people === null ? "" : texts.watching(this.people);
     $("older").hidden = this.before === null;
     this.drawMessages();
+  }
+
+  // For another language.
+  redraw() {
+    this.attachments.clear();
+    $("messages").replaceChildren();
+    this.draw();
   }
 
   // Elements of unchanged messages stay, so that a selection in them survives.
@@ -133,8 +186,12 @@ export class Conversation {
       const itsDay = day(message.created_at);
       if (itsDay !== lastDay) wanted.push({ key: `day ${itsDay}`, make: () => element("li", "day", itsDay) });
       lastDay = itsDay;
-      wanted.push({ key: JSON.stringify(message), make: () => bubble(message, this.ticket.contact) });
+      wanted.push({
+        key: JSON.stringify(message),
+        make: () => bubble(message, this.ticket.contact, this.attachments.node(message)),
+      });
     }
+    this.attachments.keepOnly(this.messages);
     const present = new Map([...list.children].map((child) => [child.key, child]));
     wanted.forEach(({ key, make }, index) => {
       const child = present.get(key) ?? Object.assign(make(), { key });
@@ -143,38 +200,4 @@ export class Conversation {
     });
     for (const gone of present.values()) gone.remove();
   }
-}
-
-function bubble(message, contact) {
-  const item = element("li", message.is_internal ? "internal" : message.direction);
-  if (message.sender_name && message.sender_name !== contact.name) {
-    item.append(element("b", "", message.sender_name));
-  }
-  const thumbnail = message.media?.thumbnail;
-  if (thumbnail) {
-    const image = element("img");
-    image.src = `data:image/jpeg;base64,${thumbnail}`;
-    image.alt = message.type;
-    item.append(image);
-  }
-  item.append(element(message.deleted_at ? "s" : "p", "text", message.content));
-  const notes = [
-    message.is_internal && texts.internal,
-    message.edited_at && texts.edited,
-    message.deleted_at && texts.deleted,
-    clock(message.created_at),
-  ].filter(Boolean);
-  const foot = element("small", "", notes.join(" · "));
-  if (message.direction === "out") {
-    const tick = element("span", `tick ${message.status}`, ` ${TICKS[message.status] ?? ""}`);
-    tick.setAttribute("role", "img");
-    tick.setAttribute("aria-label", texts.status[message.status] ?? message.status);
-    tick.title = texts.status[message.status] ?? message.status;
-    foot.append(tick);
-  }
-  item.append(foot);
-  if (message.reactions.length) {
-    item.append(element("span", "reactions", message.reactions.map((one) => one.emoji ?? one.text ?? "").join(" ")));
-  }
-  return item;
 }

@@ -1,13 +1,17 @@
 // The connection: Centrifuge's SDK, and an honest word for how fresh the page is.
 
 const CLOSED_BY_US = 0;
+const REFUSED_AFTER = 3; // attempts without an answer, before it is asked whether our origin is why
 const SIGNED_OUT = [1, 3500]; // the SDK's "unauthorized", the server's "invalid token"
 
 export class Live {
   // `onChange` is called whenever `state` may have changed, `onSignedOut` when the token is over,
-  // `onEnd` with a reason when the server wants no more of us.
-  constructor(token, { onChange, onSignedOut, onEnd }) {
+  // `onEnd` with a reason when the server wants no more of us, `onRefused` when it does not let
+  // this page's origin connect.
+  constructor(token, { onChange, onSignedOut, onEnd, onRefused }) {
     this.onChange = onChange;
+    this.onRefused = onRefused;
+    this.failures = 0;
     this.freshAt = null; // when everything shown was last known to be current
     this.loading = 0;
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
@@ -20,12 +24,29 @@ export class Live {
       : {};
     this.client = new Centrifuge(`${scheme}//${location.host}/connection/websocket`, options);
     this.client.on("connecting", () => this.changed());
-    this.client.on("connected", () => this.changed());
+    this.client.on("connected", () => {
+      this.failures = 0;
+      this.changed();
+    });
+    this.client.on("error", ({ type }) => { if (type === "transport") this.explain(); });
     this.client.on("disconnected", ({ code, reason }) => {
       this.changed();
       if (SIGNED_OUT.includes(code)) onSignedOut();
       else if (code !== CLOSED_BY_US) onEnd(reason);
     });
+  }
+
+  // A browser does not tell a page why a WebSocket failed. But with an OPTIONS request it sends
+  // the origin too, and the daemon names it in its answer if it is allowed.
+  async explain() {
+    this.failures += 1;
+    if (this.failures < REFUSED_AFTER) return;
+    try {
+      const answer = await fetch("/livez", { method: "OPTIONS" });
+      if (answer.ok && !answer.headers.has("Access-Control-Allow-Origin")) this.onRefused();
+    } catch {
+      // the daemon is away, not unwilling
+    }
   }
 
   get state() {
@@ -70,11 +91,14 @@ export class Live {
     this.changed();
   }
 
+  async tell(method, params) { return (await this.client.rpc(method, params)).data; }
+
+  // Asks for what is shown: until it is here, the page is catching up.
   async call(method, params) {
     this.loading += 1;
     this.changed();
     try {
-      return (await this.client.rpc(method, params)).data;
+      return await this.tell(method, params);
     } finally {
       this.loading -= 1;
       this.changed();

@@ -1,14 +1,14 @@
 // The console: sign in, show the instances, the tickets and one conversation, all of them live.
 
 import { Conversation } from "./conversation.js";
-import { $, element } from "./dom.js";
+import { $ } from "./dom.js";
+import { Instances } from "./instances.js";
 import { Live } from "./live.js";
 import { clock, fillTexts, switchLanguage, texts } from "./texts.js";
 import { Tickets } from "./tickets.js";
 
 const KEY = "evorelay.token";
 const INSTANCES_EVERY_MS = 10_000;
-const INSTANCES_MAX = 200; // two channels each, and one connection may have 512
 
 let desk = null; // what exists while somebody is signed in
 let attempts = 0; // only the newest attempt to start counts
@@ -48,24 +48,35 @@ async function start() {
     onChange: showState,
     onSignedOut: () => askForToken(() => texts.expired),
     onEnd: (reason) => say(() => texts.ended(reason)),
+    onRefused: () => say(() => texts.refused(location.origin)),
   });
   const onProblem = (failure) => say(() => texts.failed(failure.message ?? String(failure)));
-  const conversation = new Conversation(live, { onProblem });
+  const conversation = new Conversation(live, token, {
+    onSeen: (ticket) => tickets.handle({ ticket }),
+    onProblem,
+  });
   const tickets = new Tickets(live, {
     onChoose: (ticket) => conversation.open(ticket),
     onProblem,
   });
-  desk = { token, live, conversation, tickets, instances: new Map() };
+  const shown = new Instances((name) => {
+    live.watch(`inbox:${name}`, {
+      onEvent: (event) => tickets.handle(event),
+      onReload: () => tickets.reload(),
+    });
+    live.watch(`instance:${name}`, { onEvent: (event) => shown.put(event.instance) });
+  });
+  desk = { live, conversation, tickets, instances: shown };
   $("sign-in").hidden = true;
   $("desk").hidden = false;
   $("sign-out").hidden = !token;
-  instances.forEach(showInstance);
+  shown.show(instances);
   live.connect();
   tickets.reload();
   // An instance nobody knew yet appears with its first webhook.
   desk.timer = setInterval(async () => {
     try {
-      (await readInstances(token)).forEach(showInstance);
+      shown.show(await readInstances(token));
     } catch {
       // the connection's own state tells it
     }
@@ -76,10 +87,10 @@ function stop() {
   if (desk === null) return;
   clearInterval(desk.timer);
   desk.tickets.close();
-  desk.conversation.leave();
+  desk.conversation.close();
+  desk.instances.close();
   desk.live.close();
   desk = null;
-  $("instances").replaceChildren();
 }
 
 function askForToken(why) {
@@ -92,27 +103,6 @@ function askForToken(why) {
   $("token").value = "";
   $("token").focus();
   showState();
-}
-
-function showInstance(instance) {
-  if (!desk.instances.has(instance.name)) {
-    if (desk.instances.size >= INSTANCES_MAX) return;
-    const item = element("li");
-    $("instances").append(item);
-    desk.instances.set(instance.name, { item });
-    const { live, tickets } = desk;
-    live.watch(`inbox:${instance.name}`, {
-      onEvent: (event) => tickets.handle(event),
-      onReload: () => tickets.reload(),
-    });
-    live.watch(`instance:${instance.name}`, { onEvent: (event) => showInstance(event.instance) });
-  }
-  const shown = desk.instances.get(instance.name);
-  shown.instance = instance;
-  shown.item.textContent = instance.name;
-  shown.item.dataset.state = instance.state;
-  shown.item.title = texts.instance[instance.state] ?? instance.state;
-  shown.item.append(element("span", "", ` ${shown.item.title}`));
 }
 
 function say(what) {
@@ -154,10 +144,9 @@ function showTexts() {
   $("sign-out").textContent = texts.signOut;
   showState();
   if (desk === null) return;
-  for (const { instance } of desk.instances.values()) showInstance(instance);
+  desk.instances.render();
   desk.tickets.render();
-  $("messages").replaceChildren();
-  desk.conversation.draw();
+  desk.conversation.redraw();
 }
 
 addEventListener("hashchange", () => { if (location.hash.includes("token=")) { stop(); start(); } });

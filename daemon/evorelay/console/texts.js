@@ -27,11 +27,23 @@ const TEXTS = {
     stale: (time) => `Not connected. What you see is from ${time}.`,
     ended: (reason) => `The server ended the connection: ${reason}. Reload the page.`,
     failed: (reason) => `This could not be loaded: ${reason}`,
+    refused: (origin) => `Refused: this address is not in auth.allowed_origins. Add ${origin} there, or open the console at an address that is in it.`,
     watching: (count) => (count === 1 ? "only you are watching" : `${count} people are watching`),
     typing: (name) => `${name} is typing…`,
     deleted: "deleted",
     edited: "edited",
     internal: "internal note",
+    group: (number) => `Group ${number}`,
+    picture: { image: "picture", sticker: "sticker", video: "video", document: "first page" },
+    download: (name, size) => `↓ ${name}${size && ` (${size})`}`,
+    fileGone: "This file is no longer kept.",
+    instances: (count, closed, connecting) => [
+      count === 1 ? "1 instance" : `${count} instances`,
+      closed && `${closed} disconnected`,
+      connecting && `${connecting} connecting`,
+    ].filter(Boolean).join(", "),
+    instancesLeft: (count) => `${count} more are not followed here`,
+    unreported: "no state reported",
     ticket: { open: "open", pending: "pending", closed: "closed" },
     instance: { open: "connected", connecting: "connecting", close: "disconnected", unknown: "unknown" },
     status: { pending: "waiting", sent: "sent", delivered: "delivered", read: "read", played: "played", failed: "failed" },
@@ -62,11 +74,23 @@ const TEXTS = {
     stale: (time) => `Sem conexão. O que você vê é de ${time}.`,
     ended: (reason) => `O servidor encerrou a conexão: ${reason}. Recarregue a página.`,
     failed: (reason) => `Não foi possível carregar: ${reason}`,
+    refused: (origin) => `Recusado: este endereço não está em auth.allowed_origins. Inclua ${origin} lá, ou abra o console num endereço que esteja.`,
     watching: (count) => (count === 1 ? "só você está vendo" : `${count} pessoas estão vendo`),
     typing: (name) => `${name} está digitando…`,
     deleted: "apagada",
     edited: "editada",
     internal: "nota interna",
+    group: (number) => `Grupo ${number}`,
+    picture: { image: "imagem", sticker: "figurinha", video: "vídeo", document: "primeira página" },
+    download: (name, size) => `↓ ${name}${size && ` (${size})`}`,
+    fileGone: "Este arquivo não está mais guardado.",
+    instances: (count, closed, connecting) => [
+      count === 1 ? "1 instância" : `${count} instâncias`,
+      closed && (closed === 1 ? "1 desconectada" : `${closed} desconectadas`),
+      connecting && `${connecting} conectando`,
+    ].filter(Boolean).join(", "),
+    instancesLeft: (count) => `mais ${count} não são acompanhadas aqui`,
+    unreported: "estado não informado",
     ticket: { open: "aberto", pending: "pendente", closed: "fechado" },
     instance: { open: "conectada", connecting: "conectando", close: "desconectada", unknown: "desconhecida" },
     status: { pending: "aguardando", sent: "enviada", delivered: "entregue", read: "lida", played: "ouvida", failed: "falhou" },
@@ -98,10 +122,26 @@ export function clock(moment) {
 }
 
 export function day(moment) {
-  return new Date(moment).toLocaleDateString(language, { day: "2-digit", month: "long" });
+  const date = new Date(moment);
+  const year = date.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
+  return date.toLocaleDateString(language, { day: "2-digit", month: "long", year });
 }
 
 // The time for today, the date for any other day.
 export function when(moment) {
   return day(moment) === day(Date.now()) ? clock(moment) : day(moment);
+}
+
+// "1.2 MB"; nothing for a size that is not known.
+export function bytes(count) {
+  if (!count) return "";
+  const [unit, scale] = count < 1e6 ? ["kilobyte", 1e3] : ["megabyte", 1e6];
+  return (Math.max(count, 100) / scale).toLocaleString(language, { style: "unit", unit, maximumFractionDigits: 1 });
+}
+
+// A group whose name is not known has its number for one, of which all begin alike.
+export function nameOf({ name, jid, is_group }) {
+  if (!is_group || (name && name !== jid.split("@")[0])) return name;
+  const number = jid.split("@")[0];
+  return texts.group(`${number.slice(0, 4)}…${number.slice(-4)}`);
 }

@@ -1,10 +1,11 @@
 // The list of tickets: loaded by pages, kept current by the inboxes' events.
 
 import { $, element, oncePerFrame } from "./dom.js";
-import { texts, when } from "./texts.js";
+import { nameOf, texts, when } from "./texts.js";
 
 const KEPT_MAX = 300;
 const RELOAD_WAIT_MS = 500;
+const PREVIEW_CHARS = 160;
 
 const activity = (ticket) => ticket.last_message_at ?? ticket.created_at;
 
@@ -23,7 +24,6 @@ export class Tickets {
 
   reset() {
     this.tickets = new Map();
-    this.previews = new Map();
     this.buttons = new Map();
     this.cursor = null;
     this.loaded = false;
@@ -63,7 +63,10 @@ export class Tickets {
   put(ticket) {
     const known = this.tickets.get(ticket.id);
     if (known && known.version > ticket.version) return;
-    if (known && activity(known) > activity(ticket)) ticket.last_message_at = known.last_message_at;
+    if (known && activity(known) > activity(ticket)) {
+      ticket.last_message_at = known.last_message_at;
+      ticket.last_message = known.last_message;
+    }
     const status = $("filter").value;
     if (status && ticket.status !== status) this.tickets.delete(ticket.id);
     else this.tickets.set(ticket.id, ticket);
@@ -75,7 +78,7 @@ export class Tickets {
     if (message.direction === "in") ticket.unread += 1;
     if (message.created_at >= activity(ticket)) {
       ticket.last_message_at = message.created_at;
-      this.previews.set(ticket.id, message.content);
+      ticket.last_message = message.content.slice(0, PREVIEW_CHARS);
     }
   }
 
@@ -97,7 +100,6 @@ export class Tickets {
   forget(id) {
     this.buttons.get(id)?.parentElement.remove();
     this.buttons.delete(id);
-    this.previews.delete(id);
     this.tickets.delete(id);
   }
 
@@ -114,9 +116,9 @@ export class Tickets {
     unread.hidden = !ticket.unread;
     unread.setAttribute("aria-label", texts.unread(ticket.unread));
     button.replaceChildren(
-      element("span", "name", ticket.contact.name),
+      element("span", "name", nameOf(ticket.contact)),
       element("time", "", when(activity(ticket))),
-      element("span", "preview", this.previews.get(ticket.id) ?? ticket.contact.phone ?? ""),
+      element("span", "preview", ticket.last_message ?? ""),
       unread,
       element("span", "tag", `${ticket.instance} · ${ticket.assignee ?? texts.nobody}`),
     );

@@ -1,0 +1,77 @@
+// The WhatsApp instances: a row where there is room for it, else a summary that opens a list.
+
+import { $, element, oncePerFrame } from "./dom.js";
+import { texts } from "./texts.js";
+
+const KEPT_MAX = 200; // two channels each, and one connection may have 512
+const ROW_MAX = 6;
+const LATELY_MS = 24 * 60 * 60 * 1000;
+const ORDER = ["close", "connecting", "unknown", "open"]; // what needs somebody comes first
+const PHONE = matchMedia("(max-width: 45rem)");
+
+export class Instances {
+  // `onNew` is called once with the name of each instance that is followed here.
+  constructor(onNew) {
+    this.onNew = onNew;
+    this.known = new Map();
+    this.total = 0;
+    this.render = oncePerFrame(() => this.draw());
+    PHONE.onchange = this.render;
+    $("instances").onbeforetoggle = () => {
+      const { left, bottom } = $("instances-summary").getBoundingClientRect();
+      Object.assign($("instances").style, { left: `${left}px`, top: `${bottom + 6}px` });
+    };
+  }
+
+  // Takes the whole list, as it was read.
+  show(instances) {
+    this.total = instances.length;
+    instances.forEach((instance) => this.put(instance));
+    this.render();
+  }
+
+  put(instance) {
+    const isNew = !this.known.has(instance.name);
+    if (isNew && this.known.size >= KEPT_MAX) return;
+    this.known.set(instance.name, instance);
+    if (isNew) this.onNew(instance.name);
+    this.render();
+  }
+
+  close() {
+    this.known.clear();
+    this.total = 0;
+    this.draw();
+  }
+
+  draw() {
+    const list = $("instances");
+    const summary = $("instances-summary");
+    const total = Math.max(this.total, this.known.size);
+    const collapsed = total > ROW_MAX || (PHONE.matches && total > 0);
+    const popover = collapsed ? "auto" : null;
+    if (list.popover !== popover) list.popover = popover;
+    summary.hidden = !collapsed;
+    const all = [...this.known.values()];
+    const count = (state) => all.filter((instance) => instance.state === state).length;
+    summary.textContent = texts.instances(total, count("close"), count("connecting"));
+    summary.dataset.state = ORDER.find((state) => state !== "unknown" && count(state)) ?? "unknown";
+    all.sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || (a.name < b.name ? -1 : 1));
+    list.replaceChildren(...all.map(line));
+    const left = total - this.known.size;
+    if (left > 0) list.append(element("li", "left", texts.instancesLeft(left)));
+  }
+}
+
+function line(instance) {
+  const item = element("li", "", instance.name);
+  item.dataset.state = instance.state;
+  item.append(element("span", "", ` ${stateOf(instance)}`));
+  return item;
+}
+
+// Evolution reports a state only when it changes, so one that posts may never have told any.
+function stateOf({ state, last_event_at }) {
+  if (state === "unknown" && Date.now() - Date.parse(last_event_at) < LATELY_MS) return texts.unreported;
+  return texts.instance[state] ?? state;
+}
