@@ -26,7 +26,7 @@ from evorelay.cli.common import Duration, json_option
     show_default=True,
     metavar="PER_MINUTE",
     help="New messages per minute, all instances together, up to 600000. A dozen more come at the"
-    " start; statuses and other webhooks come on top, about 5 times as many.",
+    " start; statuses and other webhooks come on top, two or three to each message.",
 )
 @click.option(
     "--for",

@@ -22,7 +22,8 @@ class SimulatorOptions(Struct, frozen=True):
     """The webhook URL, as one would paste it into Evolution; it may hold a secret."""
     instances: int = 3
     rate_per_minute: float = 60
-    """New messages over all instances. Statuses and other webhooks come on top, about 5 times."""
+    """New messages over all instances. Statuses and other webhooks come on top, two or three to
+    each message."""
     duration_s: float | None = None
     """None: until cancelled."""
     listen: str | None = None
