@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import apsw
@@ -14,6 +14,7 @@ import pytest
 
 from evorelay.model.errors import JournalUnavailable, RelayError, StoreInUse, StoreUnavailable
 from evorelay.storage.open import open_storage
+from evorelay.storage.sqlite.connection import DamagedFile
 from evorelay.storage.sqlite.journal import SqliteJournal
 from evorelay.storage.sqlite.schema import MIGRATIONS
 from tests.conformance.harness import Sqlite, contact, envelope, opened
@@ -110,15 +111,44 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert again.pragma("user_version") == len(MIGRATIONS) + 1
 
 
-@pytest.mark.parametrize("name", ["store.db", "journal.db"])
-def test_a_file_that_is_no_database_is_called_damaged(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(b"this is no database " * 1000)
-    driver = Sqlite(tmp_path)
-    with (
-        pytest.raises(RelayError, match="damaged"),
-        driver.writer() if name == "store.db" else driver.journal(),
-    ):
+@pytest.mark.parametrize(
+    ("name", "price"), [("store.db", "older tickets are lost"), ("journal.db", "tickets stay")]
+)
+@pytest.mark.parametrize("damage", ["no database", "first page"])
+def test_a_damaged_file_is_named_and_the_way_out_told_in_one_line(
+    tmp_path: Path, name: str, price: str, damage: str
+) -> None:
+    with open_storage(tmp_path, None) as storage:
+        storage.journal.append([envelope()])
+    path = tmp_path / name
+    whole = path.read_bytes()
+    path.write_bytes(
+        b"this is no database " * 1000
+        if damage == "no database"
+        else whole[:100] + b"\xff" * 900 + whole[1000:]
+    )
+    with pytest.raises(RelayError) as caught, open_storage(tmp_path, None):
         pass
+    message = str(caught.value)
+    assert message.startswith(f"{path} is damaged (")
+    assert f"move it and {name}-wal away" in message
+    assert price in message
+    assert "\n" not in message
+    path.rename(tmp_path / "away")
+    with open_storage(tmp_path, None) as storage:
+        assert storage.journal.append([envelope()])
+
+
+def test_a_journal_entry_that_cannot_be_read_is_damage_of_its_file(tmp_path: Path) -> None:
+    """SQLite keeps no checksums: what a bad disk changes inside a value, it gives back."""
+    path = tmp_path / "journal.db"
+    with closing(SqliteJournal(path)) as journal:
+        journal.append([envelope()])
+        raw = apsw.Connection(str(path))
+        raw.execute("UPDATE batches SET envelopes = zeroblob(100)")
+        raw.close()
+        with pytest.raises(DamagedFile, match=r"journal\.db is damaged"):
+            journal.read(0, 1 << 20)
 
 
 def test_files_are_for_the_owner_alone(tmp_path: Path) -> None:

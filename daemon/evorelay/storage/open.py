@@ -7,12 +7,15 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
+from evorelay.model.errors import RelayError
 from evorelay.storage.ports import JournalStore, Maintenance, StoreReader, StoreWriter
-from evorelay.storage.sqlite.connection import exclusive, file_faults
+from evorelay.storage.sqlite.connection import DamagedFile, exclusive, file_faults
 from evorelay.storage.sqlite.journal import SqliteJournal
 from evorelay.storage.sqlite.reader import SqliteReader
 from evorelay.storage.sqlite.store import SqliteStore
 
+_NEW_JOURNAL = "tickets stay, webhooks that were not handled yet are lost"
+_NEW_STORE = "it is filled again from what the journal still holds, older tickets are lost"
 READERS = 2
 """Threads that read at once. On 1-2 cores more of them only take turns."""
 
@@ -41,12 +44,23 @@ def open_storage(state_dir: Path, url: str | None) -> Iterator[Storage]:
         stack.enter_context(exclusive(state_dir / "evorelay.lock"))
         if store_path.parent != state_dir:
             stack.enter_context(exclusive(store_path.with_name(store_path.name + ".lock")))
-        journal = stack.enter_context(closing(SqliteJournal(state_dir / "journal.db")))
-        store = stack.enter_context(closing(SqliteStore(store_path)))
-        readers = tuple(
-            stack.enter_context(closing(SqliteReader(store_path))) for _ in range(READERS)
-        )
+        with _price_of_a_new_one(_NEW_JOURNAL):
+            journal = stack.enter_context(closing(SqliteJournal(state_dir / "journal.db")))
+        with _price_of_a_new_one(_NEW_STORE):
+            store = stack.enter_context(closing(SqliteStore(store_path)))
+            readers = tuple(
+                stack.enter_context(closing(SqliteReader(store_path))) for _ in range(READERS)
+            )
         yield Storage(journal, store, store, readers, state_dir)
+
+
+@contextmanager
+def _price_of_a_new_one(price: str) -> Iterator[None]:
+    """Complete what is said about a damaged file by what beginning a new one costs."""
+    try:
+        yield
+    except DamagedFile as error:
+        raise RelayError(f"{error}; a new one is begun then: {price}") from error
 
 
 def _store_path(state_dir: Path, url: str | None) -> Path:

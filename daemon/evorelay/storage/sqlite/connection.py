@@ -30,11 +30,21 @@ _PASSING = (
 )
 
 
+class DamagedFile(RelayError):  # noqa: N818  -- like the others of its family
+    """The file's content is not what we wrote; trying again does not help."""
+
+    def __init__(self, path: Path | str, what: str) -> None:
+        super().__init__(
+            f"{path} is damaged ({what}): stop evorelay, then put a backup of it in its place,"
+            f" or move it and {os.path.basename(path)}-wal away"
+        )
+
+
 def open_writer(path: Path, *, durable: bool = True) -> apsw.Connection:
     """Open (creating it 0600) the file for its only writer."""
     with file_faults():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    with translated_errors():
+    with translated_errors(path):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         connection.set_busy_timeout(5000)
         connection.pragma("journal_mode", "wal")
@@ -49,7 +59,7 @@ def open_writer(path: Path, *, durable: bool = True) -> apsw.Connection:
 
 def open_reader(path: Path) -> apsw.Connection:
     """Open the file for reading beside its writer."""
-    with translated_errors():
+    with translated_errors(path):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         connection.set_busy_timeout(5000)
         connection.pragma("query_only", True)
@@ -60,7 +70,7 @@ def open_reader(path: Path) -> apsw.Connection:
 @contextmanager
 def transaction(connection: apsw.Connection) -> Iterator[None]:
     """``BEGIN IMMEDIATE`` … ``COMMIT``; any exception, also one from COMMIT, rolls back."""
-    with translated_errors():
+    with translated_errors(connection.filename):
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -74,7 +84,7 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
 @contextmanager
 def snapshot(connection: apsw.Connection) -> Iterator[None]:
     """One consistent view over several reads."""
-    with translated_errors():
+    with translated_errors(connection.filename):
         connection.execute("BEGIN")
         try:
             yield
@@ -84,14 +94,14 @@ def snapshot(connection: apsw.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def translated_errors() -> Iterator[None]:
-    """Raise SQLite's passing troubles as ``StoreUnavailable``, damage as ``RelayError``."""
+def translated_errors(path: Path | str) -> Iterator[None]:
+    """Raise SQLite's passing troubles as ``StoreUnavailable``, damage as ``DamagedFile``."""
     try:
         yield
     except _PASSING as error:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
     except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise RelayError(f"database file is damaged: {error}") from error
+        raise DamagedFile(path, str(error)) from error
 
 
 @contextmanager

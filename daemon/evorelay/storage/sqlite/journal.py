@@ -16,6 +16,7 @@ import msgspec
 from evorelay.model.envelope import Entry, Envelope
 from evorelay.model.errors import JournalUnavailable, StoreUnavailable
 from evorelay.storage.sqlite.connection import (
+    DamagedFile,
     open_reader,
     open_writer,
     transaction,
@@ -40,7 +41,7 @@ class SqliteJournal:
 
     def __init__(self, path: Path) -> None:
         self._writer = open_writer(path)
-        with translated_errors():
+        with translated_errors(path):
             with transaction(self._writer):
                 self._writer.execute(_SCHEMA)
                 self._writer.execute(
@@ -58,7 +59,7 @@ class SqliteJournal:
         first = self._last_seq + 1
         last = self._last_seq + len(envelopes)
         try:
-            with translated_errors():
+            with translated_errors(self._writer.filename):
                 self._writer.execute(
                     "INSERT INTO batches VALUES (?, ?, ?, ?)",
                     (last, first, time.time_ns() // 1_000_000, _encode(envelopes)),
@@ -71,13 +72,13 @@ class SqliteJournal:
     def read(self, after: int, limit_bytes: int) -> list[Entry]:
         entries: list[Entry] = []
         size = 0
-        with translated_errors():
+        with translated_errors(self._reader.filename):
             rows = self._reader.execute(
                 "SELECT first_seq, envelopes FROM batches WHERE last_seq > ? ORDER BY last_seq",
                 (after,),
             )
             for first_seq, envelopes in rows:
-                for seq, envelope in enumerate(_decode(envelopes), first_seq):
+                for seq, envelope in enumerate(self._decoded(envelopes), first_seq):
                     if seq > after:
                         entries.append(Entry(seq, envelope))
                 size += len(envelopes)
@@ -85,6 +86,12 @@ class SqliteJournal:
                     break
             rows.close()
         return entries
+
+    def _decoded(self, envelopes: bytes) -> list[Envelope]:
+        try:
+            return _decode(envelopes)
+        except msgspec.DecodeError as error:  # SQLite has no checksums: it gives back what is there
+            raise DamagedFile(self._reader.filename, str(error)) from error
 
     def last_seq(self) -> int:
         return self._last_seq

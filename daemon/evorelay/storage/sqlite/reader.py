@@ -28,7 +28,7 @@ class SqliteReader:
         self._db = open_reader(path)
 
     def epoch(self) -> str:
-        with translated_errors():
+        with translated_errors(self._db.filename):
             return str(self._db.execute("SELECT value FROM meta WHERE key = 'epoch'").get)
 
     def events_after(self, channel: str, offset: int, limit: int) -> ChannelPage:
@@ -123,7 +123,7 @@ class SqliteReader:
         return rows if after is not None else rows[::-1]
 
     def media(self, media_id: str) -> list[MessageRecord]:
-        with translated_errors():
+        with translated_errors(self._db.filename):
             rows: list[MessageRecord] = MESSAGES.select(
                 self._db,
                 "WHERE t.arrival IN (SELECT min(arrival) FROM messages"
@@ -133,12 +133,12 @@ class SqliteReader:
             return rows
 
     def instances(self) -> list[InstanceRecord]:
-        with translated_errors():
+        with translated_errors(self._db.filename):
             rows: list[InstanceRecord] = INSTANCES.select(self._db, "ORDER BY t.name", ())
             return rows
 
     def quarantine(self, *, before: str | None, limit: int) -> list[QuarantineSummary]:
-        with translated_errors():
+        with translated_errors(self._db.filename):
             rows: list[QuarantineSummary] = _QUARANTINE.select(
                 self._db,
                 "WHERE t.id < coalesce(?, '~') ORDER BY t.id DESC LIMIT ?",
