@@ -20,8 +20,7 @@ from evorelay.edge.http_client import open_http_client
 from evorelay.edge.listeners import base_url, is_local_only, listeners, listening
 from evorelay.model.errors import ConfigError
 from evorelay.relay.blobs import BlobStore
-from evorelay.relay.journal import Journal
-from evorelay.relay.pipeline import Pipeline
+from evorelay.relay.health import Stall
 from evorelay.runtime.stop import watch_signals
 from evorelay.runtime.supervisor import RestartPolicy, Service, supervise
 from evorelay.runtime.systemd import Notifier, Watchdog, listen_sockets
@@ -120,8 +119,15 @@ def services(
 ) -> list[Service | tuple[Service, ...]]:
     """Every service in dependency order; they are drained in the reverse."""
 
+    pipeline_stall = Stall()
+
     def moves() -> bool:
-        return _moves(relay.journal, relay.pipeline)
+        """Whether the work there is gets done; a thread that hangs in a dead disk does not."""
+        now = trio.current_time()
+        since = relay.journal.waiting_since
+        pipeline = relay.pipeline
+        pipeline_stall.observe(pipeline.lag > 0, pipeline.last_attempt_at, now)
+        return (since is None or now - since < STUCK_S) and pipeline_stall.seconds(now) < STUCK_S
 
     helpers = [
         Service(name="watchdog", run=Watchdog(notifier, moves).run),
@@ -160,15 +166,6 @@ def services(
             drain_s=drain_s,
         ),
     ]
-
-
-def _moves(journal: Journal, pipeline: Pipeline) -> bool:
-    """Whether the work there is gets done; a thread that hangs in a dead disk does not."""
-    now = trio.current_time()
-    since = journal.waiting_since
-    journal_stuck = since is not None and now - since > STUCK_S
-    pipeline_stuck = pipeline.lag > 0 and now - pipeline.last_attempt_at > STUCK_S
-    return not (journal_stuck or pipeline_stuck)
 
 
 def _secrets(config: Config) -> list[str]:

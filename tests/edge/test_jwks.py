@@ -76,15 +76,17 @@ async def test_an_unknown_id_fetches_at_most_once_per_30_s(
     mock_clock: trio.testing.MockClock,
 ) -> None:
     async with running_jwks(jwk(ec_key(), "old")) as (jwks, server):
+        assert await jwks.key("made up") is None
+        assert server.requests == 2
         server.body = key_set(jwk(ec_key("two"), "new"))
         mock_clock.jump(29)
         assert await jwks.key("new") is None
-        assert server.requests == 1
+        assert server.requests == 2
         mock_clock.jump(1)
         assert await jwks.key("new") is not None
         assert await jwks.key("old") is None  # it was revoked with the new set
         assert await jwks.key("stranger") is None
-        assert server.requests == 2
+        assert server.requests == 3
 
 
 async def test_many_callers_share_one_fetch(mock_clock: trio.testing.MockClock) -> None:

@@ -13,7 +13,7 @@ import trio.testing
 
 from evorelay.model.principal import Principal
 from evorelay.model.records import EventRecord
-from evorelay.relay.cache import RecentEvents
+from evorelay.relay.cache import OVERHEAD_BYTES, RecentEvents
 from evorelay.relay.catchup import CatchUp
 from evorelay.relay.desk import Desk
 from evorelay.relay.feed import State
@@ -111,11 +111,11 @@ class Client:
 
 
 class Model:
-    def __init__(self, cache_bytes: int, room: int, log: Log | None = None) -> None:
+    def __init__(self, cache_events: int, room: int, log: Log | None = None) -> None:
         self.log = log or Log()
         self.reads = HeldReads(self.log)
         metrics = NopMetrics()
-        cache = RecentEvents(ttl_ms=1, bytes_max=cache_bytes)
+        cache = RecentEvents(ttl_ms=1, bytes_max=cache_events * (OVERHEAD_BYTES + 3))
         self.catchup = CatchUp(cache, self.reads, metrics)
         self.hub = Hub(cache, self.catchup, metrics)
         writer: Any = None  # nothing here changes a store

@@ -18,7 +18,7 @@ from tests.engine.interleaving import EPOCH, A, B, Log, Model, subscribed
 
 async def test_two_workers_on_one_feed_tell_nothing_twice() -> None:
     """P3: a feed is enlisted again, by its client's other feed, while a worker reads for it."""
-    model = Model(cache_bytes=0, room=4000)
+    model = Model(cache_events=0, room=4000)
     noise = b'["",[]]'.ljust(3980)
     async with trio.open_nursery() as nursery:
         await nursery.start(model.catchup.run, model.hub)
@@ -44,7 +44,7 @@ async def test_two_workers_on_one_feed_tell_nothing_twice() -> None:
 
 async def test_a_page_refused_by_a_client_that_filled_up_meanwhile_is_told_later() -> None:
     """P3: nobody would have enlisted the feed again, and it had stayed silent for ever."""
-    model = Model(cache_bytes=0, room=30)
+    model = Model(cache_events=0, room=30)
     async with trio.open_nursery() as nursery:
         await nursery.start(model.catchup.run, model.hub)
         client = await subscribed(model, 0, A)
@@ -63,7 +63,7 @@ async def test_a_page_refused_by_a_client_that_filled_up_meanwhile_is_told_later
 
 async def test_ten_thousand_missed_events_come_in_order_page_by_page() -> None:
     """P3, P5: beyond what a subscription answers with, and never more than a page at once."""
-    model = Model(cache_bytes=0, room=1 << 20)
+    model = Model(cache_events=0, room=1 << 20)
     model.log.commit(A, 10_000)
     async with trio.open_nursery() as nursery:
         await nursery.start(model.catchup.run, model.hub)
@@ -81,7 +81,7 @@ async def test_ten_thousand_missed_events_come_in_order_page_by_page() -> None:
 
 
 async def test_a_feed_is_queued_once() -> None:
-    model = Model(cache_bytes=0, room=30)
+    model = Model(cache_events=0, room=30)
     client = await subscribed(model, 0, A)
     feed = client.session.feeds[A]
     for _ in range(3):
@@ -90,7 +90,7 @@ async def test_a_feed_is_queued_once() -> None:
 
 
 async def test_a_feed_that_left_its_channel_is_told_nothing_more() -> None:
-    model = Model(cache_bytes=0, room=1000)
+    model = Model(cache_events=0, room=1000)
     async with trio.open_nursery() as nursery:
         await nursery.start(model.catchup.run, model.hub)
         client = await subscribed(model, 0, A)
@@ -142,7 +142,7 @@ async def test_a_store_that_cannot_be_read_for_a_while_delays_and_loses_nothing(
             return super().events_after(channel, offset, limit)
 
     log = FailingLog()
-    model = Model(cache_bytes=0, room=1000, log=log)
+    model = Model(cache_events=0, room=1000, log=log)
     client = await subscribed(model, 0, A)
     log.commit(A, 3)
     log.failures = 2
@@ -167,7 +167,7 @@ async def test_a_crash_leaves_no_client_silent() -> None:
                 raise ZeroDivisionError("a bug")
             return super().events_after(channel, offset, limit)
 
-    model = Model(cache_bytes=0, room=1000)
+    model = Model(cache_events=0, room=1000)
     clients = [await subscribed(model, 0, A), await subscribed(model, 1, B)]
     buggy = BuggyLog()
     model.reads._log = buggy
@@ -181,7 +181,7 @@ async def test_a_crash_leaves_no_client_silent() -> None:
 
 
 async def test_the_cache_spares_the_store() -> None:
-    model = Model(cache_bytes=1000, room=1000)
+    model = Model(cache_events=1000, room=1000)
     model.hub.publish(model.log.commit(A, 5))
     client = model.clients[0]
     await client.subscribe(A, Position(2, EPOCH))  # no read is released, and none is needed

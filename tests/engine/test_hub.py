@@ -31,21 +31,21 @@ STEPS = st.tuples(
 @settings(max_examples=200, deadline=None)
 @given(
     steps=st.lists(STEPS, min_size=20, max_size=60),
-    cache_bytes=st.sampled_from([0, 4, 1000]),
+    cache_events=st.sampled_from([0, 4, 1000]),
     room=st.sampled_from([20, 60, 1000]),
 )
 @example(  # a read that saw what was committed and not published
     steps=[("subscribe", 0, 0), ("commit", 0, 2), ("release", 0, 0), ("publish", 0, 0)],
-    cache_bytes=0,
+    cache_events=0,
     room=1000,
 )
 def test_every_reader_sees_every_event_once_in_order(
-    steps: list[tuple[str, int, int]], cache_bytes: int, room: int
+    steps: list[tuple[str, int, int]], cache_events: int, room: int
 ) -> None:
     """P3: some 8,000 steps; after each, nobody has a gap, a duplicate or a wrong order."""
 
     async def scenario() -> None:
-        model = Model(cache_bytes, room)
+        model = Model(cache_events, room)
         async with trio.open_nursery() as nursery:
             await nursery.start(model.catchup.run, model.hub)
             for name, which, number in steps:
@@ -61,7 +61,7 @@ def test_every_reader_sees_every_event_once_in_order(
 
 @pytest.fixture
 async def model() -> Model:
-    return Model(cache_bytes=1000, room=1000)
+    return Model(cache_events=1000, room=1000)
 
 
 async def test_one_stuck_client_costs_the_others_nothing(model: Model) -> None:

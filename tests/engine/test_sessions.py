@@ -176,7 +176,7 @@ async def test_every_session_is_looked_after_once_a_second(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     """Virtual time; no session here touches a store, so there is no thread."""
-    model = Model(cache_bytes=0, room=1000)
+    model = Model(cache_events=0, room=1000)
     sessions = Sessions(model.hub, NopMetrics(), now=lambda: WALL * 1000)
     client = model.clients[0]
     sessions.add(client.session)

@@ -3,13 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evorelay.relay.cache import RecentEvents
+from evorelay.relay.cache import OVERHEAD_BYTES, RecentEvents
 from evorelay.storage.ports import ChannelEvent
 
 A, B = "ticket:a", "ticket:b"
+SIZE = 10 + OVERHEAD_BYTES
 
 
-def filled(count: int, *, ttl_ms: int = 1000, bytes_max: int = 10_000) -> RecentEvents:
+def filled(count: int, *, ttl_ms: int = 1000, bytes_max: int = 100 * SIZE) -> RecentEvents:
     """Events 1..count of A, one every ms, of 10 bytes each."""
     cache = RecentEvents(ttl_ms=ttl_ms, bytes_max=bytes_max)
     for offset in range(1, count + 1):
@@ -33,14 +34,14 @@ def test_at_the_head_there_is_an_empty_page() -> None:
 
 
 def test_what_it_does_not_hold_it_does_not_answer() -> None:
-    cache = filled(9, bytes_max=30)
+    cache = filled(9, bytes_max=3 * SIZE)
     assert cache.page(A, 5, 9) is None
     assert cache.page(A, 6, 9) is not None
     assert cache.page(B, 0, 9) is None
 
 
 def test_old_events_go_with_time_and_the_oldest_with_bytes() -> None:
-    assert len(filled(9, bytes_max=35)) == 3
+    assert len(filled(9, bytes_max=3 * SIZE + 5)) == 3
     cache = filled(9, ttl_ms=4)
     assert len(cache) == 5
     cache.evict(100)
@@ -52,9 +53,9 @@ def test_an_event_over_the_whole_bound_is_not_kept() -> None:
 
 
 def test_an_event_of_two_channels_counts_once() -> None:
-    cache = RecentEvents(ttl_ms=10, bytes_max=100)
+    cache = RecentEvents(ttl_ms=10, bytes_max=10 * SIZE)
     cache.add(0, b"x" * 60, [(A, 1), (B, 7)])
-    assert cache.bytes == 60
+    assert cache.bytes == 60 + OVERHEAD_BYTES
     page = cache.page(B, 6, 1)
     assert page is not None
     assert page.events == [ChannelEvent(7, b"x" * 60)]
@@ -70,13 +71,13 @@ def test_an_event_of_two_channels_counts_once() -> None:
 )
 def test_a_page_never_has_a_hole(told: list[tuple[set[str], int]], after: int, limit: int) -> None:
     """P3: whatever was evicted, a page is exactly what follows the offset."""
-    cache = RecentEvents(ttl_ms=20, bytes_max=200)
+    cache = RecentEvents(ttl_ms=20, bytes_max=10 * SIZE)
     heads: dict[str, int] = {}
     for now, (channels, size) in enumerate(told):
         for channel in channels:
             heads[channel] = heads.get(channel, 0) + 1
         cache.add(now, b"x" * size, [(channel, heads[channel]) for channel in channels])
-        assert cache.bytes <= 200
+        assert cache.bytes <= 10 * SIZE
     for channel, head in heads.items():
         page = cache.page(channel, after, limit)
         if page is not None:

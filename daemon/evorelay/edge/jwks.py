@@ -55,7 +55,7 @@ class Jwks:
         self._wanted = trio.Event()
         self._fetched = trio.Event()
         self._fetching = False
-        self._last_attempt = -float("inf")
+        self._last_asked = -float("inf")
         self._last_success_at: int | None = None
         self._failures_in_a_row = 0
         self._failures = 0
@@ -89,9 +89,11 @@ class Jwks:
         key = self._keys.get(kid)
         if key is not None:
             return key
-        if not self._fetching:
-            if trio.current_time() - self._last_attempt < UNKNOWN_KID_INTERVAL_S:
+        if not self._fetching and not self._wanted.is_set():
+            # Counted apart from the regular fetches: a key made right after one is found at once.
+            if trio.current_time() - self._last_asked < UNKNOWN_KID_INTERVAL_S:
                 return None
+            self._last_asked = trio.current_time()
             self._wanted.set()
         with trio.move_on_after(FETCH_DEADLINE_S):
             await self._fetched.wait()
@@ -117,7 +119,6 @@ class Jwks:
         return min(RETRY_FIRST_S * (1 << doublings), REFRESH_S)
 
     async def _refresh(self) -> None:
-        self._last_attempt = trio.current_time()
         self._fetching = True
         try:
             body = await self._client.get(self._url, deadline_s=FETCH_DEADLINE_S)

@@ -13,11 +13,9 @@ class Close(Enum):
     SLOW = (3008, "slow")
     INSUFFICIENT_STATE = (3010, "insufficient state")
     NO_PONG = (3012, "no pong")
-    TOO_MANY_REQUESTS = (3013, "too many requests")
     INVALID_TOKEN = (3500, "invalid token")
     BAD_REQUEST = (3501, "bad request")
     STALE = (3502, "stale")
-    CHANNEL_LIMIT = (3505, "channel limit")
 
     def __init__(self, code: int, reason: str) -> None:
         self.code = code

@@ -142,7 +142,6 @@ class Desk:
         self._reads = reads
         self._ledger = ledger
         self._now = now
-        self._instances_seen: set[str] = set()
         self._directory: OrderedDict[str, str] = OrderedDict()
         """Ticket id -> instance, which never changes; spares subscribers a read each."""
 
@@ -262,14 +261,6 @@ class Desk:
             ticket.unread = 0
 
         return await self._change(who, params, read)
-
-    async def knows(self, who: Principal, instance: str) -> bool:
-        """Whether an instance has posted yet, or is named in this principal's own grant."""
-        if instance in self._instances_seen or instance in who.instances:
-            return True
-        rows = await self._reads(lambda reader: reader.instances())
-        self._instances_seen = {row.name for row in rows}
-        return instance in self._instances_seen
 
     async def instance_of(self, who: Principal, ticket_id: str) -> str:
         """The instance of a ticket this principal may see; refuses any other ticket."""

@@ -100,11 +100,20 @@ class Pipeline:
         position = self.cursor
         async with send:
             while True:
-                entries = await self._journal.read(position)
+                entries = await self._next(position)
                 position = entries[-1].seq
                 self.last_attempt_at = trio.current_time()
                 for batch in _batches(entries):
                     await send.send(await self._understood(batch))
+
+    async def _next(self, position: int) -> list[Entry]:
+        attempt = 0
+        while True:
+            try:
+                return await self._journal.read(position)
+            except StoreUnavailable as error:
+                await self._wait_out(error, attempt)
+                attempt += 1
 
     async def _understood(self, entries: Sequence[Entry]) -> list[Understood]:
         batch: list[Understood] = []

@@ -115,6 +115,7 @@ class Session:
             return False
         kind, name = parsed
         if kind != "ticket":
+            # Also before its first webhook: a screen may be waiting for a new instance.
             return who.may_see(name)
         try:
             await self._engine.desk.instance_of(who, name)
@@ -131,7 +132,7 @@ class Session:
         when cancelled, nothing is left behind.
         """
         if len(self.feeds) >= CHANNELS_MAX:
-            raise Refusal(Code.BAD_REQUEST, f"at most {CHANNELS_MAX} channels in one connection")
+            raise Refusal(Code.LIMIT_EXCEEDED, f"at most {CHANNELS_MAX} channels in one connection")
         feed = self.feeds[channel] = Feed(channel, self, wants_membership=wants_membership)
         self._engine.hub.attach(feed)
         try:

@@ -93,7 +93,7 @@ def look_after(session: Session, now: float, wall: int) -> None:
     elif session.last_heard_at < session.pinged_at:
         if now - session.pinged_at > PONG_WITHIN_S:
             session.close_asap(Close.NO_PONG)
-    elif now - session.pinged_at > PING_EVERY_S:
-        # Also when the client was heard: it counts on our pings, as we do on its answers.
+    # Also when the client was heard: it counts on our pings, as we do on its answers. A full
+    # buffer refuses the ping; then its progress is watched instead.
+    elif now - session.pinged_at > PING_EVERY_S and session.push(session.dialect.ping_frame):
         session.pinged_at = now
-        session.push(session.dialect.ping_frame)
