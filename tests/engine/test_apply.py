@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from evorelay.model.envelope import Entry
 from evorelay.model.fact import Chat, Fact, IgnoredFact, MediaFact, QuarantineFact
 from evorelay.relay.apply import Applied, Understood, apply_batch
-from evorelay.relay.desk import TicketParams
 from evorelay.relay.draft import Draft
+from evorelay.relay.questions import TicketParams
 from tests.engine.harness import (
     ADMIN,
     HOUR,

@@ -15,8 +15,9 @@ from evorelay.model.fact import MediaFact, QuarantineFact
 from evorelay.model.principal import Principal
 from evorelay.model.views import Ticket
 from evorelay.relay.apply import Applied, Understood, apply_batch
-from evorelay.relay.desk import (
-    QUARANTINED_BODY_BYTES_MAX,
+from evorelay.relay.desk import QUARANTINED_BODY_BYTES_MAX
+from evorelay.relay.draft import Draft
+from evorelay.relay.questions import (
     MessagesParams,
     QuarantineParams,
     QuarantineRef,
@@ -25,7 +26,6 @@ from evorelay.relay.desk import (
     TicketRef,
     TicketsParams,
 )
-from evorelay.relay.draft import Draft
 from tests.engine.harness import HOUR, T0, World, envelope, message, open_blobs, stored
 
 ANA = Principal(sub="ana", name="Ana", role="agent", instances=frozenset({"loja"}))

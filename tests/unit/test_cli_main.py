@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from evorelay import __version__
 from evorelay.cli.main import main
 from evorelay.model.errors import ConfigError, RelayError, StoreInUse, StoreUnavailable
+from evorelay.runtime.supervisor import ServiceFailed
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +122,13 @@ def test_a_state_directory_that_cannot_be_is_one_line(command: list[str]) -> Non
     assert "File name too long; make state_dir writable for this user" in result.stderr
 
 
+def given_up(error: Exception) -> ServiceFailed:
+    """What the supervisor raises for a service that this error ended again and again."""
+    failure = ServiceFailed("pipeline", "crashed 6 times in 60 s")
+    failure.__cause__ = error
+    return failure
+
+
 @pytest.mark.parametrize(
     ("raised", "status", "stderr"),
     [
@@ -132,6 +140,11 @@ def test_a_state_directory_that_cannot_be_is_one_line(command: list[str]) -> Non
             ExceptionGroup("", [ExceptionGroup("", [StoreInUse("in use; stop it")])]),
             2,
             "evorelay: in use; stop it\n",
+        ),
+        (
+            ExceptionGroup("", [given_up(ExceptionGroup("", [RelayError("x.db is damaged")]))]),
+            1,
+            "evorelay: x.db is damaged\n",
         ),
         (KeyboardInterrupt(), 130, "\n"),
     ],
@@ -149,7 +162,14 @@ def test_operational_errors_are_lines_without_a_traceback(
     assert (status, stderr) == (result.exit_code, result.stderr)
 
 
-@pytest.mark.parametrize("bug", [ValueError("x"), ExceptionGroup("", [ValueError(), RelayError()])])
+@pytest.mark.parametrize(
+    "bug",
+    [
+        ValueError("x"),
+        ExceptionGroup("", [ValueError(), RelayError()]),
+        ExceptionGroup("", [given_up(ValueError())]),
+    ],
+)
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, bug: Exception) -> None:
     async def serve(*_: object, **__: object) -> int:
         raise bug

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from evorelay.model.errors import Code
-from evorelay.relay.desk import (
+from evorelay.relay.questions import (
     InstancesPage,
     MessagesPage,
     QuarantinedBody,

@@ -10,8 +10,9 @@ from evorelay.model.errors import Code, Refusal
 from evorelay.model.ids import ticket_channel
 from evorelay.model.principal import Principal
 from evorelay.model.views import TypingEvent, encode_json
-from evorelay.relay.desk import Desk, MessagesParams, TicketParams, TicketsParams
+from evorelay.relay.desk import Desk
 from evorelay.relay.hub import Hub
+from evorelay.relay.questions import MessagesParams, TicketParams, TicketsParams
 from evorelay.relay.session import Session
 
 P = TypeVar("P", bound=Struct)

@@ -24,8 +24,8 @@ _TYPES = {
 _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]+")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-    "media-src blob:; connect-src {connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'"
+    "media-src blob:; connect-src {connect}; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 _REVALIDATE = "no-cache"
 _FOR_GOOD = "public, max-age=31536000, immutable"

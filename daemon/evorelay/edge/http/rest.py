@@ -5,8 +5,8 @@ from typing import Any
 from evorelay.edge.http.route import NoParams, Route
 from evorelay.model.principal import Principal
 from evorelay.model.views import Ticket
-from evorelay.relay.desk import (
-    Desk,
+from evorelay.relay.desk import Desk
+from evorelay.relay.questions import (
     InstancesPage,
     MessagesPage,
     MessagesParams,
