@@ -55,16 +55,28 @@ class _Commands(click.Group):
         except RelayError as error:
             _fail_with([error])
         except BaseExceptionGroup as group:
-            operational, bugs = group.split(RelayError)
-            if operational is None or bugs is not None:
+            faults = _faults(group)
+            if faults is None:
                 raise
-            _fail_with(_leaves(operational))
+            _fail_with(faults)
 
 
-def _leaves(group: BaseExceptionGroup[RelayError]) -> list[RelayError]:
+def _faults(error: BaseException) -> list[RelayError] | None:
+    """The operational faults behind an error; None when there is a bug among them."""
+    from evorelay.runtime.supervisor import ServiceFailed  # late: it brings trio
+
+    if isinstance(error, RelayError):
+        return [error]
+    if isinstance(error, ServiceFailed) and error.__cause__ is not None:
+        return _faults(error.__cause__)
+    if not isinstance(error, BaseExceptionGroup):
+        return None
     found: list[RelayError] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    for part in error.exceptions:
+        faults = _faults(part)
+        if faults is None:
+            return None
+        found += faults
     return found
 
 
