@@ -1,4 +1,4 @@
-"""Facts into the store: contacts, tickets, messages, statuses, instances, quarantine.
+"""Facts into the store: messages and their statuses, instances, quarantine.
 
 A batch is decided in two steps: look everything up in a handful of bulk queries, then act on the
 facts one by one in journal order without touching the database again. Repeating a batch changes
@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from evorelay.model.envelope import Entry
 from evorelay.model.fact import (
-    Chat,
     Fact,
     InstanceFact,
     MessageFact,
@@ -20,18 +19,15 @@ from evorelay.model.fact import (
     StatusFact,
 )
 from evorelay.model.records import (
-    AliasRecord,
-    ContactRecord,
     EarlyStatusRecord,
     InstanceRecord,
     MessageRecord,
     QuarantineRecord,
-    TicketRecord,
 )
 from evorelay.protocol.delivery import OUTBOUND, advance
-from evorelay.protocol.ticketing import Placement, place
 from evorelay.relay.draft import Draft
-from evorelay.storage.ports import AliasKey, MessageKey
+from evorelay.relay.people import People
+from evorelay.storage.ports import MessageKey
 
 PREVIEW_CHARS = 160
 
@@ -69,16 +65,15 @@ class _Application:
 
     def __init__(self, draft: Draft, batch: list[Understood], reopen_within_ms: int) -> None:
         self._draft = draft
-        self._reopen_within_ms = reopen_within_ms
         self.outcomes: Counter[tuple[str, str]] = Counter()
         arrivals: set[MessageKey] = set()
         statuses: set[MessageKey] = set()
-        aliases: set[AliasKey] = set()
+        messages: list[MessageFact] = []
         for _, facts in batch:
             for fact in facts:
                 if isinstance(fact, MessageFact):
                     arrivals.add((fact.instance, fact.whatsapp_id))
-                    aliases.update((fact.instance, alias) for alias in fact.chat.aliases)
+                    messages.append(fact)
                 elif isinstance(fact, StatusFact):
                     statuses.add((fact.instance, fact.whatsapp_id))
         tx = draft.tx
@@ -86,8 +81,7 @@ class _Application:
         self._early = tx.early_statuses(arrivals | statuses)
         self._early_changed: set[MessageKey] = set()
         self._quarantined: set[tuple[int, str]] = set()
-        self._contacts = tx.contacts_by_alias(aliases)
-        self._tickets = tx.latest_tickets({row.id for row in self._contacts.values()})
+        self._people = People(draft, messages, reopen_within_ms=reopen_within_ms)
         self._instances = tx.instances({entry.envelope.instance for entry, _ in batch})
 
     def act(self, entry: Entry, fact: Fact) -> None:
@@ -149,8 +143,7 @@ class _Application:
             if fact.from_me:
                 self._advance(known, _sent_status(fact))
             return
-        contact = self._contact(fact)
-        ticket = self._ticket(fact, contact)
+        ticket = self._people.ticket(fact, self._people.contact(fact))
         message = _message_record(self._draft.new_id(), ticket.id, entry, fact)
         early = self._early.pop(key, None)
         if early is not None:
@@ -187,75 +180,6 @@ class _Application:
         self._draft.change_message(message)
         self._draft.tell_message("message.updated", message)
         return True
-
-    def _contact(self, fact: MessageFact) -> ContactRecord:
-        """The person or group behind a chat, made at first sight, better known every time."""
-        aliases = [(fact.instance, alias) for alias in fact.chat.aliases]
-        contact = next(
-            (self._contacts[alias] for alias in aliases if alias in self._contacts), None
-        )
-        name = None if fact.from_me or fact.chat.is_group else fact.sender_name
-        if contact is None:
-            contact = _contact_record(self._draft.new_id(), fact, name, self._draft.now)
-            self._draft.add_contact(contact)
-        elif self._learn(contact, fact, name):
-            self._draft.change_contact(contact)
-            ticket = self._tickets.get(contact.id)
-            if ticket is not None and ticket.status != "closed":
-                self._draft.tell_ticket("ticket.updated", ticket, contact)
-        for alias in aliases:
-            if alias not in self._contacts:
-                self._contacts[alias] = contact
-                self._draft.plan.aliases.append(
-                    AliasRecord(instance=alias[0], alias=alias[1], contact_id=contact.id)
-                )
-        return contact
-
-    def _learn(self, contact: ContactRecord, fact: MessageFact, name: str | None) -> bool:
-        """Take over what was not known, whether there was any; a name never degrades to nothing.
-
-        A privacy id that is another contact's stays there until the two are merged.
-        """
-        chat = fact.chat
-        before = (contact.name, contact.phone, contact.lid)
-        contact.name = name or contact.name
-        if contact.phone is None and chat.phone is not None:
-            contact.phone = chat.phone
-            contact.jid = _jid(chat)
-        if contact.lid is None and chat.lid is not None:
-            owner = self._contacts.get((fact.instance, "lid:" + chat.lid), contact)
-            contact.lid = chat.lid if owner is contact else None
-        return before != (contact.name, contact.phone, contact.lid)
-
-    def _ticket(self, fact: MessageFact, contact: ContactRecord) -> TicketRecord:
-        latest = self._tickets.get(contact.id)
-        placement = place(latest, sent_at=fact.sent_at, reopen_within_ms=self._reopen_within_ms)
-        if latest is None or placement is Placement.NEW:
-            ticket = TicketRecord(
-                id=self._draft.new_id(),
-                instance=fact.instance,
-                contact_id=contact.id,
-                status="open",
-                assignee=None,
-                subject=None,
-                unread=0,
-                last_message_at=None,
-                last_message=None,
-                created_at=self._draft.now,
-                closed_at=None,
-                version=1,
-            )
-            self._tickets[contact.id] = ticket
-            self._draft.add_ticket(ticket)
-            self._draft.tell_ticket("ticket.created", ticket, contact)
-            return ticket
-        if placement is Placement.REOPEN:
-            latest.status = "open"
-            latest.closed_at = None
-            latest.version += 1
-            self._draft.change_ticket(latest)
-            self._draft.tell_ticket("ticket.updated", latest, contact)
-        return latest
 
     def _instance(self, fact: InstanceFact) -> None:
         instance = self._instances.get(fact.instance)
@@ -300,28 +224,6 @@ class _Application:
 
 def _digest(*parts: str) -> str:
     return sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
-
-
-def _contact_record(id_: str, fact: MessageFact, name: str | None, now: int) -> ContactRecord:
-    chat = fact.chat
-    return ContactRecord(
-        id=id_,
-        instance=fact.instance,
-        name=name or chat.phone or chat.jid.partition("@")[0],
-        phone=chat.phone,
-        jid=_jid(chat),
-        lid=chat.lid,
-        avatar_url=None,
-        is_group=chat.is_group,
-        created_at=now,
-    )
-
-
-def _jid(chat: Chat) -> str:
-    """How to address a chat: by phone number where it is known, whichever webhook came first."""
-    if chat.phone is not None and not chat.is_group:
-        return f"{chat.phone}@s.whatsapp.net"
-    return chat.jid
 
 
 def _sent_status(fact: MessageFact) -> str:
