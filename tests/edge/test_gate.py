@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from evorelay.edge.gate import _CODES, _REASONS
+from evorelay.edge.answering import CODES, REASONS
 from tests.certificates import self_signed
 from tests.edge.harness import HOOK, Client, numbers, open_port, post, request, until, webhook
 
@@ -265,8 +265,8 @@ async def test_a_head_without_end_is_cut_off_at_its_limit(tmp_path: Path) -> Non
 
 def test_every_refusal_of_the_gate_is_in_the_table_of_errors() -> None:
     """So that OpenAPI's list of codes is complete."""
-    assert all(code.http_status == status for status, code in _CODES.items())
-    assert _CODES.keys() <= _REASONS.keys()
+    assert all(code.http_status == status for status, code in CODES.items())
+    assert CODES.keys() <= REASONS.keys()
 
 
 async def test_many_headers_within_the_limit_are_welcome(tmp_path: Path) -> None:
@@ -389,6 +389,7 @@ async def test_too_many_connections_are_turned_away_at_once(tmp_path: Path) -> N
             await one.call(post(1))
             await two.call(post(2))
             async with await port.connect() as three:
+                assert (await three.answer()).status == 503
                 assert await three.is_ended()
             assert (await one.call(post(3))).status == 200
         await until(lambda: port.gate.connections == 0)
@@ -545,7 +546,7 @@ async def test_a_sender_that_reads_no_answers_is_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P5: it may not hold its connection, and the drain, for ever."""
-    monkeypatch.setattr("evorelay.edge.gate.SEND_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("evorelay.edge.answering.SEND_TIMEOUT_S", 0.2)
     async with open_port(tmp_path) as port:
         async with await port.connect() as client:
             shrink(client)

@@ -19,7 +19,7 @@ async def test_each_reason_and_peer_is_told_and_repetitions_are_counted(
     caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
 ) -> None:
     """P8: one cause must not hide another, nor a flood everything else."""
-    refusals = RefusalLog()
+    refusals = RefusalLog("webhook")
     for _ in range(100):
         refusals.note(logging.ERROR, "no credential", peer="10.0.0.1", advice="look")
         refusals.note(logging.ERROR, "wrong credential", peer="10.0.0.1", advice="look")
@@ -33,7 +33,7 @@ async def test_each_reason_and_peer_is_told_and_repetitions_are_counted(
 
 async def test_invented_peers_do_not_grow_it(caplog: pytest.LogCaptureFixture) -> None:
     """P5."""
-    refusals = RefusalLog()
+    refusals = RefusalLog("webhook")
     for number in range(3 * REASONS_MAX):
         refusals.note(logging.ERROR, "no credential", peer=f"10.0.{number}.1", advice="look")
     assert len(refusals._told) == REASONS_MAX

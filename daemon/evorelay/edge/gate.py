@@ -6,54 +6,28 @@ already read. So the fast path stays small and strict, and correctness never dep
 """
 
 import logging
-import os
 
 import trio
 from msgspec import Struct
 
 from evorelay.config import ServerConfig
+from evorelay.edge.answering import answer_last, linger, response, send, turn_away
 from evorelay.edge.framestream import Transport
 from evorelay.edge.handover import Handover, RequestContext
 from evorelay.edge.inbound import Inbound
 from evorelay.edge.listeners import Listener
 from evorelay.edge.ws import WebSocketEdge
-from evorelay.model.errors import Code
-from evorelay.model.views import encode_json
 from evorelay.protocol.http_head import BadRequest, Head
 from evorelay.protocol.peers import UNIX_PEER, Networks, is_forwarded
 from evorelay.protocol.webhook import WebhookPath, match_path
 from evorelay.relay.ingest import Answer, Ingest
+from evorelay.relay.refusal_log import RefusalLog
 from evorelay.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
 HOT_BODY_BYTES_MAX = 256 * 1024
 """A larger body is streamed to disk instead of being held."""
-SEND_TIMEOUT_S = 30.0
-"""For an answer of a few hundred bytes: beyond it nobody reads."""
-LINGER_S = 2.0
-LINGER_BYTES = 8 * 1024 * 1024
-_REASONS = {
-    200: "OK",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    408: "Request Timeout",
-    413: "Content Too Large",
-    431: "Request Header Fields Too Large",
-    503: "Service Unavailable",
-    505: "HTTP Version Not Supported",
-}
-_CODES = {
-    400: Code.BAD_REQUEST,
-    403: Code.FORBIDDEN,
-    404: Code.NOT_FOUND,
-    408: Code.REQUEST_TIMEOUT,
-    431: Code.HEAD_TOO_LARGE,
-    505: Code.HTTP_VERSION,
-}
-"""Of the refusals made here, before anybody has looked at what is asked."""
 
 
 class Peer(Struct, frozen=True):
@@ -77,6 +51,7 @@ class Gate:
         self._handover = handover
         self._metrics = metrics
         self._proxies = Networks("server.trusted_proxies", config.trusted_proxies)
+        self._refusals = RefusalLog("connection")
         self._accepting = trio.CancelScope()
         self._open: set[Inbound] = set()
         self._draining = False
@@ -109,7 +84,7 @@ class Gate:
 
     async def _serve(self, transport: Transport) -> None:
         if len(self._open) >= self._config.max_connections:
-            await transport.aclose()
+            await self._turn_away(transport)
             return
         inbound = Inbound(transport, self._config)
         self._open.add(inbound)
@@ -117,12 +92,12 @@ class Gate:
             with inbound.scope:
                 await self._requests(transport, inbound)
                 inbound.busy = False
-                await _linger(transport)
+                await linger(transport)
             if inbound.scope.cancelled_caught and inbound.owes and inbound.is_late:
-                await _answer_last(
+                await answer_last(
                     transport, 408, f"the request's {inbound.owes} did not come in time"
                 )
-                await _linger(transport)
+                await linger(transport)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the peer went away, as peers do
         except Exception:
@@ -133,6 +108,18 @@ class Gate:
             with trio.move_on_after(1, shield=True):
                 await transport.aclose()
 
+    async def _turn_away(self, transport: Transport) -> None:
+        """There is no room. Evolution and clients come back after a 503."""
+        self._metrics.webhook_refused("unavailable")
+        self._refusals.note(
+            logging.ERROR,
+            f"{self._config.max_connections} are open",
+            peer=None,
+            advice="raise server.max_connections, and LimitNOFILE with it",
+        )
+        turn_away(transport)
+        await transport.aclose()
+
     async def _requests(self, transport: Transport, inbound: Inbound) -> None:
         peer = await self._meet(transport, inbound)
         while not self._draining:
@@ -141,7 +128,7 @@ class Gate:
             except BadRequest as error:
                 self._metrics.webhook_refused("bad_request")
                 inbound.busy = True
-                await _answer_last(transport, error.status, error.message)
+                await answer_last(transport, error.status, error.message)
                 return
             if head is None:
                 return
@@ -193,7 +180,7 @@ class Gate:
             return False
         answer = await self._ingest.take(path, raw)
         keep = head.keep_alive and not answer.close and not self._draining
-        await _send(transport, inbound, response(answer, keep=keep, version=head.version))
+        await send(transport, inbound, response(answer, keep=keep, version=head.version))
         self._ingest.answered(answer, trio.current_time() - began)
         return keep
 
@@ -205,7 +192,7 @@ class Gate:
         if skip and await inbound.read_body(head.content_length) is None:
             return False
         keep = skip and head.keep_alive and not self._draining
-        await _send(transport, inbound, response(answer, keep=keep, version=head.version))
+        await send(transport, inbound, response(answer, keep=keep, version=head.version))
         self._ingest.answered(answer, 0.0)
         return keep
 
@@ -221,7 +208,14 @@ class Gate:
             # RFC 6455 §4.1; the WebSocket library would leave these bytes lying.
             refusal = 400, "wait for the answer to the handshake before sending more"
         if refusal is not None:
-            await _answer_last(transport, *refusal)
+            if refusal[0] == 403:
+                self._refusals.note(
+                    logging.WARNING,
+                    "its page is not in auth.allowed_origins",
+                    peer=head.header(b"origin"),
+                    advice="list the origin there if the page is yours",
+                )
+            await answer_last(transport, *refusal)
             return
         inbound.scope.deadline = float("inf")  # from here on the session looks after itself
         await self._websockets.serve(transport, head, peer=peer.address)
@@ -233,22 +227,6 @@ class Gate:
             if forwarded is not None:
                 return forwarded.strip().lower() == "https"
         return peer.secure
-
-
-def response(answer: Answer, *, keep: bool, version: str) -> bytes:
-    """The bytes of an answer."""
-    extra = ""
-    if answer.retry_after_s is not None:
-        extra += f"Retry-After: {answer.retry_after_s}\r\n"
-    if not keep:
-        extra += "Connection: close\r\n"
-    elif version == "1.0":
-        extra += "Connection: keep-alive\r\n"
-    head = (
-        f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(answer.body)}\r\n{extra}\r\n"
-    )
-    return head.encode() + answer.body
 
 
 def _is_plain(head: Head) -> bool:
@@ -267,37 +245,3 @@ def _address(stream: trio.SocketStream) -> str | None:
     except OSError:
         return None
     return name[0] if isinstance(name, tuple) else UNIX_PEER
-
-
-async def _send(transport: Transport, inbound: Inbound, data: bytes) -> None:
-    """Write what the kernel takes at once, nearly always everything; wait only for the rest."""
-    if isinstance(transport, trio.SocketStream):
-        try:
-            data = data[os.write(transport.socket.fileno(), data) :]
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            raise trio.BrokenResourceError(f"the peer is gone: {error.strerror}") from error
-    if data:
-        inbound.allow(SEND_TIMEOUT_S)
-        await transport.send_all(data)
-
-
-async def _answer_last(transport: Transport, status: int, message: str) -> None:
-    """Refuse a request in words and end the connection with it."""
-    body = encode_json({"error": {"code": _CODES[status].code, "message": message}})
-    with trio.move_on_after(LINGER_S):
-        await transport.send_all(response(Answer(status, body), keep=False, version="1.1"))
-
-
-async def _linger(transport: Transport) -> None:
-    """Read on for a moment before closing: a reset would destroy the answer on its way.
-
-    Costs nothing when the peer has closed already.
-    """
-    seen = 0
-    with trio.move_on_after(LINGER_S):
-        if isinstance(transport, trio.SocketStream):
-            await transport.send_eof()
-        while seen < LINGER_BYTES and (data := await transport.receive_some(64 * 1024)):
-            seen += len(data)

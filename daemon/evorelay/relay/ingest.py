@@ -55,7 +55,7 @@ class Ingest:
         self._metrics = metrics
         self._now = now
         self._turns = bulky_turns()
-        self._refusals = RefusalLog()
+        self._refusals = RefusalLog("webhook")
 
     def refuse(
         self,

@@ -1,4 +1,4 @@
-"""Log lines about refused webhooks: loud enough to be seen, too few to drown anything else."""
+"""Log lines about what is refused: loud enough to be seen, too few to drown anything else."""
 
 import logging
 
@@ -14,7 +14,9 @@ REASONS_MAX = 64
 class RefusalLog:
     """Tells the first refusal of each reason and peer, then once a minute how many more."""
 
-    def __init__(self) -> None:
+    def __init__(self, subject: str) -> None:
+        """``subject`` is what is refused: ``webhook``, ``connection``."""
+        self._subject = subject
         self._told: dict[tuple[str, str | None], tuple[float, int]] = {}
 
     def note(self, level: int, reason: str, *, peer: str | None, advice: str) -> None:
@@ -30,7 +32,8 @@ class RefusalLog:
         self._told[key] = (now, 0)
         log.log(
             level,
-            "webhook refused: %s; %s",
+            "%s refused: %s; %s",
+            self._subject,
             reason,
             advice,
             extra={"peer": peer, "more_since_last_line": untold},
