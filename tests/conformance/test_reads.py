@@ -8,15 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evorelay.model.event import ChannelEvent
 from evorelay.model.records import QuarantineRecord, QuarantineSummary
-from evorelay.storage.ports import (
-    PAGE_BYTES_MAX,
-    ChannelEvent,
-    ChannelPage,
-    Plan,
-    TicketQuery,
-    Transaction,
-)
+from evorelay.storage.ports import PAGE_BYTES_MAX, ChannelPage, Plan, TicketQuery, Transaction
 from tests.conformance.harness import (
     DRIVERS,
     T0,

@@ -13,6 +13,7 @@ import trio
 
 from evorelay.model.close import Close
 from evorelay.model.envelope import Entry, Envelope
+from evorelay.model.event import ChannelEvent
 from evorelay.model.fact import Chat, Fact, InstanceFact, MessageFact, StatusFact
 from evorelay.model.principal import Principal
 from evorelay.model.records import EventRecord, MessageRecord, TicketRecord
@@ -30,7 +31,7 @@ from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reads import Reads
 from evorelay.relay.session import Engine, Session
 from evorelay.storage.open import Storage, open_storage
-from evorelay.storage.ports import ChannelEvent, StoreWriter, TicketQuery
+from evorelay.storage.ports import StoreWriter, TicketQuery
 from evorelay.telemetry.metrics import NopMetrics
 
 GIB = 1 << 30

@@ -11,6 +11,7 @@ import msgspec
 import trio
 import trio.testing
 
+from evorelay.model.event import ChannelEvent
 from evorelay.model.principal import Principal
 from evorelay.model.records import EventRecord
 from evorelay.relay.cache import OVERHEAD_BYTES, RecentEvents
@@ -21,7 +22,7 @@ from evorelay.relay.hub import Hub
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.reads import Reads
 from evorelay.relay.session import Engine, Position, Session
-from evorelay.storage.ports import ChannelEvent, ChannelPage, StoreReader
+from evorelay.storage.ports import ChannelPage, StoreReader
 from evorelay.telemetry.metrics import NopMetrics
 from tests.engine.harness import BoundedWire, PlainDialect
 

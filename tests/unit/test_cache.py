@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evorelay.model.event import ChannelEvent
 from evorelay.relay.cache import OVERHEAD_BYTES, RecentEvents
-from evorelay.storage.ports import ChannelEvent
 
 A, B = "ticket:a", "ticket:b"
 SIZE = 10 + OVERHEAD_BYTES

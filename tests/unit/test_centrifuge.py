@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wsproto.frame_protocol import FrameProtocol
 
+from evorelay.model.event import ChannelEvent
 from evorelay.protocol import centrifuge as wire
 from evorelay.protocol.centrifuge import CentrifugeDialect, Command, Error, decode_commands
-from evorelay.storage.ports import ChannelEvent
 
 
 def said(frames: bytes) -> list[Any]:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from evorelay.model.close import Close
+from evorelay.model.event import ChannelEvent
 from evorelay.relay import feed as feeds
 from evorelay.relay.feed import Feed, Run, State
-from evorelay.storage.ports import ChannelEvent
 
 
 class Dialect:

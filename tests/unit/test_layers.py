@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config_load": {"model", "config", "settings", "settings.values"},
     "storage.ports": {"model"},
     "storage": {"model", "storage.ports", "storage"},
-    "protocol": {"model", "config", "protocol", "storage.ports"},
+    "protocol": {"model", "config", "protocol"},
     "relay": {"model", "config", "protocol", "storage.ports", "telemetry", "relay"},
     "edge": {
         *("model", "config", "settings.values", "protocol", "storage.ports"),

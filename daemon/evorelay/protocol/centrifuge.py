@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from evorelay.model.event import ChannelEvent
 from evorelay.protocol.frame import text_frame
-from evorelay.storage.ports import ChannelEvent
 
 COMMANDS_MAX = 256
 """Commands in one WebSocket message; an SDK batches its subscriptions on reconnect."""

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from evorelay.storage.ports import ChannelEvent, ChannelPage
+from evorelay.model.event import ChannelEvent
+from evorelay.storage.ports import ChannelPage
 
 OVERHEAD_BYTES = 400
 """What Python adds to an event of two channels (tracemalloc: 250 to 1,100, by channel length)."""

@@ -12,11 +12,12 @@ import trio
 
 from evorelay.model.close import Close
 from evorelay.model.errors import StoreUnavailable
+from evorelay.model.event import ChannelEvent
 from evorelay.relay.cache import RecentEvents
 from evorelay.relay.feed import Feed, State
 from evorelay.relay.hub import Hub
 from evorelay.relay.reads import Reads
-from evorelay.storage.ports import ChannelEvent, ChannelPage
+from evorelay.storage.ports import ChannelPage
 from evorelay.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)

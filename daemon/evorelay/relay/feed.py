@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Protocol
 
 from evorelay.model.close import Close
-from evorelay.storage.ports import ChannelEvent
+from evorelay.model.event import ChannelEvent
 
 
 class Dialect(Protocol):

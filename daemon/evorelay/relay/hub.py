@@ -7,10 +7,10 @@ dialect, and one buffer append per subscriber of a channel, however many events 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from evorelay.model.event import ChannelEvent
 from evorelay.model.records import EventRecord
 from evorelay.relay.cache import RecentEvents
 from evorelay.relay.feed import Feed, Run, State
-from evorelay.storage.ports import ChannelEvent
 from evorelay.telemetry.metrics import Metrics
 
 

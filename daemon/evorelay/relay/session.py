@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from evorelay.model.close import Close
 from evorelay.model.errors import Code, Refusal
+from evorelay.model.event import ChannelEvent
 from evorelay.model.ids import parse_channel
 from evorelay.model.principal import Principal
 from evorelay.relay.cache import RecentEvents
@@ -18,7 +19,7 @@ from evorelay.relay.desk import Desk
 from evorelay.relay.feed import Dialect, Feed, State
 from evorelay.relay.hub import Hub, Laggards
 from evorelay.relay.reads import Reads
-from evorelay.storage.ports import ChannelEvent, ChannelPage
+from evorelay.storage.ports import ChannelPage
 
 CHANNELS_MAX = 512
 """Subscriptions of one client; an agent watches some inboxes and a few tickets."""

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from msgspec import Struct
 
 from evorelay.model.envelope import Entry, Envelope
+from evorelay.model.event import ChannelEvent
 from evorelay.model.records import (
     AliasRecord,
     ContactRecord,
@@ -110,16 +111,6 @@ class StoreWriter(Protocol):
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run ``work`` in a transaction, durable on return; an exception rolls back."""
-
-
-class ChannelEvent(Struct, frozen=True, gc=False):
-    offset: int
-    data: bytes
-    """The event's JSON, as committed."""
-
-
-PAGE_BYTES_MAX = 4 * 1024 * 1024
-"""Events in one ``ChannelPage``: as many as fit, at least one."""
 
 
 class ChannelPage(Struct):

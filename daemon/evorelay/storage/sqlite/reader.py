@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from evorelay.model.event import ChannelEvent
 from evorelay.model.fact import phone_key
 from evorelay.model.records import (
     ContactRecord,
@@ -12,7 +13,7 @@ from evorelay.model.records import (
     QuarantineSummary,
     TicketRecord,
 )
-from evorelay.storage.ports import PAGE_BYTES_MAX, ChannelEvent, ChannelPage, TicketQuery
+from evorelay.storage.ports import PAGE_BYTES_MAX, ChannelPage, TicketQuery
 from evorelay.storage.sqlite.bulk import Table
 from evorelay.storage.sqlite.connection import open_reader, snapshot, translated_errors
 from evorelay.storage.sqlite.store import CONTACTS, INSTANCES, MESSAGES, TICKETS
