@@ -113,6 +113,10 @@ class StoreWriter(Protocol):
         """Run ``work`` in a transaction, durable on return; an exception rolls back."""
 
 
+PAGE_BYTES_MAX = 4 * 1024 * 1024
+"""Events in one ``ChannelPage``: as many as fit, at least one."""
+
+
 class ChannelPage(Struct):
     """A stretch of one channel's log, read in one consistent view."""
 
