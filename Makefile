@@ -46,10 +46,12 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.lock
 	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
 	@touch $@
 
-tests/node_modules/.stamp: tests/package-lock.json
+tests/node_modules/.stamp: tests/package-lock.json | $(VENV)/dev.stamp
 	@.ci/need node -- nodejs
 	@.ci/need npm -- npm
 	@.ci/need chromium -- chromium
+	@# Playwright's own node needs a library that a bare Debian lacks.
+	@$(BIN)/python -m playwright --version >/dev/null 2>&1 || .ci/need --always libatomic1
 	cd tests && npm ci --silent --no-audit --no-fund
 	@touch $@
 
