@@ -74,6 +74,14 @@ def test_the_demo_says_what_is_posting(served: list[dict[str, Any]]) -> None:
     assert [call["demo"] for call in served] == [True, False]
 
 
+def test_the_demo_cannot_post_to_a_unix_socket(served: list[dict[str, Any]]) -> None:
+    env = {"EVORELAY_SERVER__BIND": "unix:/run/e.sock"}
+    result = CliRunner().invoke(main, ["serve", "--demo"], env=env)
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert "give server.bind as host:port" in result.stderr
+    assert served == []
+
+
 def test_a_unix_socket_is_named_in_the_curl(served: list[dict[str, Any]]) -> None:
     env = {"EVORELAY_SERVER__BIND": "unix:/run/e.sock"}
     result = CliRunner().invoke(main, ["serve"], env=env)

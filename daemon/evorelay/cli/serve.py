@@ -23,6 +23,8 @@ from evorelay.simulator.options import DEMO_INSTANCES
 def command(demo: bool, config_file: Path | None, as_json: bool) -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""
     config = config_with_secrets(config_file, quiet=True)
+    if demo and isinstance(parse_bind(config.server.bind), UnixBind):
+        raise click.UsageError("--demo posts over TCP; give server.bind as host:port")
 
     import trio  # late: a wrong configuration is told before the daemon is loaded
 
