@@ -3,17 +3,21 @@
 import signal
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 import trio
 
+from evorelay.model.envelope import Envelope
+from evorelay.storage.sqlite.journal import SqliteJournal
 from tests.support.agent import signed_in
 from tests.support.daemon import Daemon, running
 from tests.support.http import Connection, connected, request
 from tests.support.posting import handled, messages_of, post_text, ticket_of
 from tests.support.waiting import eventually
-from tests.support.webhooks import PATH, as_body, text_message
+from tests.support.webhooks import INSTANCE, PATH, as_body, text_message
 
 
 async def is_draining(daemon: Daemon) -> bool:
@@ -77,6 +81,32 @@ async def test_a_request_that_never_ends_does_not_hold_it_up(tmp_path: Path) -> 
             began = time.monotonic()
             assert await trio.to_thread.run_sync(daemon.terminate) == 1
             assert time.monotonic() - began < 4
+
+
+async def test_a_backlog_does_not_hold_it_up_and_is_worked_off_afterwards(tmp_path: Path) -> None:
+    """P1: what is accepted waits in the journal, however long a restart takes."""
+    with running(tmp_path / "state", SERVER__DRAIN_TIMEOUT="0.5") as daemon:
+        await trio.to_thread.run_sync(daemon.terminate)
+        waiting = [
+            Envelope(
+                received_at=1_795_000_000_000,
+                event="messages.upsert",
+                instance=INSTANCE,
+                body=as_body(text_message(f"B{number}", "oi", phone=f"55119{number:08d}")),
+            )
+            for number in range(20_000)
+        ]
+        with closing(SqliteJournal(daemon.state_dir / "journal.db")) as journal:
+            journal.append(waiting)
+        await trio.to_thread.run_sync(daemon.start)
+        began = time.monotonic()
+        assert await trio.to_thread.run_sync(daemon.terminate) == 0
+        assert time.monotonic() - began < 5
+        await trio.to_thread.run_sync(daemon.start)
+        await handled(daemon)
+        await trio.to_thread.run_sync(daemon.terminate)
+        with closing(apsw.Connection(str(daemon.state_dir / "store.db"))) as store:
+            assert store.execute("SELECT count(*) FROM messages").get == len(waiting)
 
 
 async def test_a_second_sigterm_aborts(daemon: Daemon) -> None:
