@@ -5,7 +5,7 @@ import socket
 import ssl
 import struct
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -58,6 +58,16 @@ async def flusher(nursery: trio.Nursery) -> Flusher:
 
 def frames(count: int, size: int) -> list[bytes]:
     return [bytes([n % 256]) * size for n in range(count)]
+
+
+class Told:
+    """A sender that does something when it is told that everything was written."""
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self._do = do
+
+    def drained(self) -> None:
+        self._do()
 
 
 async def test_frames_leave_in_the_order_pushed(flusher: Flusher) -> None:
@@ -144,7 +154,7 @@ async def test_who_asked_is_told_once_when_everything_is_taken(
 ) -> None:
     wire = Wire(flusher, small=small)
     told: list[int] = []
-    wire.stream.on_drained = lambda: told.append(wire.stream.pending)
+    wire.stream.sender = Told(lambda: told.append(wire.stream.pending))
     wire.stream.push(b"x" * 50_000)
     await wire.read(50_000)
     await trio.testing.wait_all_tasks_blocked()
@@ -172,7 +182,7 @@ async def test_who_is_told_may_push_at_once(flusher: Flusher, small: bool) -> No
             wire.stream.tell_drained = True
             assert wire.stream.push(page)
 
-    wire.stream.on_drained = next_page
+    wire.stream.sender = Told(next_page)
     next_page()
     assert await wire.read(600_000) == b"".join(frames(20, 30_000))
 

@@ -127,7 +127,7 @@ class _Connection:
         else:
             principal = self._trusted
         session = Session(self._edge.new_id(), principal, DIALECT, self._stream, self._edge.engine)
-        self._stream.on_drained = session.drained
+        self._stream.sender = session
         expires, ttl = self._expiry(principal)
         result = wire.ConnectResult(
             client=session.id,

@@ -10,8 +10,8 @@ Measured on 2 cores (bench/fanout.py): awaiting a send per recipient costs 50 us
 """
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 import trio
 
@@ -20,6 +20,13 @@ BUFFER_BYTES_MAX = 1024 * 1024
 _SLICE_BYTES = 16 * 1024
 """Written at a time to a peer that is slow, so that its progress shows; a TLS record's size."""
 Transport = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+
+class Sender(Protocol):
+    """A session, as its stream knows it."""
+
+    def drained(self) -> None:
+        """Everything pushed so far is with the kernel; told when ``tell_drained`` was set."""
 
 
 class Flusher:
@@ -63,7 +70,8 @@ class FrameStream(trio.abc.Stream):
         self._fd = transport.socket.fileno() if isinstance(transport, trio.SocketStream) else None
         self.pending = 0
         self.tell_drained = False
-        self.on_drained: Callable[[], None] | None = None
+        self.sender: Sender | None = None
+        """Who pushes frames, once it is known."""
         self.last_progress_at = trio.current_time()
 
     def push(self, frame: bytes) -> bool:
@@ -137,9 +145,9 @@ class FrameStream(trio.abc.Stream):
         if not self.pending:
             if self._drained:
                 self._drained.unpark_all()
-            if self.tell_drained and self.on_drained is not None:
+            if self.tell_drained and self.sender is not None:
                 self.tell_drained = False
-                self.on_drained()
+                self.sender.drained()
 
     def _break(self) -> None:
         self._is_broken = True

@@ -15,7 +15,7 @@ from evorelay.config import KIB
 from evorelay.model.errors import RelayError
 
 
-class FetchFailed(RelayError):  # noqa: N818
+class FetchFailed(RelayError):
     """No usable answer; the text says why, without the URL, which may hold a key."""
 
     retryable = True

@@ -18,7 +18,7 @@ Send = Callable[[Any], Awaitable[None]]
 Asgi = Callable[[Any, Receive, Send], Awaitable[None]]
 
 
-class SenderLeft(Exception):  # noqa: N818  -- not an error of ours
+class SenderLeft(Exception):
     """The sender hung up in the middle of its body; nobody waits for an answer."""
 
 

@@ -34,7 +34,7 @@ class Code(Enum):
         self.rpc_code = rpc_code
 
 
-class Refusal(Exception):  # noqa: N818  -- a refusal is an answer, not an error of ours
+class Refusal(Exception):
     """A request is answered with a code and a sentence that says what to do."""
 
     def __init__(self, code: Code, message: str) -> None:
@@ -49,19 +49,19 @@ class RelayError(Exception):
     retryable = False
 
 
-class JournalUnavailable(RelayError):  # noqa: N818
+class JournalUnavailable(RelayError):
     """The journal cannot take an envelope now (disk, draining). Answer 503 + Retry-After."""
 
     retryable = True
 
 
-class StoreUnavailable(RelayError):  # noqa: N818
+class StoreUnavailable(RelayError):
     """The store failed for a reason that may pass (disk full, locked, database away)."""
 
     retryable = True
 
 
-class StoreInUse(RelayError):  # noqa: N818
+class StoreInUse(RelayError):
     """Another process serves this state directory."""
 
 

@@ -93,7 +93,7 @@ class ClaimReader:
         raise _Malformed(f"{path}.role is none of {', '.join(_ROLES)}")
 
 
-class _Malformed(Exception):  # noqa: N818  -- what a claim is, not an error of ours
+class _Malformed(Exception):
     """The claim is there and grants nothing; says why."""
 
 

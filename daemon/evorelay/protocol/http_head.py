@@ -13,7 +13,7 @@ END = b"\r\n\r\n"
 _HOP_BY_HOP_UPGRADE = (b"upgrade", b"http2-settings")
 
 
-class BadRequest(Exception):  # noqa: N818  -- named after the answer it is
+class BadRequest(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status

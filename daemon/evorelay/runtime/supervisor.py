@@ -63,7 +63,7 @@ class Service:
     drain_s: float = 5.0
 
 
-class ServiceFailed(Exception):  # noqa: N818  -- reads as the sentence it is
+class ServiceFailed(Exception):
     """A service could not start, or crashed too often. ``__cause__`` says why."""
 
     def __init__(self, name: str, what: str) -> None:
@@ -71,7 +71,7 @@ class ServiceFailed(Exception):  # noqa: N818  -- reads as the sentence it is
         self.name = name
 
 
-class ServiceReturned(Exception):  # noqa: N818
+class ServiceReturned(Exception):
     """``run`` ended although nobody asked it to: a bug, treated like a crash."""
 
 

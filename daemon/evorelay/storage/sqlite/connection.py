@@ -30,7 +30,7 @@ _PASSING = (
 )
 
 
-class DamagedFile(RelayError):  # noqa: N818  -- like the others of its family
+class DamagedFile(RelayError):
     """The file's content is not what we wrote; trying again does not help."""
 
     def __init__(self, path: Path | str, what: str) -> None:
