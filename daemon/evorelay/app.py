@@ -157,7 +157,7 @@ def services(
             name="pipeline",
             run=relay.pipeline.run,
             drain=relay.pipeline.close_asap,
-            drain_s=min(PIPELINE_DRAIN_S, drain_s),
+            drain_s=min(PIPELINE_DRAIN_S, drain_s / 2),  # the journal comes after it
         ),
         (
             Service(name="sessions", run=relay.sessions.run),

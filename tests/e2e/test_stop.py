@@ -85,7 +85,7 @@ async def test_a_request_that_never_ends_does_not_hold_it_up(tmp_path: Path) -> 
 
 async def test_a_backlog_does_not_hold_it_up_and_is_worked_off_afterwards(tmp_path: Path) -> None:
     """P1: what is accepted waits in the journal, however long a restart takes."""
-    with running(tmp_path / "state", SERVER__DRAIN_TIMEOUT="0.5") as daemon:
+    with running(tmp_path / "state", SERVER__DRAIN_TIMEOUT="2") as daemon:
         await trio.to_thread.run_sync(daemon.terminate)
         waiting = [
             Envelope(
