@@ -14,10 +14,12 @@ from tests.support.waiting import eventually
 from tests.support.webhooks import INSTANCE
 
 INBOX = f"inbox:{INSTANCE}"
-LONGEST_S = 50.0
+LONGEST_S = 60.0
+LIFETIME_S = 8
+"""Of a token: on a busy machine it must still be good when the client has started."""
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(120)
 async def test_silent_clients_are_closed_with_the_reason(daemon: Daemon) -> None:
     """P5: nobody holds a connection for ever, and everybody is told why it ended."""
     async with signed_in(daemon) as healthy, trio.open_nursery() as nursery:
@@ -46,16 +48,16 @@ async def never_connects(daemon: Daemon) -> None:
 
 async def expires(daemon: Daemon) -> None:
     """A client that never refreshes lives for the grace after ``exp`` and no longer."""
-    async with signed_in(daemon, token(ttl=1)) as agent:
+    async with signed_in(daemon, token(ttl=LIFETIME_S)) as agent:
         began = trio.current_time()
         assert await _close_code(agent) == 3005
-        assert 20 < trio.current_time() - began < 35
+        assert 20 < trio.current_time() - began < LONGEST_S
 
 
 async def sdk_expires(daemon: Daemon) -> None:
     """The SDK while its login is away: told 3005, it goes on trying by itself."""
     async with open_sdk() as sdk:
-        await sdk.connect(daemon.websocket_url, tokens=[token(ttl=1), ""])
+        await sdk.connect(daemon.websocket_url, tokens=[token(ttl=LIFETIME_S), ""])
         await trio.sleep(LONGEST_S / 2)
         told = await sdk.told("connecting", nth=2)
         assert (told["code"], told["reason"]) == (3005, "connection expired")

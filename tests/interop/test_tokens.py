@@ -15,7 +15,7 @@ INBOX = f"inbox:{INSTANCE}"
 async def test_a_token_is_refreshed_while_connected(daemon: Daemon) -> None:
     """The SDK asks its application for a token when the ttl ends; nobody notices anything."""
     async with open_sdk() as sdk:
-        tokens = [token(ttl=2), token(ttl=4), token(ttl=3600)]
+        tokens = [token(ttl=5), token(ttl=8), token(ttl=3600)]
         await sdk.connect(daemon.websocket_url, tokens=tokens)
         await sdk.subscribe(INBOX)
         await sdk.told("getToken", nth=3)
@@ -30,7 +30,7 @@ async def test_a_refreshed_token_that_grants_less_takes_channels_away(daemon: Da
     """P7: rights end with the token that granted them, in the middle of a connection."""
     async with open_sdk() as sdk:
         less = token(instances=["outra-loja"])
-        await sdk.connect(daemon.websocket_url, tokens=[token(ttl=2), less])
+        await sdk.connect(daemon.websocket_url, tokens=[token(ttl=5), less])
         await sdk.subscribe(INBOX)
         await sdk.told("unsubscribed", channel=INBOX, code=2000)
         assert sdk.count("connected") == 1
