@@ -13,10 +13,11 @@ import trio
 
 from evorelay.config import WebhookConfig
 from evorelay.model.envelope import Envelope
+from evorelay.model.errors import RETRY_AFTER_S
 from evorelay.protocol.webhook import WebhookPath
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.bulky import INLINE_MAX
-from evorelay.relay.ingest import RETRY_AFTER_S, Answer, Ingest
+from evorelay.relay.ingest import Answer, Ingest
 from evorelay.relay.journal import Journal
 from evorelay.storage.sqlite.journal import SqliteJournal
 from evorelay.telemetry.metrics import NopMetrics

@@ -7,10 +7,9 @@ from typing import NamedTuple
 from evorelay.cli.tokens import CONSOLE_TTL_S
 from evorelay.config import Config
 from evorelay.model.errors import ConfigError
-from evorelay.settings.values import UnixBind, parse_bind
+from evorelay.settings.values import UnixBind, host_in_url, is_every_address, parse_bind
 
 MASK = "********"
-_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared with, not bound
 
 
 class Addresses(NamedTuple):
@@ -36,11 +35,7 @@ def base_url(config: Config) -> str:
         raise ConfigError(
             "server.bind: port 0 is chosen at each start; see what serve printed, or fix the port"
         )
-    return f"{scheme}://{_in_url(_EVERY_ADDRESS.get(bind.host, bind.host))}:{bind.port}"
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host_in_url(bind.host)}:{bind.port}"
 
 
 def addresses(
@@ -73,8 +68,8 @@ def hints(config: Config) -> list[str]:
             "Evolution cannot reach a unix socket: in place of http://localhost give it the public"
             " URL of your reverse proxy."
         )
-    elif bind.host in _EVERY_ADDRESS:
-        here = _in_url(_EVERY_ADDRESS[bind.host])
+    elif is_every_address(bind.host):
+        here = host_in_url(bind.host)
         found.append(f"From other machines: put your public host name in place of {here}.")
     if config.auth.mode != "open":
         found.append(

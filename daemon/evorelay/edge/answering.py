@@ -7,7 +7,7 @@ import trio
 
 from evorelay.edge.framestream import Transport
 from evorelay.edge.inbound import Inbound
-from evorelay.model.errors import Code
+from evorelay.model.errors import RETRY_AFTER_S, Code
 from evorelay.model.views import encode_json
 from evorelay.relay.ingest import Answer
 
@@ -37,8 +37,8 @@ CODES = {
 }
 """Of the refusals made here, before anybody has looked at what is asked."""
 _NO_ROOM = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
-    b"Connection: close\r\n\r\n"
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: %d\r\nContent-Length: 0\r\n"
+    b"Connection: close\r\n\r\n" % RETRY_AFTER_S
 )
 
 

@@ -176,7 +176,7 @@ class _OneRequest(trio.abc.Stream):
             self.is_ended = True
             # Hypercorn now tells the application of the end, through a queue that is full when a
             # hostile body came in very many chunks: it would wait for ever.
-            self._inbound.scope.deadline = trio.current_time() + self._send_timeout_s
+            self._inbound.allow(self._send_timeout_s)
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._transport.wait_send_all_might_not_block()

@@ -48,7 +48,7 @@ class Inbound:
         self.owes = "head"
         end = find_end(self.buffer)
         if end < 0:
-            self.scope.deadline = trio.current_time() + self._config.header_timeout
+            self.allow(self._config.header_timeout)
             while end < 0:
                 if not await self._fill():
                     return None
@@ -62,7 +62,7 @@ class Inbound:
     async def read_body(self, length: int) -> bytes | None:
         """A small body, whole; None when the peer left in the middle."""
         if len(self.buffer) < length:
-            self.scope.deadline = trio.current_time() + self.body_allowance(length)
+            self.allow(self.body_allowance(length))
             self.owes = "body"
             while len(self.buffer) < length:
                 if not await self._fill():
@@ -92,7 +92,7 @@ class Inbound:
     async def next_bytes(self, within_s: float = _NEVER) -> bool:
         """Have something in the buffer; False when the peer is done sending."""
         if not self.buffer:
-            self.scope.deadline = trio.current_time() + within_s
+            self.allow(within_s)
             await self._fill()
             self.scope.deadline = _NEVER
         return bool(self.buffer)

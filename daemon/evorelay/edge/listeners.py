@@ -12,7 +12,7 @@ import trio
 
 from evorelay.config import ServerConfig
 from evorelay.model.errors import ConfigError
-from evorelay.settings.values import UnixBind, parse_bind
+from evorelay.settings.values import UnixBind, host_in_url, parse_bind
 
 BACKLOG = 1024
 Listener = trio.SocketListener | trio.SSLListener[trio.SocketStream]
@@ -136,6 +136,4 @@ def base_url(config: ServerConfig, sockets: Sequence[socket.socket]) -> str:
     if first.family == socket.AF_UNIX:
         return f"{scheme}+unix:{first.getsockname()}"
     host, port = first.getsockname()[:2]
-    # Each family listens for itself: 127.0.0.1 would not find a socket on ``::``.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- compared with
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return f"{scheme}://{host_in_url(host)}:{port}"

@@ -6,6 +6,9 @@ the edge that took the request. Operational faults are ``RelayError``s. Anything
 
 from enum import Enum
 
+RETRY_AFTER_S = 5
+"""Goes with every 503. Evolution comes back at its own times (5 s first); others may listen."""
+
 
 class Code(Enum):
     """(text code, HTTP status, RPC code). RPC codes below 1000 are Centrifuge's own."""

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 from evorelay.config import WebhookConfig
 from evorelay.model.clock import NowMs
 from evorelay.model.envelope import Envelope
-from evorelay.model.errors import Code, JournalUnavailable, Refusal, StoreUnavailable
+from evorelay.model.errors import RETRY_AFTER_S, Code, JournalUnavailable, Refusal, StoreUnavailable
 from evorelay.protocol.peers import Headers
 from evorelay.protocol.webhook import Body, WebhookPath, has_lone_surrogate, labels, read_body
 from evorelay.protocol.webhook_auth import Verdict, WebhookGate
@@ -22,8 +22,6 @@ from evorelay.relay.bulky import bulky_turns, take_bulky
 from evorelay.relay.journal import Journal
 from evorelay.relay.refusal_log import RefusalLog
 from evorelay.telemetry.metrics import Metrics
-
-RETRY_AFTER_S = 5
 
 _encode = msgspec.json.Encoder().encode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode

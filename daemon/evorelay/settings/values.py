@@ -24,6 +24,7 @@ _BYTES = {
 }
 _WORDS = {"true": True, "yes": True, "on": True, "1": True}
 _WORDS |= {"false": False, "no": False, "off": False, "0": False}
+_LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared with, not bound
 _UNIX_PATH_MAX = 107
 """``sun_path`` of unix(7) without its final NUL."""
 
@@ -104,6 +105,20 @@ def parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
             "has an entry that is not a network; write CIDRs like 10.0.0.0/8 or fd00::/8"
         ) from None
     raise ValueError(f"has an address beyond its network's mask; write {meant}")
+
+
+def is_every_address(host: str) -> bool:
+    """Whether a host to listen on means all addresses of this machine."""
+    return host in _LOOPBACK_OF
+
+
+def host_in_url(host: str) -> str:
+    """A host that is listened on, as a URL on this machine names it.
+
+    Each family listens for itself: 127.0.0.1 would not find a socket on ``::``.
+    """
+    reached = _LOOPBACK_OF.get(host, host)
+    return f"[{reached}]" if ":" in reached else reached
 
 
 def parse_bind(text: str) -> TcpBind | UnixBind:

@@ -7,12 +7,11 @@ from msgspec import Struct
 from quart import Response
 from werkzeug.exceptions import HTTPException
 
-from evorelay.model.errors import Code, Refusal, RelayError
+from evorelay.model.errors import RETRY_AFTER_S, Code, Refusal, RelayError
 from evorelay.model.views import encode_json
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER_S = 5
 JSON = "application/json"
 
 _OF_STATUS = {

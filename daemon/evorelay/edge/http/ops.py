@@ -5,9 +5,9 @@ from prometheus_client.exposition import choose_encoder
 from quart import Request, Response
 
 from evorelay.edge.http.access import Access
-from evorelay.edge.http.answers import RETRY_AFTER_S, json_answer
+from evorelay.edge.http.answers import json_answer
 from evorelay.edge.http.deps import HttpDeps
-from evorelay.model.errors import Refusal
+from evorelay.model.errors import RETRY_AFTER_S, Refusal
 from evorelay.model.principal import Principal
 
 
