@@ -1,8 +1,11 @@
 """What one webhook says, in our words. The normaliser makes facts, the ledger acts on them."""
 
-from typing import Any
+from enum import IntEnum
+from typing import Any, Literal
 
 from msgspec import Struct
+
+from evorelay.model.change import Change
 
 
 class Chat(Struct, frozen=True, kw_only=True):
@@ -37,8 +40,11 @@ class Chat(Struct, frozen=True, kw_only=True):
 
 def phone_key(phone: str) -> str:
     """The form under which two spellings of one number are equal."""
-    if phone.startswith("55") and len(phone) == 13 and phone[4] == "9":
-        return phone[:4] + phone[5:]
+    if len(phone) == 13:
+        if phone.startswith("55") and phone[4] == "9":
+            return phone[:4] + phone[5:]
+        if phone.startswith(("521", "549")):  # Mexico and Argentina: an older mobile prefix
+            return phone[:2] + phone[3:]
     return phone
 
 
@@ -62,7 +68,10 @@ class MediaFact(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MessageFact(Struct, frozen=True, kw_only=True):
-    """A message exists: received, typed on the phone, or sent through the API."""
+    """A message exists: received, typed on the phone, or sent through the API.
+
+    A second fact about the same message may know more (protocol/duplicates.py).
+    """
 
     instance: str
     whatsapp_id: str
@@ -75,6 +84,8 @@ class MessageFact(Struct, frozen=True, kw_only=True):
     sender_id: str | None = None
     """Who wrote it: the participant's JID in a group, else the chat's."""
     sender_name: str | None = None
+    author: Chat | None = None
+    """Who wrote it, in a group; a chat of its own as far as identity goes."""
     status: str | None = None
     """One of ours (protocol/delivery.py), None when the webhook names none."""
     reply_to: str | None = None
@@ -83,14 +94,57 @@ class MessageFact(Struct, frozen=True, kw_only=True):
     """For ``from_me``: ``phone`` or ``api``."""
     media: MediaFact | None = None
     metadata: dict[str, Any] = {}
+    is_history: bool = False
+    """Imported: stored without an event, a ticket of its own, or anything unread."""
 
 
-class StatusFact(Struct, frozen=True, kw_only=True):
-    """A message's delivery state changed. Joined by id alone: the JID may be another alias."""
+class ChangeFact(Struct, frozen=True, kw_only=True):
+    """Something happened to a message, known yet or not.
+
+    Joined by id alone: the JID may be another alias, or the editor's view of the chat.
+    """
 
     instance: str
     whatsapp_id: str
-    status: str
+    """Of the message that is changed."""
+    change: Change
+
+
+class NameRank(IntEnum):
+    """How far a name can be trusted; the stronger wins, then the later."""
+
+    NONE = 0
+    """Made up here: a phone number, a label."""
+    LISTED = 1
+    """From an address book or a chat list, without a time of its own."""
+    SAID = 2
+    """Came with a message of this person, or is the group's own subject."""
+
+
+class PersonFact(Struct, frozen=True, kw_only=True):
+    """Something is known about a person or group: a name, a picture, that two ids are one."""
+
+    instance: str
+    person: Chat
+    name: str | None = None
+    name_rank: NameRank = NameRank.LISTED
+    at: int
+    """Unix ms: when the name was true; the arrival where nothing says."""
+    avatar_url: str | None = None
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    person: Chat
+    role: Literal["member", "admin", "superadmin"] = "member"
+
+
+class GroupFact(Struct, frozen=True, kw_only=True):
+    """A group's members, or a change of them."""
+
+    instance: str
+    group: Chat
+    action: Literal["snapshot", "add", "remove", "promote", "demote"]
+    members: tuple[Member, ...]
 
 
 class InstanceFact(Struct, frozen=True, kw_only=True):
@@ -100,8 +154,26 @@ class InstanceFact(Struct, frozen=True, kw_only=True):
     state: str
     """``open``, ``connecting`` or ``close``."""
     reason: int | None = None
+    """WhatsApp's status code; why in words is ``protocol/connection.py``'s."""
     phone: str | None = None
     profile_name: str | None = None
+    is_removed: bool = False
+    """The instance does not exist in Evolution any more."""
+
+
+class QrCodeFact(Struct, frozen=True, kw_only=True):
+    """A code to pair the instance with a phone; it lives for less than a minute.
+
+    All fields None: there will be no further one until the instance is asked to connect again.
+    """
+
+    instance: str
+    code: str | None = None
+    """What the picture says."""
+    pairing_code: str | None = None
+    """To be typed instead of scanned."""
+    image: str | None = None
+    """``data:image/png;base64,…``"""
 
 
 class IgnoredFact(Struct, frozen=True, kw_only=True):
@@ -117,4 +189,13 @@ class QuarantineFact(Struct, frozen=True, kw_only=True):
     detail: str
 
 
-Fact = MessageFact | StatusFact | InstanceFact | IgnoredFact | QuarantineFact
+Fact = (
+    MessageFact
+    | ChangeFact
+    | PersonFact
+    | GroupFact
+    | InstanceFact
+    | QrCodeFact
+    | IgnoredFact
+    | QuarantineFact
+)

@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from evorelay.model.change import Change
+
 
 class ContactRecord(Struct, array_like=True, kw_only=True):
     id: str
@@ -18,6 +20,11 @@ class ContactRecord(Struct, array_like=True, kw_only=True):
     avatar_url: str | None
     is_group: bool
     created_at: int
+    name_rank: int = 0
+    """``NameRank``, and when the name was true: they decide whether another one replaces it."""
+    name_at: int = 0
+    merged_into: str | None = None
+    """The contact that turned out to be the same person; this one has no alias any more."""
 
 
 class AliasRecord(Struct, array_like=True, kw_only=True):
@@ -37,17 +44,66 @@ class TicketRecord(Struct, array_like=True, kw_only=True):
     assignee: str | None
     subject: str | None
     unread: int
+    """Messages that came in since anybody read it; each agent's own count is ``SeenRecord``'s."""
     last_message_at: int | None
     last_message: str | None
     """The beginning of what that message says, for lists."""
     created_at: int
     closed_at: int | None
     version: int
+    last_message_id: str | None = None
+    inbound: int = 0
+    """Messages that ever came in, history not counted; never goes down."""
+    waiting_since: int | None = None
+    """When the first message came in that is later than ``last_reply_at``."""
+    last_reply_at: int | None = None
+    last_inbound_at: int | None = None
+    merged_into: str | None = None
+    """The ticket that took over its messages; this one is closed and empty."""
 
+
+class SeenRecord(Struct, array_like=True, kw_only=True):
+    """How far an agent has read a ticket: what ``TicketRecord.inbound`` was then."""
+
+    ticket_id: str
+    agent: str
+    inbound: int
+
+
+class MemberRecord(Struct, array_like=True, kw_only=True):
+    """A contact's place in a group, which is a contact too."""
+
+    group_id: str
+    contact_id: str
+    role: str | None
+    """``member``, ``admin``, ``superadmin``; ``left``; None: wrote there, we were told no more."""
+
+
+class MergeRecord(Struct, array_like=True, kw_only=True):
+    """Two contacts that turned out to be one person, and all that it takes to undo it."""
+
+    id: str
+    instance: str
+    at: int
+    kept_contact: str
+    absorbed_contact: str
+    kept_ticket: str | None
+    """Both None unless both contacts had a ticket that was not closed."""
+    absorbed_ticket: str | None
+    absorbed_status: str | None
+    """What the absorbed ticket's status was."""
+    aliases: list[str]
+    """Of the absorbed contact, then."""
+    tickets: list[str]
+    """Likewise, the absorbed ticket included."""
+    undone_at: int | None
 
 class MessageRecord(Struct, array_like=True, kw_only=True):
     id: str
-    ticket_id: str
+    ticket_id: str | None
+    """None: imported history of a person who has no ticket."""
+    contact_id: str
+    """Who it came under when it arrived, whatever that contact was merged into since."""
     instance: str
     direction: str
     sender: str
@@ -63,6 +119,7 @@ class MessageRecord(Struct, array_like=True, kw_only=True):
     reply_to: str | None
     """WhatsApp id of the quoted message."""
     reactions: list[Any]
+    """``model.change.Reaction`` as JSON, those taken back included; sorted by ``who``."""
     edited_at: int | None
     deleted_at: int | None
     media: dict[str, Any] | None
@@ -81,6 +138,13 @@ class InstanceRecord(Struct, array_like=True, kw_only=True):
     profile_name: str | None
     last_event_at: int
     created_at: int
+    cause: str | None = None
+    """Why it is not open, in a word (protocol/connection.py)."""
+    qrcode: dict[str, Any] | None = None
+    """``{"code", "pairing_code", "image", "at"}`` while it can be paired."""
+    told_at: int = 0
+    """Unix ms: when clients were last told; ``is_untold`` while they do not know the latest."""
+    is_untold: bool = False
 
 
 class EventRecord(Struct, array_like=True, kw_only=True):
@@ -95,12 +159,12 @@ class EventRecord(Struct, array_like=True, kw_only=True):
     positions: list[tuple[str, int]]
 
 
-class EarlyStatusRecord(Struct, array_like=True, kw_only=True):
-    """A delivery state that arrived before its message; applied when the message comes."""
+class EarlyChangesRecord(Struct, array_like=True, kw_only=True):
+    """What happened to a message that is not here yet; it is done to it when it comes."""
 
     instance: str
     whatsapp_id: str
-    status: str
+    changes: list[Change]
     at: int
 
 
@@ -114,6 +178,8 @@ class QuarantineSummary(Struct, array_like=True, kw_only=True):
     instance: str
     reason: str
     detail: str
+    replayed_at: int | None
+    """Unix ms: when it was understood after all; None as long as it is not."""
 
 
 class QuarantineRecord(QuarantineSummary, array_like=True, kw_only=True):

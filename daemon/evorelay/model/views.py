@@ -64,7 +64,7 @@ class Media(Struct, kw_only=True):
 
 class Reaction(Struct, kw_only=True):
     emoji: str
-    sender_id: str | None
+    sender_id: Annotated[str | None, Meta(description="The author's WhatsApp JID; null for ours")]
     sender_name: str | None
 
 
@@ -98,7 +98,10 @@ class Message(Struct, kw_only=True):
     reply_to: Annotated[str | None, Meta(description="`whatsapp_id` of the quoted message")]
     reactions: list[Reaction]
     edited_at: Timestamp | None
-    deleted_at: Timestamp | None
+    deleted_at: Annotated[
+        Timestamp | None,
+        Meta(description="Deleted for everyone: `content` is a label then and `media` null"),
+    ]
     media: Media | None
     error: Failure | None
     metadata: Annotated[
@@ -106,7 +109,8 @@ class Message(Struct, kw_only=True):
         Meta(
             description="What else WhatsApp said, at most 16 KiB of scalars and lists of them. "
             "`origin` (of `out`): `phone` or `api`. `forwarded`, `mentioned`, `view_once`, "
-            "`transcription`; by type `latitude` and `longitude`, `vcard`, `question` and "
+            "`transcription`, `quoted` (what is replied to, in short), `late` (later messages were "
+            "here already), `history` (imported), `votes` of a poll; by type `latitude` and `longitude`, `vcard`, `question` and "
             "`options`, `selected_id`, `order_id`, …; `content_cut`, `metadata_cut`: too long "
             "to be kept whole; `whatsapp_type`: the name of a type that is `unsupported`"
         ),
@@ -133,7 +137,13 @@ class Ticket(Struct, kw_only=True):
     status: Literal["open", "pending", "closed"]
     assignee: Annotated[str | None, Meta(description="`sub` of the agent who has it")]
     subject: str | None
-    unread: Annotated[int, Meta(description="Messages that came in since somebody read it")]
+    unread: Annotated[
+        int,
+        Meta(
+            description="Messages that came in: in an answer, since the caller read the ticket; in "
+            "an event, which goes to everybody, since anybody did"
+        ),
+    ]
     last_message_at: Timestamp | None
     last_message: Annotated[
         str | None, Meta(description="The beginning of what that message says, for lists")
@@ -142,6 +152,23 @@ class Ticket(Struct, kw_only=True):
     version: Annotated[
         int, Meta(description="Send it along with a change; another one by now is a conflict")
     ]
+    waiting_since: Annotated[
+        Timestamp | None,
+        Meta(description="The customer's first message that nobody has answered; null: none"),
+    ]
+    merged_into: Annotated[
+        str | None,
+        Meta(description="The ticket that has its messages now: both were one person's"),
+    ]
+
+
+class QrCode(Struct, kw_only=True):
+    """To link the instance to a phone. Each one lives for less than a minute."""
+
+    code: Annotated[str | None, Meta(description="What the picture says")]
+    pairing_code: Annotated[str | None, Meta(description="To be typed instead of scanned")]
+    image: Annotated[str | None, Meta(description="`data:image/png;base64,…`")]
+    at: Annotated[Timestamp, Meta(description="When it arrived")]
 
 
 class Instance(Struct, kw_only=True):
@@ -155,6 +182,14 @@ class Instance(Struct, kw_only=True):
     phone: str | None
     profile_name: str | None
     last_event_at: Timestamp
+    cause: Annotated[
+        str | None,
+        Meta(
+            description="Why it is not open, where WhatsApp says: `logged_out`, `banned`, "
+            "`replaced`, `connection_lost`, `restart_required`, `removed`, …"
+        ),
+    ]
+    qrcode: Annotated[QrCode | None, Meta(description="While it can be paired with a phone")]
 
 
 class MessageEvent(Struct, kw_only=True):
@@ -169,9 +204,28 @@ class TicketEvent(Struct, kw_only=True):
     ticket: Ticket
 
 
+class TicketMergedEvent(Struct, kw_only=True):
+    """Two tickets were one person's: ``into`` has all the messages, ``ticket_id`` is closed."""
+
+    type: str
+    ticket_id: str
+    into: str
+    ticket: Ticket
+    """The one that goes on."""
+
+
 class InstanceEvent(Struct, kw_only=True):
     type: str
     instance: Instance
+
+
+class SeenEvent(Struct, kw_only=True):
+    """An agent has read a ticket. Transient: no offset, never stored."""
+
+    type: str
+    ticket_id: str
+    user: str
+    name: str | None
 
 
 class TypingEvent(Struct, kw_only=True):
@@ -184,6 +238,9 @@ class TypingEvent(Struct, kw_only=True):
     is_typing: bool
 
 
+DELETED_LABEL = "[Mensagem apagada]"
+"""What a person reads in place of a message that was deleted for everyone, as on the phone."""
+
 encode_json = msgspec.json.Encoder().encode
 
 
@@ -192,6 +249,13 @@ def _moment(unix_ms: int | None) -> datetime | None:
 
 
 def message_view(row: MessageRecord) -> Message:
+    """What clients see of a message that is on a ticket.
+
+    What was deleted for everyone is masked here and not erased from its row: the deletion may come
+    before the message, and must win over whatever else is still to come.
+    """
+    assert row.ticket_id is not None  # those without are reached by nobody
+    is_deleted = row.deleted_at is not None
     return Message(
         id=row.id,
         ticket_id=row.ticket_id,
@@ -201,23 +265,29 @@ def message_view(row: MessageRecord) -> Message:
         sender_id=row.sender_id,
         sender_name=row.sender_name,
         type=row.type,
-        content=row.content,
+        content=DELETED_LABEL if is_deleted else row.content,
         status=row.status,  # type: ignore[arg-type]  # rows are written by relay/ with no other
         is_internal=row.is_internal,
         created_at=utc(row.created_at),
         received_at=utc(row.received_at),
         whatsapp_id=row.whatsapp_id,
         reply_to=row.reply_to,
-        reactions=msgspec.convert(row.reactions, list[Reaction]) if row.reactions else [],
+        reactions=_reactions(row.reactions) if row.reactions else [],
         edited_at=_moment(row.edited_at),
         deleted_at=_moment(row.deleted_at),
-        media=None if row.media is None else msgspec.convert(row.media, Media),
+        media=None if row.media is None or is_deleted else msgspec.convert(row.media, Media),
         error=None if row.error is None else msgspec.convert(row.error, Failure),
-        metadata=row.metadata,
+        metadata={} if is_deleted else row.metadata,
     )
 
 
-def ticket_view(row: TicketRecord, contact: ContactRecord) -> Ticket:
+def _reactions(stored: list[dict[str, Any]]) -> list[Reaction]:
+    """Without those that were taken back."""
+    return msgspec.convert([item for item in stored if item["emoji"]], list[Reaction])
+
+
+def ticket_view(row: TicketRecord, contact: ContactRecord, *, unread: int | None = None) -> Ticket:
+    """``unread``: the reader's own count; None when it is for everybody."""
     return Ticket(
         id=row.id,
         instance=row.instance,
@@ -233,11 +303,13 @@ def ticket_view(row: TicketRecord, contact: ContactRecord) -> Ticket:
         status=row.status,  # type: ignore[arg-type]  # rows are written by relay/ with no other
         assignee=row.assignee,
         subject=row.subject,
-        unread=row.unread,
+        unread=row.unread if unread is None else unread,
         last_message_at=_moment(row.last_message_at),
         last_message=row.last_message,
         created_at=utc(row.created_at),
         version=row.version,
+        waiting_since=_moment(row.waiting_since),
+        merged_into=row.merged_into,
     )
 
 
@@ -250,4 +322,15 @@ def instance_view(row: InstanceRecord) -> Instance:
         phone=row.phone,
         profile_name=row.profile_name,
         last_event_at=utc(row.last_event_at),
+        cause=row.cause,
+        qrcode=None if row.qrcode is None else _qrcode(row.qrcode),
+    )
+
+
+def _qrcode(stored: dict[str, Any]) -> QrCode:
+    return QrCode(
+        code=stored["code"],
+        pairing_code=stored["pairing_code"],
+        image=stored["image"],
+        at=utc(stored["at"]),
     )

@@ -66,7 +66,7 @@ class Retention:
             ):
                 events += step
             await self._ledger.maintain(
-                lambda: self._maintenance.trim_early_statuses(now - self._events_ms)
+                lambda: self._maintenance.trim_early_changes(now - self._events_ms)
             )
         except RelayError as error:
             log.warning("old data could not be removed: %s", error)

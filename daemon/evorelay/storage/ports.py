@@ -9,17 +9,21 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
+from evorelay.model.change import Change
 from evorelay.model.envelope import Entry, Envelope
 from evorelay.model.event import ChannelEvent
 from evorelay.model.records import (
     AliasRecord,
     ContactRecord,
-    EarlyStatusRecord,
+    EarlyChangesRecord,
     EventRecord,
     InstanceRecord,
+    MemberRecord,
+    MergeRecord,
     MessageRecord,
     QuarantineRecord,
     QuarantineSummary,
+    SeenRecord,
     TicketRecord,
 )
 
@@ -68,10 +72,17 @@ class Plan(Struct):
     changed_messages: list[MessageRecord] = []
     instances: list[InstanceRecord] = []
     """Written whether or not the row exists."""
-    early_statuses: list[EarlyStatusRecord] = []
+    early_changes: list[EarlyChangesRecord] = []
     """Written whether or not the row exists."""
     settled_early: list[MessageKey] = []
-    """Early statuses that found their message: removed."""
+    """Early changes that found their message: removed."""
+    members: list[MemberRecord] = []
+    """Written whether or not the row exists."""
+    seen: list[SeenRecord] = []
+    """Written whether or not the row exists."""
+    moved: list[tuple[str, str | None, str]] = []
+    """(contact, from ticket, to ticket): the messages that came under this contact move. From
+    None: its imported history, which had no ticket."""
     quarantined: list[QuarantineRecord] = []
     """Left out where the same digest is there already."""
     events: list[EventRecord] = []
@@ -95,7 +106,38 @@ class Transaction(Protocol):
 
     def instances(self, names: Iterable[str]) -> dict[str, InstanceRecord]: ...
 
-    def early_statuses(self, keys: Iterable[MessageKey]) -> dict[MessageKey, str]: ...
+    def early_changes(self, keys: Iterable[MessageKey]) -> dict[MessageKey, list[Change]]: ...
+
+    def aliases(self, contact_ids: Iterable[str]) -> list[AliasRecord]: ...
+
+    def members(self, group_ids: Iterable[str]) -> list[MemberRecord]: ...
+
+    def seen(self, ticket_ids: Iterable[str]) -> list[SeenRecord]: ...
+
+    def first_inbound_after(self, ticket_id: str, after: int) -> int | None:
+        """When the ticket's first message came in that is later than ``after`` (Unix ms)."""
+
+    def tickets_of(self, contact_id: str) -> list[TicketRecord]:
+        """All of a contact's tickets, merged ones included."""
+
+    def recounted(self, ticket_ids: Iterable[str]) -> dict[str, TicketRecord]:
+        """Tickets with what follows from their messages (last message, waiting) worked out anew."""
+
+    def merge(self, merge: MergeRecord) -> None:
+        """Make two contacts one, at once and not with the plan: later look-ups see one person.
+
+        The absorbed contact's aliases, tickets and ticketless history become the kept one's; the
+        absorbed ticket is closed and its messages join the kept ticket.
+        """
+
+    def unmerge(self, merge: MergeRecord, ticket_id: str | None, at: int) -> None:
+        """Undo a merge, at once. ``ticket_id``: where the absorbed ticket's messages are now."""
+
+    def merge_of_ticket(self, absorbed_ticket: str) -> MergeRecord | None:
+        """The merge that emptied a ticket, unless it was undone."""
+
+    def are_kept_apart(self, one: str, other: str) -> bool:
+        """Whether a merge of these two contacts was undone: they are not merged again."""
 
     def heads(self, channels: Iterable[str]) -> dict[str, int]:
         """Last offset of each channel; a channel without events is left out."""
@@ -134,7 +176,7 @@ class TicketQuery(Struct, frozen=True, kw_only=True):
     status: str | None = None
     assignee: str | None = None
     q: str | None = None
-    """Matches the contact's name or phone number, or the subject."""
+    """Matches the contact's name or phone number, the subject, or what was said."""
     before: tuple[int, str] | None = None
     """(last activity in ms, ticket id) of the last ticket already seen."""
     limit: int = 50
@@ -182,5 +224,5 @@ class Maintenance(Protocol):
     def trim_events(self, older_than_ms: int, limit: int) -> int:
         """Drop up to ``limit`` of the oldest events; every channel keeps its head."""
 
-    def trim_early_statuses(self, older_than_ms: int) -> int:
-        """Drop statuses whose messages never came."""
+    def trim_early_changes(self, older_than_ms: int) -> int:
+        """Drop changes whose messages never came."""

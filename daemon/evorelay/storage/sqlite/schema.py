@@ -79,4 +79,115 @@ MIGRATIONS: tuple[str, ...] = (
         body TEXT NOT NULL, digest TEXT NOT NULL UNIQUE
     ) WITHOUT ROWID;
     """,
+    """
+    -- What WhatsApp says beyond messages: changes, people, groups, and who has read how far.
+    CREATE TABLE messages_new (
+        arrival INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE, ticket_id TEXT REFERENCES tickets (id),
+        contact_id TEXT NOT NULL REFERENCES contacts (id),
+        instance TEXT NOT NULL, direction TEXT NOT NULL CHECK (direction IN ('in', 'out')),
+        sender TEXT NOT NULL, sender_id TEXT, sender_name TEXT, type TEXT NOT NULL,
+        content TEXT NOT NULL, status TEXT NOT NULL, is_internal INTEGER NOT NULL,
+        created_at INTEGER NOT NULL, received_at INTEGER NOT NULL,
+        whatsapp_id TEXT, reply_to TEXT, reactions TEXT NOT NULL, edited_at INTEGER,
+        deleted_at INTEGER, media TEXT, error TEXT, metadata TEXT NOT NULL, journal_seq INTEGER
+    );
+    INSERT INTO messages_new
+        SELECT m.arrival, m.id, m.ticket_id, t.contact_id, m.instance, m.direction, m.sender,
+            m.sender_id, m.sender_name, m.type, m.content, m.status, m.is_internal, m.created_at,
+            m.received_at, m.whatsapp_id, m.reply_to, m.reactions, m.edited_at, m.deleted_at,
+            m.media, m.error, m.metadata, m.journal_seq
+        FROM messages AS m JOIN tickets AS t ON t.id = m.ticket_id;
+    DROP TABLE messages;
+    ALTER TABLE messages_new RENAME TO messages;
+    CREATE UNIQUE INDEX messages_once ON messages (instance, whatsapp_id);
+    CREATE INDEX messages_by_ticket ON messages (ticket_id, created_at, arrival);
+    CREATE INDEX messages_by_media ON messages (media->>'id', instance) WHERE media IS NOT NULL;
+    CREATE INDEX messages_without_ticket ON messages (contact_id) WHERE ticket_id IS NULL;
+
+    -- Search over what was said. The index holds no text of its own: it reads ``messages``.
+    CREATE VIRTUAL TABLE messages_text USING fts5(
+        content, content='messages', content_rowid='arrival',
+        tokenize="unicode61 remove_diacritics 2"
+    );
+    CREATE TRIGGER messages_text_insert AFTER INSERT ON messages WHEN new.deleted_at IS NULL BEGIN
+        INSERT INTO messages_text (rowid, content) VALUES (new.arrival, new.content);
+    END;
+    CREATE TRIGGER messages_text_update AFTER UPDATE ON messages
+    WHEN old.content IS NOT new.content OR (old.deleted_at IS NULL) <> (new.deleted_at IS NULL)
+    BEGIN
+        INSERT INTO messages_text (messages_text, rowid, content)
+            SELECT 'delete', old.arrival, old.content WHERE old.deleted_at IS NULL;
+        INSERT INTO messages_text (rowid, content)
+            SELECT new.arrival, new.content WHERE new.deleted_at IS NULL;
+    END;
+    CREATE TRIGGER messages_text_delete AFTER DELETE ON messages WHEN old.deleted_at IS NULL BEGIN
+        INSERT INTO messages_text (messages_text, rowid, content)
+            VALUES ('delete', old.arrival, old.content);
+    END;
+    INSERT INTO messages_text (messages_text) VALUES ('rebuild');
+
+    CREATE TABLE early_changes (
+        instance TEXT NOT NULL, whatsapp_id TEXT NOT NULL, changes TEXT NOT NULL,
+        at INTEGER NOT NULL, PRIMARY KEY (instance, whatsapp_id)
+    ) WITHOUT ROWID;
+    INSERT INTO early_changes SELECT instance, whatsapp_id,
+        json_array(json_object('is', 'status', 'status', status)), at FROM early_statuses;
+    DROP TABLE early_statuses;
+
+    ALTER TABLE contacts ADD COLUMN name_rank INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE contacts ADD COLUMN name_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE contacts ADD COLUMN merged_into TEXT;
+    UPDATE contacts SET name_rank = 2, name_at = 1
+        WHERE name <> coalesce(phone, '') AND jid <> name || '@g.us' AND jid <> name || '@lid';
+    CREATE INDEX aliases_by_contact ON aliases (contact_id);
+    UPDATE OR IGNORE aliases SET alias = substr(alias, 1, 8) || substr(alias, 10)
+        WHERE length(alias) = 19 AND (alias LIKE 'phone:521%' OR alias LIKE 'phone:549%');
+
+    ALTER TABLE tickets ADD COLUMN last_message_id TEXT;
+    ALTER TABLE tickets ADD COLUMN inbound INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE tickets ADD COLUMN waiting_since INTEGER;
+    ALTER TABLE tickets ADD COLUMN last_reply_at INTEGER;
+    ALTER TABLE tickets ADD COLUMN last_inbound_at INTEGER;
+    ALTER TABLE tickets ADD COLUMN merged_into TEXT;
+    UPDATE tickets SET
+        last_message_id = (SELECT id FROM messages WHERE ticket_id = tickets.id
+            ORDER BY created_at DESC, arrival DESC LIMIT 1),
+        inbound = (SELECT count(*) FROM messages
+            WHERE ticket_id = tickets.id AND direction = 'in'),
+        last_reply_at = (SELECT max(created_at) FROM messages
+            WHERE ticket_id = tickets.id AND direction = 'out'),
+        last_inbound_at = (SELECT max(created_at) FROM messages
+            WHERE ticket_id = tickets.id AND direction = 'in');
+    UPDATE tickets SET waiting_since = (SELECT min(created_at) FROM messages
+        WHERE ticket_id = tickets.id AND direction = 'in'
+            AND created_at > coalesce(last_reply_at, 0));
+    CREATE TABLE seen (
+        ticket_id TEXT NOT NULL REFERENCES tickets (id), agent TEXT NOT NULL,
+        inbound INTEGER NOT NULL, PRIMARY KEY (ticket_id, agent)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE members (
+        group_id TEXT NOT NULL REFERENCES contacts (id),
+        contact_id TEXT NOT NULL REFERENCES contacts (id),
+        role TEXT, PRIMARY KEY (group_id, contact_id)
+    ) WITHOUT ROWID;
+    CREATE INDEX members_by_contact ON members (contact_id);
+
+    CREATE TABLE merges (
+        id TEXT PRIMARY KEY, instance TEXT NOT NULL, at INTEGER NOT NULL,
+        kept_contact TEXT NOT NULL, absorbed_contact TEXT NOT NULL,
+        kept_ticket TEXT, absorbed_ticket TEXT, absorbed_status TEXT,
+        aliases TEXT NOT NULL, tickets TEXT NOT NULL, undone_at INTEGER
+    ) WITHOUT ROWID;
+    CREATE INDEX merges_by_ticket ON merges (absorbed_ticket);
+    CREATE INDEX merges_by_contact ON merges (absorbed_contact);
+
+    ALTER TABLE instances ADD COLUMN cause TEXT;
+    ALTER TABLE instances ADD COLUMN qrcode TEXT;
+    ALTER TABLE instances ADD COLUMN told_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE instances ADD COLUMN is_untold INTEGER NOT NULL DEFAULT 0;
+
+    ALTER TABLE quarantine ADD COLUMN replayed_at INTEGER;
+    """,
 )

@@ -7,20 +7,25 @@ from typing import Any, TypeVar
 
 import apsw
 
+from evorelay.model.change import Change
 from evorelay.model.errors import RelayError
 from evorelay.model.records import (
     AliasRecord,
     ContactRecord,
-    EarlyStatusRecord,
+    EarlyChangesRecord,
     EventRecord,
     InstanceRecord,
+    MemberRecord,
+    MergeRecord,
     MessageRecord,
     QuarantineRecord,
+    SeenRecord,
     TicketRecord,
 )
 from evorelay.storage.ports import AliasKey, MessageKey, Plan
 from evorelay.storage.sqlite.bulk import Table, to_json
 from evorelay.storage.sqlite.connection import open_writer, transaction
+from evorelay.storage.sqlite.merging import Merging
 from evorelay.storage.sqlite.schema import MIGRATIONS
 
 T = TypeVar("T")
@@ -30,7 +35,9 @@ ALIASES = Table("aliases", AliasRecord)
 TICKETS = Table("tickets", TicketRecord)
 MESSAGES = Table("messages", MessageRecord)
 INSTANCES = Table("instances", InstanceRecord)
-EARLY = Table("early_statuses", EarlyStatusRecord)
+EARLY = Table("early_changes", EarlyChangesRecord)
+MEMBERS = Table("members", MemberRecord)
+SEEN = Table("seen", SeenRecord)
 QUARANTINE = Table("quarantine", QuarantineRecord)
 
 
@@ -39,6 +46,7 @@ class SqliteTransaction:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._db = connection
+        self._merging = Merging(connection)
 
     def messages(self, keys: Iterable[MessageKey]) -> dict[MessageKey, MessageRecord]:
         rows = self._joined(
@@ -61,6 +69,7 @@ class SqliteTransaction:
             TICKETS,
             contact_ids,
             "ON t.id = (SELECT id FROM tickets WHERE contact_id = k.value"
+            " AND merged_into IS NULL"
             " ORDER BY status = 'closed', closed_at DESC, created_at DESC LIMIT 1)",
         )
         return {row.contact_id: row for row in rows}
@@ -71,11 +80,48 @@ class SqliteTransaction:
     def instances(self, names: Iterable[str]) -> dict[str, InstanceRecord]:
         return {row.name: row for row in self._joined(INSTANCES, names, "ON t.name = k.value")}
 
-    def early_statuses(self, keys: Iterable[MessageKey]) -> dict[MessageKey, str]:
+    def early_changes(self, keys: Iterable[MessageKey]) -> dict[MessageKey, list[Change]]:
         rows = self._joined(
             EARLY, keys, "ON t.instance = k.value->>0 AND t.whatsapp_id = k.value->>1"
         )
-        return {(row.instance, row.whatsapp_id): row.status for row in rows}
+        return {(row.instance, row.whatsapp_id): row.changes for row in rows}
+
+    def aliases(self, contact_ids: Iterable[str]) -> list[AliasRecord]:
+        return self._joined(ALIASES, contact_ids, "ON t.contact_id = k.value")
+
+    def members(self, group_ids: Iterable[str]) -> list[MemberRecord]:
+        return self._joined(MEMBERS, group_ids, "ON t.group_id = k.value")
+
+    def seen(self, ticket_ids: Iterable[str]) -> list[SeenRecord]:
+        return self._joined(SEEN, ticket_ids, "ON t.ticket_id = k.value")
+
+    def first_inbound_after(self, ticket_id: str, after: int) -> int | None:
+        at: int | None = self._db.execute(
+            "SELECT min(created_at) FROM messages WHERE ticket_id = ? AND created_at > ?"
+            " AND direction = 'in' AND metadata->>'history' IS NULL",
+            (ticket_id, after),
+        ).get
+        return at
+
+    def tickets_of(self, contact_id: str) -> list[TicketRecord]:
+        return self._joined(TICKETS, [contact_id], "ON t.contact_id = k.value")
+
+    def recounted(self, ticket_ids: Iterable[str]) -> dict[str, TicketRecord]:
+        ids = list(ticket_ids)
+        self._merging.recount(ids)
+        return self.tickets(ids)
+
+    def merge(self, merge: MergeRecord) -> None:
+        self._merging.merge(merge)
+
+    def unmerge(self, merge: MergeRecord, ticket_id: str | None, at: int) -> None:
+        self._merging.unmerge(merge, ticket_id, at)
+
+    def merge_of_ticket(self, absorbed_ticket: str) -> MergeRecord | None:
+        return self._merging.of_ticket(absorbed_ticket)
+
+    def are_kept_apart(self, one: str, other: str) -> bool:
+        return self._merging.are_kept_apart(one, other)
 
     def heads(self, channels: Iterable[str]) -> dict[str, int]:
         return dict(
@@ -99,12 +145,19 @@ class SqliteTransaction:
         MESSAGES.insert(db, plan.new_messages)
         MESSAGES.update(db, plan.changed_messages)
         INSTANCES.replace(db, plan.instances)
-        EARLY.replace(db, plan.early_statuses)
+        MEMBERS.replace(db, plan.members)
+        SEEN.replace(db, plan.seen)
+        EARLY.replace(db, plan.early_changes)
         if plan.settled_early:
             db.execute(
-                "DELETE FROM early_statuses WHERE (instance, whatsapp_id)"
+                "DELETE FROM early_changes WHERE (instance, whatsapp_id)"
                 " IN (SELECT value->>0, value->>1 FROM json_each(?))",
                 (to_json(plan.settled_early),),
+            )
+        for contact_id, from_ticket, to_ticket in plan.moved:
+            db.execute(
+                "UPDATE messages SET ticket_id = ? WHERE contact_id = ? AND ticket_id IS ?",
+                (to_ticket, contact_id, from_ticket),
             )
         QUARANTINE.insert_new(db, plan.quarantined)
         self._write_events(plan.events)
@@ -177,9 +230,9 @@ class SqliteStore:
             self._db.execute("DELETE FROM events WHERE id <= ?", (last,))
             return self._db.changes()
 
-    def trim_early_statuses(self, older_than_ms: int) -> int:
+    def trim_early_changes(self, older_than_ms: int) -> int:
         with transaction(self._db):
-            self._db.execute("DELETE FROM early_statuses WHERE at < ?", (older_than_ms,))
+            self._db.execute("DELETE FROM early_changes WHERE at < ?", (older_than_ms,))
             return self._db.changes()
 
     def close(self) -> None:

@@ -1,0 +1,120 @@
+"""Two contacts become one person, and back, on SQLite: a few statements, far from the hot path."""
+
+from collections.abc import Iterable
+
+import apsw
+
+from evorelay.model.records import MergeRecord
+from evorelay.model.views import DELETED_LABEL
+from evorelay.storage.sqlite.bulk import Table, to_json
+
+_MERGES = Table("merges", MergeRecord)
+_PREVIEW_CHARS = 160
+_LIVE = "m.ticket_id = tickets.id AND m.metadata->>'history' IS NULL"
+_RECOUNT = f"""
+    UPDATE tickets SET
+        (last_message_id, last_message_at, last_message) = (
+            SELECT id, created_at,
+                iif(deleted_at IS NULL, substr(content, 1, {_PREVIEW_CHARS}), '{DELETED_LABEL}')
+            FROM messages AS m
+            WHERE {_LIVE} ORDER BY created_at DESC, arrival DESC LIMIT 1),
+        last_reply_at = (SELECT max(created_at) FROM messages AS m
+            WHERE {_LIVE} AND direction = 'out' AND NOT is_internal),
+        last_inbound_at = (SELECT max(created_at) FROM messages AS m
+            WHERE {_LIVE} AND direction = 'in')
+    WHERE id IN (SELECT value FROM json_each(?))
+"""  # noqa: S608 -- literals of this module
+_RECOUNT_WAITING = f"""
+    UPDATE tickets SET waiting_since = (SELECT min(created_at) FROM messages AS m
+        WHERE {_LIVE} AND direction = 'in' AND created_at > coalesce(last_reply_at, 0))
+    WHERE id IN (SELECT value FROM json_each(?))
+"""  # noqa: S608 -- literals of this module
+_UNDER = """
+    WITH RECURSIVE under (id) AS (
+        VALUES (:absorbed)
+        UNION SELECT contacts.id FROM contacts JOIN under ON contacts.merged_into = under.id
+    )
+"""
+
+
+class Merging:
+    """What a transaction does about merges (``storage.ports.Transaction``)."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._db = connection
+
+    def merge(self, merge: MergeRecord) -> None:
+        kept, absorbed = merge.kept_contact, merge.absorbed_contact
+        execute = self._db.execute
+        if merge.absorbed_ticket is not None:
+            # Before the contact changes: it may have one ticket at most that is not closed.
+            execute(
+                "UPDATE tickets SET status = 'closed', closed_at = ?, merged_into = ?,"
+                " version = version + 1 WHERE id = ?",
+                (merge.at, merge.kept_ticket, merge.absorbed_ticket),
+            )
+            execute(
+                "UPDATE messages SET ticket_id = ? WHERE ticket_id = ?",
+                (merge.kept_ticket, merge.absorbed_ticket),
+            )
+        execute("UPDATE tickets SET contact_id = ? WHERE contact_id = ?", (kept, absorbed))
+        execute("UPDATE aliases SET contact_id = ? WHERE contact_id = ?", (kept, absorbed))
+        execute(
+            "UPDATE messages SET contact_id = ? WHERE contact_id = ? AND ticket_id IS NULL",
+            (kept, absorbed),
+        )
+        execute("UPDATE OR IGNORE members SET contact_id = ? WHERE contact_id = ?", (kept, absorbed))
+        execute("DELETE FROM members WHERE contact_id = ?", (absorbed,))
+        execute("UPDATE contacts SET merged_into = ? WHERE id = ?", (kept, absorbed))
+        _MERGES.insert(self._db, [merge])
+
+    def unmerge(self, merge: MergeRecord, ticket_id: str | None, at: int) -> None:
+        execute = self._db.execute
+        absorbed = merge.absorbed_contact
+        if merge.absorbed_ticket is not None:
+            execute(
+                f"{_UNDER} UPDATE messages SET ticket_id = :back"
+                " WHERE ticket_id = :now AND contact_id IN (SELECT id FROM under)",
+                {"absorbed": absorbed, "back": merge.absorbed_ticket, "now": ticket_id},
+            )
+        execute("UPDATE contacts SET merged_into = NULL WHERE id = ?", (absorbed,))
+        execute(
+            "UPDATE aliases SET contact_id = ? WHERE instance = ?"
+            " AND alias IN (SELECT value FROM json_each(?))",
+            (absorbed, merge.instance, to_json(merge.aliases)),
+        )
+        execute(
+            "UPDATE tickets SET contact_id = ? WHERE id IN (SELECT value FROM json_each(?))",
+            (absorbed, to_json(merge.tickets)),
+        )
+        if merge.absorbed_ticket is not None:
+            execute(
+                "UPDATE tickets SET status = ?, closed_at = NULL, merged_into = NULL,"
+                " version = version + 1 WHERE id = ?",
+                (merge.absorbed_status, merge.absorbed_ticket),
+            )
+        execute("UPDATE merges SET undone_at = ? WHERE id = ?", (at, merge.id))
+
+    def of_ticket(self, absorbed_ticket: str) -> MergeRecord | None:
+        rows: list[MergeRecord] = _MERGES.select(
+            self._db,
+            "WHERE t.absorbed_ticket = ? AND t.undone_at IS NULL ORDER BY t.id DESC LIMIT 1",
+            (absorbed_ticket,),
+        )
+        return rows[0] if rows else None
+
+    def are_kept_apart(self, one: str, other: str) -> bool:
+        return (
+            self._db.execute(
+                "SELECT 1 FROM merges WHERE undone_at IS NOT NULL"
+                " AND ((kept_contact = :one AND absorbed_contact = :other)"
+                " OR (kept_contact = :other AND absorbed_contact = :one)) LIMIT 1",
+                {"one": one, "other": other},
+            ).get
+            is not None
+        )
+
+    def recount(self, ticket_ids: Iterable[str]) -> None:
+        ids = to_json(ticket_ids)
+        self._db.execute(_RECOUNT, (ids,))
+        self._db.execute(_RECOUNT_WAITING, (ids,))
