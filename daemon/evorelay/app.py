@@ -161,6 +161,7 @@ def services(
         ),
         (
             Service(name="sessions", run=relay.sessions.run),
+            Service(name="instance news", run=relay.news.run),
             Service(name="retention", run=relay.retention.run),
             Service(name="health", run=relay.health.run),
         ),

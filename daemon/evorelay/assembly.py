@@ -34,6 +34,7 @@ from evorelay.relay.desk import Desk
 from evorelay.relay.health import Health
 from evorelay.relay.hub import Hub
 from evorelay.relay.ingest import Ingest
+from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
@@ -54,6 +55,7 @@ class Relay(Struct, frozen=True, kw_only=True):
     hub: Hub
     journal: Journal
     pipeline: Pipeline
+    news: InstanceNews
     sessions: Sessions
     retention: Retention
     health: Health
@@ -83,10 +85,12 @@ def build(
         free_bytes=free_bytes,
         free_bytes_min=config.webhook.min_free_bytes,
     )
+    news = InstanceNews(ledger)
     pipeline = Pipeline(
         journal,
         ledger,
         Attachments(blobs),
+        news,
         metrics,
         now=now_ms,
         reopen_within_ms=int(config.tickets.reopen_within * 1000),
@@ -154,6 +158,7 @@ def build(
         hub=hub,
         journal=journal,
         pipeline=pipeline,
+        news=news,
         sessions=sessions,
         retention=retention,
         health=health,

@@ -133,6 +133,8 @@ class CacheConfig(Section, frozen=True, kw_only=True):
 
 class TicketsConfig(Section, frozen=True, kw_only=True):
     reopen_within: Span = 24 * 3600.0
+    store_status_posts: bool = False
+    """Keep what contacts post as their WhatsApp status; nobody is told and nothing is unread."""
 
 
 class BackupConfig(Section, frozen=True, kw_only=True):

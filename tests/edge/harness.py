@@ -35,6 +35,7 @@ from evorelay.relay.catchup import CatchUp
 from evorelay.relay.desk import Desk
 from evorelay.relay.hub import Hub
 from evorelay.relay.ingest import Ingest
+from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
@@ -234,6 +235,7 @@ class Port:
             self.journal,
             ledger,
             Attachments(blobs),
+            InstanceNews(ledger),
             metrics,
             now=now_ms,
             reopen_within_ms=3_600_000,

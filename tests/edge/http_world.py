@@ -30,6 +30,7 @@ from evorelay.relay.catchup import CatchUp
 from evorelay.relay.desk import Desk
 from evorelay.relay.health import Health
 from evorelay.relay.hub import Hub
+from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
@@ -60,6 +61,7 @@ class World:
             self.journal,
             ledger,
             Attachments(blobs),
+            InstanceNews(ledger),
             metrics,
             now=now_ms,
             reopen_within_ms=3_600_000,

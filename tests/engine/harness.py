@@ -11,13 +11,14 @@ import apsw
 import msgspec
 import trio
 
+from evorelay.model.change import Status
 from evorelay.model.close import Close
 from evorelay.model.envelope import Entry, Envelope
 from evorelay.model.event import ChannelEvent
-from evorelay.model.fact import Chat, Fact, InstanceFact, MessageFact, StatusFact
+from evorelay.model.fact import Chat, ChangeFact, Fact, InstanceFact, MessageFact
 from evorelay.model.principal import Principal
 from evorelay.model.records import EventRecord, MessageRecord, TicketRecord
-from evorelay.relay.apply import Applied, apply_batch
+from evorelay.relay.apply import Applied, Understood, apply_batch
 from evorelay.relay.attachments import Attachments
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.cache import RecentEvents
@@ -25,6 +26,7 @@ from evorelay.relay.catchup import CatchUp
 from evorelay.relay.desk import Desk
 from evorelay.relay.draft import Draft
 from evorelay.relay.hub import Hub
+from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import TAIL_BYTES, Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
@@ -106,8 +108,8 @@ def reply(whatsapp_id: str, *, status: str | None = "pending", **fields: Any) ->
     return message(whatsapp_id, from_me=True, status=status, origin="phone", **fields)
 
 
-def status(whatsapp_id: str, word: str) -> StatusFact:
-    return StatusFact(instance="loja", whatsapp_id=whatsapp_id, status=word)
+def status(whatsapp_id: str, word: str) -> ChangeFact:
+    return ChangeFact(instance="loja", whatsapp_id=whatsapp_id, change=Status(word))
 
 
 def connection(state: str, **fields: Any) -> InstanceFact:
@@ -214,10 +216,12 @@ class World:
             free_bytes_min=GIB,
             tail_bytes=tail_bytes,
         )
+        self.news = InstanceNews(self.ledger)
         self.pipeline = Pipeline(
             self.journal,
             self.ledger,
             Attachments(blobs),
+            self.news,
             metrics,
             now=self.now,
             reopen_within_ms=24 * HOUR,
@@ -236,9 +240,10 @@ class World:
         """Have facts stored and told, as one batch, without a journal."""
         first = seq or self.ledger_seq + 1
         batch = [
-            (Entry(seq, envelope(at=self.now())), [fact]) for seq, fact in enumerate(facts, first)
+            Understood(Entry(seq, envelope(at=self.now())), [fact])
+            for seq, fact in enumerate(facts, first)
         ]
-        self.ledger_seq = batch[-1][0].seq
+        self.ledger_seq = batch[-1].entry.seq
 
         def work(draft: Draft) -> Applied:
             return apply_batch(draft, batch=batch, journal="test", reopen_within_ms=24 * HOUR)

@@ -169,7 +169,7 @@ async def test_states_count_early_or_late(world: World, words: list[str], expect
     await world.apply(*late)
     assert [row.status for row in world.messages()] == [expected] * 2
     keys = [("loja", "A1")]
-    assert await world.ledger.change(lambda draft: draft.tx.early_statuses(keys)) == {}
+    assert await world.ledger.change(lambda draft: draft.tx.early_changes(keys)) == {}
 
 
 async def test_a_state_that_says_nothing_new_tells_nobody(world: World) -> None:
@@ -267,7 +267,7 @@ async def test_a_group_is_one_ticket_named_after_nobody_in_it(world: World) -> N
     (ticket,) = world.tickets()
     found = world.storage.readers[0].ticket(ticket.id)
     assert found is not None
-    assert (found[1].name, found[1].is_group) == ("123", True)
+    assert (found[1].name, found[1].is_group) == ("Grupo …123", True)
     assert [row.sender_name for row in world.messages()] == ["Ana", "Bia"]
 
 
@@ -322,7 +322,7 @@ async def test_a_webhook_with_many_odd_elements_is_kept_once_per_reason(world: W
     other = msgspec.structs.replace(envelope(), body=b'{"other":true}')
 
     def work(draft: Draft) -> Applied:
-        batch: list[Understood] = [(Entry(1, envelope()), [*odd]), (Entry(2, other), [odd[0]])]
+        batch = [Understood(Entry(1, envelope()), [*odd]), Understood(Entry(2, other), [odd[0]])]
         return apply_batch(draft, batch=batch, journal="test", reopen_within_ms=HOUR)
 
     applied = await world.ledger.change(work)

@@ -66,7 +66,7 @@ async def test_a_status_whose_message_never_comes_goes_in_the_end(world: World) 
     key = ("loja", "NEVER")
 
     def kept() -> dict[tuple[str, str], str]:
-        return world.storage.writer.transact(lambda tx: tx.early_statuses([key]))
+        return world.storage.writer.transact(lambda tx: tx.early_changes([key]))
 
     assert kept() == {key: "read"}
     world.now.ms = LONG_AFTER
@@ -87,7 +87,7 @@ async def test_a_store_that_is_away_is_swept_another_time(world: World) -> None:
         def trim_events(self, older_than_ms: int, limit: int) -> int:
             raise StoreUnavailable("the database is away")
 
-        def trim_early_statuses(self, older_than_ms: int) -> int:
+        def trim_early_changes(self, older_than_ms: int) -> int:
             raise StoreUnavailable("the database is away")
 
     await filled(world)
@@ -107,8 +107,8 @@ async def test_large_amounts_go_in_small_steps(
             steps.append(limit)
             return world.storage.maintenance.trim_events(older_than_ms, limit)
 
-        def trim_early_statuses(self, older_than_ms: int) -> int:
-            return world.storage.maintenance.trim_early_statuses(older_than_ms)
+        def trim_early_changes(self, older_than_ms: int) -> int:
+            return world.storage.maintenance.trim_early_changes(older_than_ms)
 
     monkeypatch.setattr(housekeeping, "EVENTS_PER_STEP", 1)
     await filled(world)

@@ -126,6 +126,8 @@ class MessageRecord(Struct, array_like=True, kw_only=True):
     error: dict[str, Any] | None
     metadata: dict[str, Any]
     journal_seq: int | None
+    edits: list[Any] = []
+    """``model.change.Edit`` as JSON, every one: which of them shows does not depend on order."""
 
 
 class InstanceRecord(Struct, array_like=True, kw_only=True):

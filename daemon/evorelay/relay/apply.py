@@ -1,198 +1,261 @@
-"""Facts into the store: messages and their statuses, instances, quarantine.
+"""Facts into the store: messages and what happens to them, people, instances, quarantine.
 
 A batch is decided in two steps: look everything up in a handful of bulk queries, then act on the
-facts one by one in journal order without touching the database again. Repeating a batch changes
-nothing (P2), so a crash between any two instructions is harmless.
+facts one by one in journal order with hardly another look. Repeating a batch changes nothing (P2),
+so a crash between any two instructions is harmless; and in whatever order its facts come, the
+store ends up saying the same (tests/engine/test_convergence.py).
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from hashlib import sha256
 
 from msgspec import Struct
 
+from evorelay.model.change import Change, Edit, Revoke, Status
 from evorelay.model.envelope import Entry
 from evorelay.model.fact import (
+    ChangeFact,
+    Chat,
     Fact,
+    GroupFact,
     InstanceFact,
     MessageFact,
+    NameRank,
+    PersonFact,
+    QrCodeFact,
     QuarantineFact,
-    StatusFact,
 )
-from evorelay.model.records import (
-    EarlyStatusRecord,
-    InstanceRecord,
-    MessageRecord,
-    QuarantineRecord,
-)
-from evorelay.protocol.delivery import OUTBOUND, advance
+from evorelay.model.records import EarlyChangesRecord, MessageRecord, QuarantineRecord
+from evorelay.protocol.changes import apply_change, gather
+from evorelay.protocol.delivery import OUTBOUND
+from evorelay.protocol.duplicates import absorb, rewrite
 from evorelay.relay.draft import Draft
+from evorelay.relay.groups import author_in, change_members
+from evorelay.relay.instances import Instances
+from evorelay.relay.message_rows import message_row, sent_status
 from evorelay.relay.people import People
+from evorelay.relay.placing import Tickets
 from evorelay.storage.ports import MessageKey
 
-PREVIEW_CHARS = 160
 
-Understood = tuple[Entry, list[Fact]]
+class Understood(Struct):
+    """What one journal entry says, or one piece of it."""
+
+    entry: Entry
+    facts: list[Fact]
+    is_whole: bool = True
+    """False while more pieces of the entry are to come: the cursor stays before it."""
 
 
 class Applied(Struct):
-    """What a batch came to, for metrics: counts by (message type or event, outcome)."""
+    """What a batch came to."""
 
     outcomes: Counter[tuple[str, str]]
+    """For metrics: counts by (message type or event, outcome)."""
+    has_untold: bool = False
+    """Whether clients have to be told about an instance in a moment (relay/instances.py)."""
 
 
 def apply_batch(
     draft: Draft, *, batch: list[Understood], journal: str, reopen_within_ms: int
 ) -> Applied:
-    """Act on every fact of the batch and move the journal's cursor past it.
+    """Act on every fact of the batch and move the journal's cursor past what is whole.
 
     Entries at or below the stored cursor were handled before and are passed over.
     """
     cursor = draft.tx.cursor(journal)
-    fresh = [(entry, facts) for entry, facts in batch if entry.seq > cursor]
-    application = _Application(draft, fresh, reopen_within_ms)
-    for entry, facts in fresh:
-        application.touch_instance(entry)
-        for fact in facts:
-            application.act(entry, fact)
-    application.settle()
-    if fresh:
-        draft.plan.cursor = (journal, fresh[-1][0].seq)
-    return Applied(application.outcomes)
+    fresh = [piece for piece in batch if piece.entry.seq > cursor]
+    applied = _Application(draft, fresh, reopen_within_ms).run()
+    whole = [piece.entry.seq for piece in fresh if piece.is_whole]
+    if whole:
+        draft.plan.cursor = (journal, whole[-1])
+    return applied
+
+
+def apply_facts(
+    draft: Draft, entry: Entry, facts: list[Fact], *, reopen_within_ms: int, refresh: bool
+) -> Applied:
+    """Act on what an entry says, whenever it came; no cursor moves.
+
+    ``refresh``: a better reading of an old webhook also rewrites what its messages say.
+    """
+    piece = Understood(entry, facts)
+    return _Application(draft, [piece], reopen_within_ms, refresh=refresh).run()
 
 
 class _Application:
     """The state of one batch: rows by the keys facts name them by."""
 
-    def __init__(self, draft: Draft, batch: list[Understood], reopen_within_ms: int) -> None:
+    def __init__(
+        self,
+        draft: Draft,
+        batch: list[Understood],
+        reopen_within_ms: int,
+        *,
+        refresh: bool = False,
+    ) -> None:
         self._draft = draft
-        self.outcomes: Counter[tuple[str, str]] = Counter()
-        arrivals: set[MessageKey] = set()
-        statuses: set[MessageKey] = set()
-        messages: list[MessageFact] = []
-        for _, facts in batch:
-            for fact in facts:
-                if isinstance(fact, MessageFact):
-                    arrivals.add((fact.instance, fact.whatsapp_id))
-                    messages.append(fact)
-                elif isinstance(fact, StatusFact):
-                    statuses.add((fact.instance, fact.whatsapp_id))
+        self._batch = batch
+        self._refresh = refresh
+        self._outcomes: Counter[tuple[str, str]] = Counter()
+        facts = [fact for piece in batch for fact in piece.facts]
+        keys = {
+            (fact.instance, fact.whatsapp_id)
+            for fact in facts
+            if isinstance(fact, MessageFact | ChangeFact)
+        }
         tx = draft.tx
-        self._messages = tx.messages(arrivals | statuses)
-        self._early = tx.early_statuses(arrivals | statuses)
+        self._instances = Instances(draft, {piece.entry.envelope.instance for piece in batch})
+        persons = [person for fact in facts for person in _persons(fact)]
+        self._people = People(draft, persons, self._instances.phones())
+        # After people, because two of them may have become one, with one ticket.
+        self._messages = tx.messages(keys)
+        self._early = tx.early_changes(keys)
         self._early_changed: set[MessageKey] = set()
+        self._tickets = Tickets(draft, self._people.known_ids(), reopen_within_ms=reopen_within_ms)
         self._quarantined: set[tuple[int, str]] = set()
-        self._people = People(draft, messages, reopen_within_ms=reopen_within_ms)
-        self._instances = tx.instances({entry.envelope.instance for entry, _ in batch})
 
-    def act(self, entry: Entry, fact: Fact) -> None:
+    def run(self) -> Applied:
+        self._tell_learned()
+        for piece in self._batch:
+            self._instances.touch(piece.entry.envelope)
+            for fact in piece.facts:
+                self._act(piece.entry, fact)
+        self._keep_early()
+        return Applied(self._outcomes, self._instances.settle())
+
+    def _act(self, entry: Entry, fact: Fact) -> None:
+        event, received_at = entry.envelope.event, entry.envelope.received_at
         match fact:
             case MessageFact():
                 self._message(entry, fact)
-            case StatusFact():
-                self._status(entry, fact)
-            case InstanceFact():
-                self._instance(fact)
-                self._count(entry.envelope.event, "received")
+                return
+            case ChangeFact():
+                is_news = self._change((fact.instance, fact.whatsapp_id), fact.change)
+                self._count(event, "received" if is_news else "duplicate")
+                return
             case QuarantineFact():
                 self._quarantine(entry, fact)
-            case _:
-                self._count(entry.envelope.event, "received")
+                return
+            case PersonFact():
+                self._person(fact)
+            case GroupFact():
+                change_members(self._draft, self._people, fact)
+            case InstanceFact():
+                self._instances.connection(fact, received_at)
+            case QrCodeFact():
+                self._instances.qrcode(fact, received_at)
+        self._count(event, "received")
 
-    def touch_instance(self, entry: Entry) -> None:
-        """Know every instance that posts, and when it was heard of last."""
-        name = entry.envelope.instance
-        if not name:
+    def _message(self, entry: Entry, fact: MessageFact) -> None:
+        key = (fact.instance, fact.whatsapp_id)
+        is_said = not (fact.from_me or fact.chat.is_group or fact.is_history)
+        contact = self._people.contact(
+            fact.instance,
+            fact.chat,
+            name=fact.sender_name if is_said else None,
+            rank=NameRank.SAID,
+            at=fact.sent_at,
+        )
+        author = author_in(self._draft, self._people, fact, contact)
+        self._tell_learned()
+        message = message_row(
+            self._draft.new_id(),
+            fact,
+            contact_id=contact.id,
+            received_at=entry.envelope.received_at,
+            seq=entry.seq,
+        )
+        if author is not None and author.name_rank and message.sender_name is None:
+            message.sender_name = author.name
+        known = self._messages.get(key)
+        if known is not None:
+            self._again(known, message, fact)
             return
-        received_at = entry.envelope.received_at
-        known = self._instances.get(name)
-        if known is None:
-            known = InstanceRecord(
-                name=name,
-                state="unknown",
-                state_since=received_at,
-                reason=None,
-                phone=None,
-                profile_name=None,
-                last_event_at=received_at,
-                created_at=received_at,
-            )
-            self._instances[name] = known
-        known.last_event_at = max(known.last_event_at, received_at)
-        self._draft.put_instance(known)
+        self._messages[key] = message
+        for change in self._early.pop(key, ()):
+            apply_change(message, change)
+            self._early_changed.add(key)
+        self._draft.add_message(message)
+        if fact.is_history:
+            self._tickets.join(message, contact)
+            self._count(fact.type, "received")
+            return
+        self._arrive(message, fact.chat)
+        self._count(fact.type, "sent" if fact.from_me else "received")
 
-    def settle(self) -> None:
-        """Write what is left of early statuses: new ones kept, used ones removed."""
+    def _arrive(self, message: MessageRecord, chat: Chat) -> None:
+        contact = self._people.contact(message.instance, chat)
+        self._tickets.arrive(message, contact, self._people.believable(message.instance, chat))
+        self._draft.tell_message("message.created", message)
+
+    def _again(self, known: MessageRecord, again: MessageRecord, fact: MessageFact) -> None:
+        """A webhook about a message that is here: it may know more, or be the first live one."""
+        self._count(fact.type, "duplicate")
+        is_changed = rewrite(known, again) if self._refresh else absorb(known, again)
+        if fact.from_me:
+            is_changed |= apply_change(known, Status(sent_status(fact)))
+        if "history" in known.metadata and not fact.is_history:
+            del known.metadata["history"]
+            self._draft.change_message(known)
+            self._arrive(known, fact.chat)
+        elif is_changed:
+            self._changed(known)
+
+    def _change(self, key: MessageKey, change: Change) -> bool:
+        known = self._messages.get(key)
+        if known is not None:
+            is_news = apply_change(known, change)
+            if is_news:
+                self._changed(known, may_show=isinstance(change, Edit | Revoke))
+            return is_news
+        if isinstance(change, Status) and change.status not in OUTBOUND:
+            return True  # that we received something is no news to its ticket
+        early = self._early.get(key, [])
+        gathered = gather(early, change)
+        if gathered == early:
+            return False
+        self._early[key] = gathered
+        self._early_changed.add(key)
+        return True
+
+    def _changed(self, message: MessageRecord, *, may_show: bool = True) -> None:
+        self._draft.change_message(message)
+        self._draft.tell_message("message.updated", message)
+        if may_show:
+            self._tickets.changed(message)
+
+    def _person(self, fact: PersonFact) -> None:
+        contact = self._people.contact(
+            fact.instance, fact.person, name=fact.name, rank=fact.name_rank, at=fact.at
+        )
+        if fact.avatar_url is not None and fact.avatar_url != contact.avatar_url:
+            # Not told: the address changes with every message, the picture hardly ever.
+            contact.avatar_url = fact.avatar_url
+            self._draft.change_contact(contact)
+        self._tell_learned()
+
+    def _tell_learned(self) -> None:
+        for contact in self._people.take_learned():
+            ticket = self._tickets.latest(contact)
+            if ticket is not None and ticket.status != "closed":
+                self._draft.tell_ticket("ticket.updated", ticket, contact)
+
+    def _keep_early(self) -> None:
+        """Write what is left of early changes: new ones kept, used ones removed."""
         for key in self._early_changed:
             if key in self._early:
-                self._draft.plan.early_statuses.append(
-                    EarlyStatusRecord(
+                self._draft.plan.early_changes.append(
+                    EarlyChangesRecord(
                         instance=key[0],
                         whatsapp_id=key[1],
-                        status=self._early[key],
+                        changes=self._early[key],
                         at=self._draft.now,
                     )
                 )
             else:
                 self._draft.plan.settled_early.append(key)
-
-    def _message(self, entry: Entry, fact: MessageFact) -> None:
-        key = (fact.instance, fact.whatsapp_id)
-        known = self._messages.get(key)
-        if known is not None:
-            self._count(fact.type, "duplicate")
-            if fact.from_me:
-                self._advance(known, _sent_status(fact))
-            return
-        ticket = self._people.ticket(fact, self._people.contact(fact))
-        message = _message_record(self._draft.new_id(), ticket.id, entry, fact)
-        early = self._early.pop(key, None)
-        if early is not None:
-            message.status = advance(message.status, early)
-            self._early_changed.add(key)
-        self._messages[key] = message
-        self._draft.add_message(message)
-        if message.direction == "in":
-            ticket.unread += 1
-        if message.created_at >= (ticket.last_message_at or 0):
-            ticket.last_message_at = message.created_at
-            ticket.last_message = message.content[:PREVIEW_CHARS]
-        self._draft.change_ticket(ticket)
-        self._draft.tell_message("message.created", message)
-        self._count(fact.type, "sent" if fact.from_me else "received")
-
-    def _status(self, entry: Entry, fact: StatusFact) -> None:
-        key = (fact.instance, fact.whatsapp_id)
-        known = self._messages.get(key)
-        if known is not None:
-            changed = self._advance(known, fact.status)
-            self._count(entry.envelope.event, "received" if changed else "duplicate")
-            return
-        if fact.status in OUTBOUND:
-            self._early[key] = advance(self._early.get(key, fact.status), fact.status)
-            self._early_changed.add(key)
-        self._count(entry.envelope.event, "received")
-
-    def _advance(self, message: MessageRecord, reported: str) -> bool:
-        status = advance(message.status, reported)
-        if status == message.status:
-            return False
-        message.status = status
-        self._draft.change_message(message)
-        self._draft.tell_message("message.updated", message)
-        return True
-
-    def _instance(self, fact: InstanceFact) -> None:
-        instance = self._instances.get(fact.instance)
-        if instance is None:
-            return
-        instance.phone = fact.phone or instance.phone
-        instance.profile_name = fact.profile_name or instance.profile_name
-        instance.reason = fact.reason
-        if instance.state != fact.state:
-            # Told on change only: Evolution repeats "connecting" 112 times a second (measured).
-            instance.state = fact.state
-            instance.state_since = instance.last_event_at
-            self._draft.tell_instance(instance)
 
     def _quarantine(self, entry: Entry, fact: QuarantineFact) -> None:
         """Keep the webhook once per reason: a row holds all of it, and every element may be odd."""
@@ -215,63 +278,28 @@ class _Application:
                 detail=fact.detail,
                 body=body,
                 digest=_digest(envelope.event, envelope.instance, fact.reason, body),
+                replayed_at=None,
             )
         )
 
     def _count(self, type_: str, outcome: str) -> None:
-        self.outcomes[type_, outcome] += 1
+        self._outcomes[type_, outcome] += 1
+
+
+def _persons(fact: Fact) -> Iterator[tuple[str, Chat]]:
+    """Everybody a fact names, with whatever ids it names them by."""
+    match fact:
+        case MessageFact():
+            yield fact.instance, fact.chat
+            if fact.author is not None:
+                yield fact.instance, fact.author
+        case PersonFact():
+            yield fact.instance, fact.person
+        case GroupFact():
+            yield fact.instance, fact.group
+            for member in fact.members:
+                yield fact.instance, member.person
 
 
 def _digest(*parts: str) -> str:
     return sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
-
-
-def _sent_status(fact: MessageFact) -> str:
-    """The status of a message of ours; that there is a webhook says at least that it was sent."""
-    return fact.status if fact.status in OUTBOUND else "sent"
-
-
-def _message_record(id_: str, ticket_id: str, entry: Entry, fact: MessageFact) -> MessageRecord:
-    metadata = dict(fact.metadata)
-    if fact.origin is not None:
-        metadata["origin"] = fact.origin
-    media = None
-    if fact.media is not None:
-        media = {
-            "id": fact.media.blob,
-            "url": f"/media/{fact.media.blob}" if fact.media.blob else None,
-            "mimetype": fact.media.mimetype,
-            "size": fact.media.size,
-            "filename": fact.media.filename,
-            "seconds": fact.media.seconds,
-            "width": fact.media.width,
-            "height": fact.media.height,
-            "thumbnail": fact.media.thumbnail,
-            "is_voice": fact.media.is_voice,
-            "is_animated": fact.media.is_animated,
-            "remote_url": fact.media.remote_url,
-        }
-    return MessageRecord(
-        id=id_,
-        ticket_id=ticket_id,
-        instance=fact.instance,
-        direction="out" if fact.from_me else "in",
-        sender="agent" if fact.from_me else "client",
-        sender_id=fact.sender_id,
-        sender_name=fact.sender_name,
-        type=fact.type,
-        content=fact.content,
-        status=_sent_status(fact) if fact.from_me else "received",
-        is_internal=False,
-        created_at=fact.sent_at,
-        received_at=entry.envelope.received_at,
-        whatsapp_id=fact.whatsapp_id,
-        reply_to=fact.reply_to,
-        reactions=[],
-        edited_at=None,
-        deleted_at=None,
-        media=media,
-        error=None,
-        metadata=metadata,
-        journal_seq=entry.seq,
-    )

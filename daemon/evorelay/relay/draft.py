@@ -16,6 +16,7 @@ from evorelay.model.views import (
     InstanceEvent,
     MessageEvent,
     TicketEvent,
+    TicketMergedEvent,
     encode_json,
     instance_view,
     message_view,
@@ -71,12 +72,25 @@ class Draft:
 
     def tell_message(self, type_: str, message: MessageRecord) -> None:
         """The event carries the message as it is now; later changes have events of their own."""
+        if message.ticket_id is None:
+            return  # imported history that no ticket has: there is nobody to tell
         event = MessageEvent(type=type_, ticket_id=message.ticket_id, message=message_view(message))
         self._tell(type_, event, _ticket_channels(message.ticket_id, message.instance))
 
     def tell_ticket(self, type_: str, ticket: TicketRecord, contact: ContactRecord) -> None:
         event = TicketEvent(type=type_, ticket_id=ticket.id, ticket=ticket_view(ticket, contact))
         self._tell(type_, event, _ticket_channels(ticket.id, ticket.instance))
+
+    def tell_merged(self, absorbed_id: str, kept: TicketRecord, contact: ContactRecord) -> None:
+        """On both tickets' channels: whoever looks at the one is led to the other."""
+        event = TicketMergedEvent(
+            type="ticket.merged",
+            ticket_id=absorbed_id,
+            into=kept.id,
+            ticket=ticket_view(kept, contact),
+        )
+        channels = _ticket_channels(kept.id, kept.instance)
+        self._tell("ticket.merged", event, (ticket_channel(absorbed_id), *channels))
 
     def tell_instance(self, instance: InstanceRecord) -> None:
         event = InstanceEvent(type="instance.updated", instance=instance_view(instance))

@@ -1,114 +1,177 @@
-"""Whose message it is: contacts, and which of their tickets takes it."""
+"""Who a batch is about: contacts by every id they go by, and two that are one made one.
 
-from collections.abc import Iterable
+Everything a batch says about ids is put together before its first message is placed, so no merge
+happens between two messages and the order within a batch does not matter.
+"""
 
-from evorelay.model.fact import Chat, MessageFact
-from evorelay.model.records import AliasRecord, ContactRecord, TicketRecord
-from evorelay.protocol.ticketing import Placement, place
+import logging
+from collections.abc import Iterable, Mapping
+
+from msgspec.structs import replace
+
+from evorelay.model.fact import Chat, NameRank, phone_key
+from evorelay.model.records import AliasRecord, ContactRecord
+from evorelay.protocol.people import (
+    NUMBERS_MAX,
+    Groups,
+    address_of,
+    learn_ids,
+    made_up_name,
+    takes_name,
+)
 from evorelay.relay.draft import Draft
+from evorelay.relay.merging import merge_contacts
+from evorelay.storage.ports import AliasKey
+
+log = logging.getLogger(__name__)
+
+Persons = Iterable[tuple[str, Chat]]
+"""(instance, as some webhook names them)"""
 
 
 class People:
-    """The contacts and tickets behind one batch of messages, looked up together."""
-
     def __init__(
-        self, draft: Draft, messages: Iterable[MessageFact], *, reopen_within_ms: int
+        self, draft: Draft, persons: Persons, own_phones: Mapping[str, str | None]
     ) -> None:
+        """``own_phones``: by instance, its own number, which is nobody else's."""
         self._draft = draft
-        self._reopen_within_ms = reopen_within_ms
-        self._contacts = draft.tx.contacts_by_alias(
-            {(fact.instance, alias) for fact in messages for alias in fact.chat.aliases}
-        )
-        self._tickets = draft.tx.latest_tickets({row.id for row in self._contacts.values()})
+        self._own = {instance: phone_key(phone) for instance, phone in own_phones.items() if phone}
+        aliases: set[AliasKey] = set()
+        same: Groups[AliasKey] = Groups()
+        self._as_written: dict[AliasKey, str] = {}
+        """Phone numbers, by the alias that all their spellings share."""
+        for instance, named in persons:
+            chat = self.believable(instance, named)
+            keys = _keys(instance, chat)
+            aliases.update(keys)
+            if len(keys) > 1:
+                same.join(keys)
+                self._as_written.setdefault(keys[0], chat.phone or "")
+        self._contacts = draft.tx.contacts_by_alias(aliases)
+        self._learned: list[ContactRecord] = []
+        self._siblings: dict[AliasKey, list[AliasKey]] = {}
+        for group in same.sets():
+            self._unite(group)
 
-    def contact(self, fact: MessageFact) -> ContactRecord:
+    def known_ids(self) -> set[str]:
+        """Of the contacts that were there before this batch."""
+        return {contact.id for contact in self._contacts.values()}
+
+    def take_learned(self) -> list[ContactRecord]:
+        """Contacts that were known before and about whom clients see something new; once each."""
+        learned = {contact.id: contact for contact in self._learned}
+        self._learned = []
+        return list(learned.values())
+
+    def contact(
+        self,
+        instance: str,
+        chat: Chat,
+        *,
+        name: str | None = None,
+        rank: NameRank = NameRank.NONE,
+        at: int = 0,
+    ) -> ContactRecord:
         """The person or group behind a chat, made at first sight, better known every time."""
-        aliases = [(fact.instance, alias) for alias in fact.chat.aliases]
-        contact = next(
-            (self._contacts[alias] for alias in aliases if alias in self._contacts), None
-        )
-        name = None if fact.from_me or fact.chat.is_group else fact.sender_name
+        chat = self.believable(instance, chat)
+        keys = _keys(instance, chat)
+        contact = next((self._contacts[key] for key in keys if key in self._contacts), None)
         if contact is None:
-            contact = _contact_record(self._draft.new_id(), fact, name, self._draft.now)
-            self._draft.add_contact(contact)
-        elif self._learn(contact, fact, name):
+            contact = self._make(instance, chat)
+            for key in dict.fromkeys([*keys, *self._siblings.get(keys[0], ())]):
+                self._give(key, contact)
+        else:
+            self._learn_ids(contact, chat.phone, chat.lid)
+        if takes_name(contact, name, rank, at):
+            is_other = contact.name != name
+            contact.name, contact.name_rank, contact.name_at = str(name), int(rank), at
             self._draft.change_contact(contact)
-            ticket = self._tickets.get(contact.id)
-            if ticket is not None and ticket.status != "closed":
-                self._draft.tell_ticket("ticket.updated", ticket, contact)
-        for alias in aliases:
-            if alias not in self._contacts:
-                self._contacts[alias] = contact
-                self._draft.plan.aliases.append(
-                    AliasRecord(instance=alias[0], alias=alias[1], contact_id=contact.id)
-                )
+            if is_other:
+                self._learned.append(contact)
         return contact
 
-    def ticket(self, fact: MessageFact, contact: ContactRecord) -> TicketRecord:
-        """The ticket a message of this contact belongs to: the open one, or one reopened or new."""
-        latest = self._tickets.get(contact.id)
-        placement = place(latest, sent_at=fact.sent_at, reopen_within_ms=self._reopen_within_ms)
-        if latest is None or placement is Placement.NEW:
-            ticket = TicketRecord(
-                id=self._draft.new_id(),
-                instance=fact.instance,
-                contact_id=contact.id,
-                status="open",
-                assignee=None,
-                subject=None,
-                unread=0,
-                last_message_at=None,
-                last_message=None,
-                created_at=self._draft.now,
-                closed_at=None,
-                version=1,
-            )
-            self._tickets[contact.id] = ticket
-            self._draft.add_ticket(ticket)
-            self._draft.tell_ticket("ticket.created", ticket, contact)
-            return ticket
-        if placement is Placement.REOPEN:
-            latest.status = "open"
-            latest.closed_at = None
-            latest.version += 1
-            self._draft.change_ticket(latest)
-            self._draft.tell_ticket("ticket.updated", latest, contact)
-        return latest
+    def believable(self, instance: str, chat: Chat) -> Chat:
+        """Without our own number beside somebody's privacy id, which is an error of Evolution's.
 
-    def _learn(self, contact: ContactRecord, fact: MessageFact, name: str | None) -> bool:
-        """Take over what was not known, whether there was any; a name never degrades to nothing.
-
-        A privacy id that is another contact's stays there until the two are merged.
+        (research: JIDs. Where the webhook names our number, identity.py has seen to it before.)
         """
-        chat = fact.chat
-        before = (contact.name, contact.phone, contact.lid)
-        contact.name = name or contact.name
-        if contact.phone is None and chat.phone is not None:
-            contact.phone = chat.phone
-            contact.jid = _jid(chat)
-        if contact.lid is None and chat.lid is not None:
-            owner = self._contacts.get((fact.instance, "lid:" + chat.lid), contact)
-            contact.lid = chat.lid if owner is contact else None
-        return before != (contact.name, contact.phone, contact.lid)
+        own = self._own.get(instance)
+        if own and chat.lid and chat.phone and phone_key(chat.phone) == own:
+            return Chat(jid=chat.lid, lid=chat.lid)
+        return chat
+
+    def _unite(self, keys: list[AliasKey]) -> None:
+        """Have all these ids lead to one contact: they were named in one breath."""
+        owners = {row.id: row for key in keys if (row := self._contacts.get(key)) is not None}
+        if not owners:
+            for key in keys:
+                self._siblings[key] = keys
+            return
+        contacts = list(owners.values())
+        if self._are_too_many(contacts, keys):
+            log.warning(
+                "contacts are not merged: one person would have more than %d phone numbers",
+                NUMBERS_MAX,
+                extra={"instance": keys[0][0], "contacts": sorted(owners)},
+            )
+            return
+        kept = contacts[0]
+        if len(contacts) > 1:
+            united = merge_contacts(self._draft, contacts)
+            if united is None:
+                return
+            kept = united
+            for alias, row in self._contacts.items():
+                if row.id in owners:
+                    self._contacts[alias] = kept
+        for key in keys:
+            if key not in self._contacts:
+                self._give(key, kept)
+        self._learn_ids(kept, *self._named(keys))
+
+    def _are_too_many(self, contacts: list[ContactRecord], keys: list[AliasKey]) -> bool:
+        """Looked at only where ids are put together that were not yet, which is rare."""
+        if len(contacts) == 1 and all(key in self._contacts for key in keys):
+            return False
+        known = self._draft.tx.aliases([contact.id for contact in contacts])
+        names = {alias for _, alias in keys} | {row.alias for row in known}
+        return sum(name.startswith("phone:") for name in names) > NUMBERS_MAX
+
+    def _make(self, instance: str, chat: Chat) -> ContactRecord:
+        phone, lid = self._named(self._siblings.get(_keys(instance, chat)[0], ()))
+        whole = replace(chat, phone=chat.phone or phone, lid=chat.lid or lid)
+        contact = ContactRecord(
+            id=self._draft.new_id(),
+            instance=instance,
+            name=made_up_name(whole),
+            phone=whole.phone,
+            jid=address_of(whole),
+            lid=whole.lid,
+            avatar_url=None,
+            is_group=whole.is_group,
+            created_at=self._draft.now,
+        )
+        self._draft.add_contact(contact)
+        return contact
+
+    def _named(self, keys: Iterable[AliasKey]) -> tuple[str | None, str | None]:
+        """(phone, privacy id) among these ids."""
+        phones = (self._as_written.get(key) for key in keys)
+        lids = (alias[4:] for _, alias in keys if alias.startswith("lid:"))
+        return next(filter(None, phones), None), next(lids, None)
+
+    def _learn_ids(self, contact: ContactRecord, phone: str | None, lid: str | None) -> None:
+        if learn_ids(contact, phone, lid):
+            self._draft.change_contact(contact)
+            self._learned.append(contact)
+
+    def _give(self, key: AliasKey, contact: ContactRecord) -> None:
+        if key not in self._contacts:
+            self._contacts[key] = contact
+            self._draft.plan.aliases.append(
+                AliasRecord(instance=key[0], alias=key[1], contact_id=contact.id)
+            )
 
 
-def _contact_record(id_: str, fact: MessageFact, name: str | None, now: int) -> ContactRecord:
-    chat = fact.chat
-    return ContactRecord(
-        id=id_,
-        instance=fact.instance,
-        name=name or chat.phone or chat.jid.partition("@")[0],
-        phone=chat.phone,
-        jid=_jid(chat),
-        lid=chat.lid,
-        avatar_url=None,
-        is_group=chat.is_group,
-        created_at=now,
-    )
-
-
-def _jid(chat: Chat) -> str:
-    """How to address a chat: by phone number where it is known, whichever webhook came first."""
-    if chat.phone is not None and not chat.is_group:
-        return f"{chat.phone}@s.whatsapp.net"
-    return chat.jid
+def _keys(instance: str, chat: Chat) -> list[AliasKey]:
+    return [(instance, alias) for alias in chat.aliases]

@@ -19,6 +19,7 @@ from evorelay.model.fact import Fact, MessageFact, QuarantineFact
 from evorelay.protocol.normalise import Reason, normalise
 from evorelay.relay.apply import Applied, Understood, apply_batch
 from evorelay.relay.attachments import Attachments
+from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.telemetry.metrics import Metrics
@@ -41,6 +42,7 @@ class Pipeline:
         journal: Journal,
         ledger: Ledger,
         attachments: Attachments,
+        news: InstanceNews,
         metrics: Metrics,
         *,
         now: NowMs,
@@ -49,6 +51,7 @@ class Pipeline:
         self._journal = journal
         self._ledger = ledger
         self._attachments = attachments
+        self._news = news
         self._metrics = metrics
         self._now = now
         self._reopen_within_ms = reopen_within_ms
@@ -118,7 +121,7 @@ class Pipeline:
     async def _understood(self, entries: Sequence[Entry]) -> list[Understood]:
         batch: list[Understood] = []
         for index, entry in enumerate(entries, 1):
-            batch.append((entry, await self._facts(entry)))
+            batch.append(Understood(entry, await self._facts(entry)))
             if index % SLICE == 0:
                 await trio.lowlevel.checkpoint()
         return batch
@@ -157,10 +160,10 @@ class Pipeline:
     async def _apply(self, receive: trio.MemoryReceiveChannel[list[Understood]]) -> None:
         async with receive:
             async for batch in receive:
-                self.oldest_unhandled_at = batch[0][0].envelope.received_at
+                self.oldest_unhandled_at = batch[0].entry.envelope.received_at
                 started = self.last_attempt_at = trio.current_time()
                 await self._apply_surely(batch)
-                self.cursor = batch[-1][0].seq
+                self.cursor = batch[-1].entry.seq
                 self.oldest_unhandled_at = None
                 self.last_progress_at = trio.current_time()
                 if self._closing and self.lag == 0:
@@ -168,7 +171,7 @@ class Pipeline:
                 self._metrics.batch_applied(len(batch), self.last_progress_at - started)
                 now = self._now()
                 self._metrics.webhook_to_publish_seconds(
-                    [(now - entry.envelope.received_at) / 1000 for entry, _ in batch]
+                    [(now - piece.entry.envelope.received_at) / 1000 for piece in batch]
                 )
 
     async def _apply_surely(self, batch: list[Understood]) -> None:
@@ -197,12 +200,16 @@ class Pipeline:
             await self._apply_surely(batch[:middle])
             await self._apply_surely(batch[middle:])
             return
-        entry, facts = batch[0]
-        if any(isinstance(fact, QuarantineFact) and fact.reason == POISONED for fact in facts):
+        piece = batch[0]
+        if any(
+            isinstance(fact, QuarantineFact) and fact.reason == POISONED for fact in piece.facts
+        ):
             raise error
-        await self._apply_surely([(entry, [_set_aside(entry, error, "storing")])])
+        fact = _set_aside(piece.entry, error, "storing")
+        await self._apply_surely([Understood(piece.entry, [fact], piece.is_whole)])
 
     def _count(self, applied: Applied) -> None:
+        self._news.is_waiting |= applied.has_untold
         for (type_, outcome), number in applied.outcomes.items():
             self._metrics.message_counted(type_, outcome, number)
 

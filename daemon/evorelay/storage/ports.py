@@ -76,6 +76,8 @@ class Plan(Struct):
     """Written whether or not the row exists."""
     settled_early: list[MessageKey] = []
     """Early changes that found their message: removed."""
+    writers: set[tuple[str, str]] = set()
+    """(group, contact): wrote in it. Members with no role, unless they are there already."""
     members: list[MemberRecord] = []
     """Written whether or not the row exists."""
     seen: list[SeenRecord] = []
@@ -105,6 +107,8 @@ class Transaction(Protocol):
     def tickets(self, ids: Iterable[str]) -> dict[str, TicketRecord]: ...
 
     def instances(self, names: Iterable[str]) -> dict[str, InstanceRecord]: ...
+
+    def untold_instances(self) -> list[InstanceRecord]: ...
 
     def early_changes(self, keys: Iterable[MessageKey]) -> dict[MessageKey, list[Change]]: ...
 

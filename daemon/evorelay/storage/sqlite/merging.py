@@ -63,7 +63,9 @@ class Merging:
             "UPDATE messages SET contact_id = ? WHERE contact_id = ? AND ticket_id IS NULL",
             (kept, absorbed),
         )
-        execute("UPDATE OR IGNORE members SET contact_id = ? WHERE contact_id = ?", (kept, absorbed))
+        execute(
+            "UPDATE OR IGNORE members SET contact_id = ? WHERE contact_id = ?", (kept, absorbed)
+        )
         execute("DELETE FROM members WHERE contact_id = ?", (absorbed,))
         execute("UPDATE contacts SET merged_into = ? WHERE id = ?", (kept, absorbed))
         _MERGES.insert(self._db, [merge])

@@ -90,13 +90,14 @@ MIGRATIONS: tuple[str, ...] = (
         content TEXT NOT NULL, status TEXT NOT NULL, is_internal INTEGER NOT NULL,
         created_at INTEGER NOT NULL, received_at INTEGER NOT NULL,
         whatsapp_id TEXT, reply_to TEXT, reactions TEXT NOT NULL, edited_at INTEGER,
-        deleted_at INTEGER, media TEXT, error TEXT, metadata TEXT NOT NULL, journal_seq INTEGER
+        deleted_at INTEGER, media TEXT, error TEXT, metadata TEXT NOT NULL, journal_seq INTEGER,
+        edits TEXT NOT NULL
     );
     INSERT INTO messages_new
         SELECT m.arrival, m.id, m.ticket_id, t.contact_id, m.instance, m.direction, m.sender,
             m.sender_id, m.sender_name, m.type, m.content, m.status, m.is_internal, m.created_at,
             m.received_at, m.whatsapp_id, m.reply_to, m.reactions, m.edited_at, m.deleted_at,
-            m.media, m.error, m.metadata, m.journal_seq
+            m.media, m.error, m.metadata, m.journal_seq, '[]'
         FROM messages AS m JOIN tickets AS t ON t.id = m.ticket_id;
     DROP TABLE messages;
     ALTER TABLE messages_new RENAME TO messages;

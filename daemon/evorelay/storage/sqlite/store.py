@@ -80,6 +80,10 @@ class SqliteTransaction:
     def instances(self, names: Iterable[str]) -> dict[str, InstanceRecord]:
         return {row.name: row for row in self._joined(INSTANCES, names, "ON t.name = k.value")}
 
+    def untold_instances(self) -> list[InstanceRecord]:
+        rows: list[InstanceRecord] = INSTANCES.select(self._db, "WHERE t.is_untold", ())
+        return rows
+
     def early_changes(self, keys: Iterable[MessageKey]) -> dict[MessageKey, list[Change]]:
         rows = self._joined(
             EARLY, keys, "ON t.instance = k.value->>0 AND t.whatsapp_id = k.value->>1"
@@ -145,6 +149,12 @@ class SqliteTransaction:
         MESSAGES.insert(db, plan.new_messages)
         MESSAGES.update(db, plan.changed_messages)
         INSTANCES.replace(db, plan.instances)
+        if plan.writers:
+            rows = [
+                MemberRecord(group_id=group_id, contact_id=contact_id, role=None)
+                for group_id, contact_id in plan.writers
+            ]
+            MEMBERS.insert_new(db, rows)
         MEMBERS.replace(db, plan.members)
         SEEN.replace(db, plan.seen)
         EARLY.replace(db, plan.early_changes)

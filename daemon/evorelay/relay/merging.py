@@ -1,0 +1,107 @@
+"""Contacts that turn out to be one person become one, and so do their open tickets."""
+
+from itertools import combinations
+
+from evorelay.model.fact import NameRank
+from evorelay.model.records import ContactRecord, MergeRecord, SeenRecord, TicketRecord
+from evorelay.protocol.people import keeps, learn_ids, takes_name
+from evorelay.relay.draft import Draft
+from evorelay.storage.ports import Plan
+
+
+def merge_contacts(draft: Draft, contacts: list[ContactRecord]) -> ContactRecord | None:
+    """Merge them all at once, in the store; the one that stays is returned.
+
+    None, and nothing happens, when somebody has undone a merge of two of them before.
+    """
+    tx = draft.tx
+    if any(tx.are_kept_apart(one.id, other.id) for one, other in combinations(contacts, 2)):
+        return None
+    latest = tx.latest_tickets([contact.id for contact in contacts])
+    open_tickets = {key: row for key, row in latest.items() if row.status != "closed"}
+    kept, *absorbed = sorted(contacts, key=lambda row: keeps(row, open_tickets.get(row.id)))
+    for contact in absorbed:
+        _absorb(draft, kept, contact, open_tickets.get(kept.id), open_tickets.get(contact.id))
+    return kept
+
+
+def _absorb(
+    draft: Draft,
+    kept: ContactRecord,
+    absorbed: ContactRecord,
+    kept_ticket: TicketRecord | None,
+    absorbed_ticket: TicketRecord | None,
+) -> None:
+    tx = draft.tx
+    # Written here and now, not with the draft: whatever the batch looks up next sees one person.
+    plan = Plan(changed_contacts=[kept])
+    # ``keeps`` prefers a contact with an open ticket, so there is one to take the messages.
+    has_two = kept_ticket is not None and absorbed_ticket is not None
+    tx.merge(
+        MergeRecord(
+            id=draft.new_id(),
+            instance=kept.instance,
+            at=draft.now,
+            kept_contact=kept.id,
+            absorbed_contact=absorbed.id,
+            kept_ticket=kept_ticket.id if kept_ticket and has_two else None,
+            absorbed_ticket=absorbed_ticket.id if absorbed_ticket and has_two else None,
+            absorbed_status=absorbed_ticket.status if absorbed_ticket and has_two else None,
+            aliases=[row.alias for row in tx.aliases([absorbed.id])],
+            tickets=[row.id for row in tx.tickets_of(absorbed.id)],
+            undone_at=None,
+        )
+    )
+    learn_ids(kept, absorbed.phone, absorbed.lid)
+    if takes_name(kept, absorbed.name, NameRank(absorbed.name_rank), absorbed.name_at):
+        kept.name, kept.name_rank, kept.name_at = (
+            absorbed.name,
+            absorbed.name_rank,
+            absorbed.name_at,
+        )
+    kept.avatar_url = kept.avatar_url or absorbed.avatar_url
+    if kept_ticket is not None:
+        plan.moved.append((kept.id, None, kept_ticket.id))
+    if kept_ticket is not None and absorbed_ticket is not None:
+        plan.seen.extend(_seen_together(draft, kept_ticket, absorbed_ticket))
+        _join(draft, kept_ticket, absorbed_ticket)
+        plan.changed_tickets.append(kept_ticket)
+        draft.tell_merged(absorbed_ticket.id, kept_ticket, kept)
+        shell = tx.tickets([absorbed_ticket.id])[absorbed_ticket.id]
+        draft.tell_ticket("ticket.updated", shell, kept)
+        draft.tell_ticket("ticket.updated", kept_ticket, kept)
+    tx.write(plan)
+
+
+def _join(draft: Draft, kept: TicketRecord, absorbed: TicketRecord) -> None:
+    """The kept ticket counts the other's messages too."""
+    counted = draft.tx.recounted([kept.id])[kept.id]
+    kept.last_message_id = counted.last_message_id
+    kept.last_message_at = counted.last_message_at
+    kept.last_message = counted.last_message
+    kept.last_reply_at = counted.last_reply_at
+    kept.last_inbound_at = counted.last_inbound_at
+    kept.waiting_since = counted.waiting_since
+    kept.inbound += absorbed.inbound
+    kept.unread += absorbed.unread
+    if "open" in (kept.status, absorbed.status):
+        kept.status = "open"
+    kept.subject = kept.subject or absorbed.subject
+    kept.version += 1
+
+
+def _seen_together(draft: Draft, kept: TicketRecord, absorbed: TicketRecord) -> list[SeenRecord]:
+    """Each agent's unread messages of both tickets are the kept one's, for this agent."""
+    tickets = {ticket.id: ticket for ticket in (kept, absorbed)}
+    marks = {(row.agent, row.ticket_id): row.inbound for row in draft.tx.seen(tickets)}
+    return [
+        SeenRecord(
+            ticket_id=kept.id,
+            agent=agent,
+            inbound=sum(
+                marks.get((agent, ticket.id), ticket.inbound - ticket.unread)
+                for ticket in tickets.values()
+            ),
+        )
+        for agent in sorted({agent for agent, _ in marks})
+    ]
