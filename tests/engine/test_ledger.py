@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import apsw
 import pytest
 import trio
 
 from evorelay.model.errors import StoreUnavailable
-from evorelay.model.records import InstanceRecord
+from evorelay.model.records import InstanceRecord, TicketRecord
 from evorelay.relay.draft import Draft
 from evorelay.relay.ledger import Ledger
 from evorelay.storage.open import Storage
@@ -123,6 +124,49 @@ async def test_cancelling_never_parts_a_commit_from_its_publication(storage: Sto
     assert [event.positions[0][1] for event in published.events] == list(range(1, head + 1))
     await ledger.change(instance_told("after"))
     assert published.events[-1].positions == [("instance:loja", head + 1)]
+
+
+async def test_a_rehearsal_leaves_nothing_behind(storage: Storage) -> None:
+    """It sees what it did itself, and gives its answer; nobody is told."""
+    published = Recorder()
+    ledger = make(storage.writer, published)
+    await ledger.change(instance_told("open"))
+
+    def work(draft: Draft) -> str:
+        before = draft.tx.instances(["loja"])["loja"].state
+        instance_told("close")(draft)
+        return before
+
+    assert await ledger.rehearse(work) == await ledger.rehearse(work) == "open"
+    assert [row.state for row in storage.readers[0].instances()] == ["open"]
+    assert len(published.events) == 1
+    await ledger.change(instance_told("connecting"))
+    assert published.events[-1].positions == [("instance:loja", 2)]
+
+
+async def test_a_rehearsal_that_fails_fails_as_the_change_would(storage: Storage) -> None:
+    ledger = make(storage.writer, Recorder())
+
+    def refused(draft: Draft) -> None:
+        row = TicketRecord(
+            id="t",
+            instance="loja",
+            contact_id="nobody",
+            status="odd",
+            assignee=None,
+            subject=None,
+            unread=0,
+            last_message_at=None,
+            last_message=None,
+            created_at=T0,
+            closed_at=None,
+            version=1,
+        )
+        draft.add_ticket(row)
+
+    for attempt in (ledger.rehearse, ledger.change):
+        with pytest.raises(apsw.ConstraintError):
+            await attempt(refused)
 
 
 async def test_housekeeping_takes_turns_with_changes(storage: Storage) -> None:

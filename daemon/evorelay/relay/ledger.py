@@ -5,7 +5,7 @@ in commit order, because the next work waits for the lock until then.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import trio
 
@@ -22,6 +22,13 @@ class Publisher(Protocol):
     """The hub, as the ledger knows it."""
 
     def publish(self, events: Sequence[EventRecord]) -> None: ...
+
+
+class _RolledBack(Exception):
+    """Carries a rehearsal's result out of the transaction that must not commit."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
 
 
 class Ledger:
@@ -55,6 +62,28 @@ class Ledger:
             if events:
                 self._publisher.publish(events)
         return result
+
+    async def rehearse(self, work: Callable[[Draft], T]) -> T:
+        """Like ``change``, but everything is rolled back and nobody is told.
+
+        What the store would refuse is refused here too.
+        """
+
+        def in_transaction(tx: Transaction) -> NoReturn:
+            draft = Draft(tx, new_id=self._new_id, now=self._now())
+            result = work(draft)
+            draft.finish()
+            raise _RolledBack(result)
+
+        def rehearsed() -> T:
+            try:
+                self._writer.transact(in_transaction)
+            except _RolledBack as end:
+                result: T = end.result
+                return result
+
+        async with self._lock:
+            return await trio.to_thread.run_sync(rehearsed, limiter=self._limiter)
 
     async def maintain(self, work: Callable[[], int]) -> int:
         """Run housekeeping between changes, on the writer's thread; it tells nobody anything."""
