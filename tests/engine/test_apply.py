@@ -283,17 +283,6 @@ async def test_a_name_is_learnt_told_and_never_forgotten(world: World) -> None:
     assert [event["ticket"]["contact"]["name"] for event in updates] == ["Ana"]
 
 
-async def test_a_flood_of_connection_updates_is_one_event(world: World) -> None:
-    """Evolution repeats "connecting" 112 times a second (research: evolution-live)."""
-    await world.apply(*[connection("connecting")] * 200)
-    await world.apply(*[connection("connecting")] * 200)
-    await world.apply(connection("open", phone="5511", profile_name="Loja"), connection("open"))
-    states = [event["instance"]["state"] for event in world.events("instance:loja")]
-    assert states == ["connecting", "open"]
-    (instance,) = world.storage.readers[0].instances()
-    assert (instance.state, instance.phone, instance.profile_name) == ("open", "5511", "Loja")
-
-
 async def test_an_instance_is_known_from_its_first_webhook(world: World) -> None:
     await world.apply(IgnoredFact(event="presence.update"))
     world.now.ms += 5
@@ -369,17 +358,6 @@ async def test_a_webhook_that_comes_again_is_quarantined_once(world: World) -> N
     for _ in range(2):
         await world.apply(odd)
     assert len(world.storage.readers[0].quarantine(before=None, limit=9)) == 1
-
-
-async def test_a_privacy_id_is_never_two_contacts(world: World) -> None:
-    """Known apart, and told later that they are one: the first keeps it until they are merged."""
-    lid, phone = "111@lid", "5511955550000"
-    await world.apply(message("A", chat=Chat(jid=lid, lid=lid)))
-    await world.apply(message("C", chat=Chat(jid=f"{phone}@s.whatsapp.net", phone=phone)))
-    await world.apply(message("B", chat=Chat(jid=lid, lid=lid, phone=phone)))
-    found = [ticket.contact_id for ticket in world.tickets()]
-    contacts = world.storage.writer.transact(lambda tx: tx.contacts(found))
-    assert sorted(row.lid or "" for row in contacts.values()) == ["", lid]
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])

@@ -23,6 +23,8 @@ class ContactRecord(Struct, array_like=True, kw_only=True):
     name_rank: int = 0
     """``NameRank``, and when the name was true: they decide whether another one replaces it."""
     name_at: int = 0
+    address_at: int = 0
+    """When the message was sent that says where this person writes from now."""
     merged_into: str | None = None
     """The contact that turned out to be the same person; this one has no alias any more."""
 

@@ -277,8 +277,13 @@ def message_view(row: MessageRecord) -> Message:
         deleted_at=_moment(row.deleted_at),
         media=None if row.media is None or is_deleted else msgspec.convert(row.media, Media),
         error=None if row.error is None else msgspec.convert(row.error, Failure),
-        metadata={} if is_deleted else row.metadata,
+        metadata=_of_no_words(row.metadata) if is_deleted else row.metadata,
     )
+
+
+def _of_no_words(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What may be told of a deleted message."""
+    return {name: metadata[name] for name in ("origin", "late", "history") if name in metadata}
 
 
 def _reactions(stored: list[dict[str, Any]]) -> list[Reaction]:

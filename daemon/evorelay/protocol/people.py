@@ -53,7 +53,7 @@ def keeps(contact: ContactRecord, open_ticket: TicketRecord | None) -> tuple[boo
 
 def takes_name(contact: ContactRecord, name: str | None, rank: NameRank, at: int) -> bool:
     """Whether a name replaces the contact's: the better source, then the later (never nothing)."""
-    if not name:
+    if not name or rank == NameRank.NONE:
         return False
     return (int(rank), at, name) > (contact.name_rank, contact.name_at, contact.name)
 
@@ -90,25 +90,43 @@ def learn_ids(contact: ContactRecord, phone: str | None, lid: str | None) -> boo
     contact.lid = contact.lid or lid
     if before == (contact.phone, contact.lid):
         return False
-    if contact.name_rank == NameRank.NONE:
-        contact.name = made_up_name(Chat(jid=contact.jid, phone=contact.phone, lid=contact.lid))
+    _rename(contact)
     return True
 
 
-def move_to(contact: ContactRecord, chat: Chat) -> bool:
-    """The person writes from here now: under another id, or the same number spelt otherwise.
+def move_to(contact: ContactRecord, chat: Chat, at: int) -> bool:
+    """The person wrote from here at that moment: another id, or the same number spelt otherwise.
 
-    Return whether clients see a difference.
+    The latest counts. Return whether clients see a difference.
     """
-    if contact.is_group:
+    if contact.is_group or at < contact.address_at:
         return False
     before = (contact.phone, contact.lid, contact.jid)
+    contact.address_at = at
     if chat.phone:
         if contact.phone is None or phone_key(chat.phone) != phone_key(contact.phone):
             contact.phone = chat.phone
         contact.jid = address_of(chat)
     contact.lid = chat.lid or contact.lid
+    _rename(contact)
     return before != (contact.phone, contact.lid, contact.jid)
+
+
+def become_one(kept: ContactRecord, other: ContactRecord) -> None:
+    """Give the kept contact of a merge what the other one knows better."""
+    learn_ids(kept, other.phone, other.lid)
+    if other.address_at:
+        written = other.jid.partition("@")[0] if other.phone else None  # as WhatsApp spells it
+        move_to(kept, Chat(jid=other.jid, phone=written, lid=other.lid), other.address_at)
+        learn_ids(kept, other.phone, None)
+    if takes_name(kept, other.name, NameRank(other.name_rank), other.name_at):
+        kept.name, kept.name_rank, kept.name_at = other.name, other.name_rank, other.name_at
+    kept.avatar_url = kept.avatar_url or other.avatar_url
+
+
+def _rename(contact: ContactRecord) -> None:
+    if contact.name_rank == NameRank.NONE:
+        contact.name = made_up_name(Chat(jid=contact.jid, phone=contact.phone, lid=contact.lid))
 
 
 def _is_longer(phone: str, known: str) -> bool:

@@ -1,21 +1,20 @@
-"""Media of webhooks into the blob store, and bodies too large for memory back out of it."""
+"""Media that came inside webhooks, into the blob store."""
 
 import binascii
+import hashlib
 
 import msgspec
 
-from evorelay.model.envelope import Envelope
 from evorelay.model.fact import Fact, MessageFact
 from evorelay.relay.blobs import BlobStore
 
-BODY_BYTES_MAX = 16 * 1024 * 1024
-"""Of a body without its media. As objects it takes nine times that, and 100 MB of messages six
-seconds of the processor (measured); nothing that a person reads is so large."""
-
 
 class Attachments:
-    def __init__(self, blobs: BlobStore) -> None:
+    """``is_dry``: bytes are named, as if they had been stored, and not stored."""
+
+    def __init__(self, blobs: BlobStore, *, is_dry: bool = False) -> None:
         self._blobs = blobs
+        self._is_dry = is_dry
 
     async def keep(self, fact: Fact) -> Fact:
         """Move media bytes that came inside the webhook into the blob store.
@@ -31,20 +30,13 @@ class Attachments:
             except (binascii.Error, ValueError):
                 media = msgspec.structs.replace(media, base64=None)
             else:
-                blob = await self._blobs.put(data)
+                blob = await self._put(data)
                 media = msgspec.structs.replace(media, base64=None, blob=blob, size=len(data))
         elif media.blob is not None:
             media = msgspec.structs.replace(media, size=await self._blobs.size(media.blob))
         return msgspec.structs.replace(fact, media=media)
 
-    async def restore_body(self, envelope: Envelope) -> Envelope | None:
-        """The envelope with its spilled body in memory, None when that is too large to be read.
-
-        The body is empty (and so quarantined) if the blob is gone.
-        """
-        assert envelope.body_blob is not None
-        size = await self._blobs.size(envelope.body_blob)
-        if size is not None and size > BODY_BYTES_MAX:
-            return None
-        body = await self._blobs.read(envelope.body_blob, BODY_BYTES_MAX)
-        return msgspec.structs.replace(envelope, body=body or b"", body_blob=None)
+    async def _put(self, data: bytes) -> str:
+        if self._is_dry:
+            return hashlib.sha256(data).hexdigest()
+        return await self._blobs.put(data)

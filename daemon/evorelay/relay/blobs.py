@@ -74,10 +74,10 @@ class BlobStore:
         path = self.path(sha256)
         return await self._look(lambda: path.stat().st_size)
 
-    async def read(self, sha256: str, limit: int) -> bytes | None:
-        """The first ``limit`` bytes of the blob, None when there is none of this name."""
+    async def read(self, sha256: str, limit: int, *, start: int = 0) -> bytes | None:
+        """Up to ``limit`` bytes of the blob from ``start``; None when there is no such blob."""
         path = self.path(sha256)
-        return await self._look(lambda: _read(path, limit))
+        return await self._look(lambda: _read(path, start, limit))
 
     async def examine(self, sha256: str, work: Callable[[memoryview], T]) -> T | None:
         """Return what ``work`` makes of a whole blob of any size, None when there is no such blob.
@@ -196,8 +196,9 @@ def _sync_directory(directory: Path) -> None:
         os.close(fd)
 
 
-def _read(path: Path, limit: int) -> bytes:
+def _read(path: Path, start: int, limit: int) -> bytes:
     with path.open("rb") as file:
+        file.seek(start)
         return file.read(limit)
 
 

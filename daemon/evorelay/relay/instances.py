@@ -116,13 +116,17 @@ class InstanceNews:
         task_status.started()
         while True:
             await trio.sleep(TELL_EVERY_MS / 1000)
-            if self.is_waiting:
-                self.is_waiting = False
-                try:
-                    await self._ledger.change(_tell_untold)
-                except RelayError as error:
-                    log.warning("the state of instances could not be told: %s", error)
-                    self.is_waiting = True
+            try:
+                await self.tell()
+            except RelayError as error:
+                log.warning("the state of instances could not be told: %s", error)
+                self.is_waiting = True
+
+    async def tell(self) -> None:
+        """Tell what waits, if anything does."""
+        if self.is_waiting:
+            self.is_waiting = False
+            await self._ledger.change(_tell_untold)
 
 
 def _tell_untold(draft: Draft) -> None:

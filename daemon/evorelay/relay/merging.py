@@ -2,9 +2,8 @@
 
 from itertools import combinations
 
-from evorelay.model.fact import NameRank
 from evorelay.model.records import ContactRecord, MergeRecord, SeenRecord, TicketRecord
-from evorelay.protocol.people import keeps, learn_ids, takes_name
+from evorelay.protocol.people import become_one, keeps
 from evorelay.relay.draft import Draft
 from evorelay.storage.ports import Plan
 
@@ -52,14 +51,7 @@ def _absorb(
             undone_at=None,
         )
     )
-    learn_ids(kept, absorbed.phone, absorbed.lid)
-    if takes_name(kept, absorbed.name, NameRank(absorbed.name_rank), absorbed.name_at):
-        kept.name, kept.name_rank, kept.name_at = (
-            absorbed.name,
-            absorbed.name_rank,
-            absorbed.name_at,
-        )
-    kept.avatar_url = kept.avatar_url or absorbed.avatar_url
+    become_one(kept, absorbed)
     if kept_ticket is not None:
         plan.moved.append((kept.id, None, kept_ticket.id))
     if kept_ticket is not None and absorbed_ticket is not None:

@@ -6,25 +6,27 @@ crash: the cursor is in the store, written in the transaction of the batch it be
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
+from typing import TypeVar
 
 import trio
 
 from evorelay.model.clock import NowMs
-from evorelay.model.envelope import Entry, Envelope
+from evorelay.model.envelope import Entry
 from evorelay.model.errors import JournalUnavailable, StoreUnavailable
-from evorelay.model.fact import Fact, MessageFact, QuarantineFact
-from evorelay.protocol.normalise import Reason, normalise
+from evorelay.model.fact import Fact, QuarantineFact
 from evorelay.relay.apply import Applied, Understood, apply_batch
-from evorelay.relay.attachments import Attachments
 from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
+from evorelay.relay.reading import Reader
 from evorelay.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 BATCH_ENTRIES = 256
 """Entries in one transaction: beyond it commits gain nothing and agents wait (bench/end_to_end)."""
@@ -41,7 +43,7 @@ class Pipeline:
         self,
         journal: Journal,
         ledger: Ledger,
-        attachments: Attachments,
+        reader: Reader,
         news: InstanceNews,
         metrics: Metrics,
         *,
@@ -50,7 +52,7 @@ class Pipeline:
     ) -> None:
         self._journal = journal
         self._ledger = ledger
-        self._attachments = attachments
+        self._reader = reader
         self._news = news
         self._metrics = metrics
         self._now = now
@@ -107,7 +109,10 @@ class Pipeline:
                 position = entries[-1].seq
                 self.last_attempt_at = trio.current_time()
                 for batch in _batches(entries):
-                    await send.send(await self._understood(batch))
+                    if batch[0].envelope.body_blob is None:
+                        await send.send(await self._understood(batch))
+                    else:
+                        await self._understand_parts(batch[0], send)
 
     async def _next(self, position: int) -> list[Entry]:
         attempt = 0
@@ -121,35 +126,38 @@ class Pipeline:
     async def _understood(self, entries: Sequence[Entry]) -> list[Understood]:
         batch: list[Understood] = []
         for index, entry in enumerate(entries, 1):
-            batch.append(Understood(entry, await self._facts(entry)))
+            facts = await self._surely(entry, partial(self._reader.facts, entry.envelope))
+            batch.append(_understood(entry, facts))
             if index % SLICE == 0:
                 await trio.lowlevel.checkpoint()
         return batch
 
-    async def _facts(self, entry: Entry) -> list[Fact]:
-        """What one entry says, whatever happens: wait for the disk, and set aside what fails."""
+    async def _understand_parts(
+        self, entry: Entry, send: trio.MemorySendChannel[list[Understood]]
+    ) -> None:
+        """An entry that was too large for the journal, one transaction for each part of it.
+
+        A crash or a shutdown in between repeats those parts at the next start.
+        """
+        parts = await self._surely(entry, partial(self._reader.parts, entry.envelope))
+        if isinstance(parts, QuarantineFact):
+            await send.send([_understood(entry, parts)])
+            return
+        for number, part in enumerate(parts, 1):
+            facts = await self._surely(entry, part)
+            await send.send([_understood(entry, facts, is_whole=number == len(parts))])
+
+    async def _surely(self, entry: Entry, read: Callable[[], Awaitable[T]]) -> T | QuarantineFact:
+        """Read of an entry whatever happens: wait for the disk, and set aside what fails."""
         attempt = 0
         while True:
             try:
-                return await self._read(entry.envelope)
+                return await read()
             except (StoreUnavailable, JournalUnavailable) as error:
                 await self._wait_out(error, attempt)
                 attempt += 1
             except Exception as error:  # a bug met this entry: keep the rest going
-                return [_set_aside(entry, error, "reading")]
-
-    async def _read(self, envelope: Envelope) -> list[Fact]:
-        if envelope.body_blob is None:
-            facts = normalise(envelope)
-        else:
-            whole = await self._attachments.restore_body(envelope)
-            if whole is None:
-                return [QuarantineFact(reason=Reason.TOO_LARGE, detail="too large to be read")]
-            # In a thread: it takes up to a second, in which everybody else would wait.
-            facts = await trio.to_thread.run_sync(normalise, whole)
-        if any(isinstance(fact, MessageFact) and fact.media for fact in facts):
-            facts = [await self._attachments.keep(fact) for fact in facts]
-        return facts
+                return _set_aside(entry, error, "reading")
 
     async def _wait_out(self, error: Exception, attempt: int) -> None:
         """Before the next attempt of something that the disk or the database refused."""
@@ -163,15 +171,17 @@ class Pipeline:
                 self.oldest_unhandled_at = batch[0].entry.envelope.received_at
                 started = self.last_attempt_at = trio.current_time()
                 await self._apply_surely(batch)
-                self.cursor = batch[-1].entry.seq
-                self.oldest_unhandled_at = None
                 self.last_progress_at = trio.current_time()
-                if self._closing and self.lag == 0:
-                    self._scope.cancel()
-                self._metrics.batch_applied(len(batch), self.last_progress_at - started)
+                whole = [piece.entry for piece in batch if piece.is_whole]
+                if whole:
+                    self.cursor = whole[-1].seq
+                    self.oldest_unhandled_at = None
+                    if self._closing and self.lag == 0:
+                        self._scope.cancel()
+                self._metrics.batch_applied(len(whole), self.last_progress_at - started)
                 now = self._now()
                 self._metrics.webhook_to_publish_seconds(
-                    [(now - piece.entry.envelope.received_at) / 1000 for piece in batch]
+                    [(now - entry.envelope.received_at) / 1000 for entry in whole]
                 )
 
     async def _apply_surely(self, batch: list[Understood]) -> None:
@@ -194,13 +204,20 @@ class Pipeline:
                 return
 
     async def _isolate(self, batch: list[Understood], error: Exception) -> None:
-        """Halve a batch that cannot be applied until the entry at fault is alone; set it aside."""
+        """Halve a batch that cannot be applied until the fact at fault is alone; set it aside."""
+        piece = batch[0]
         if len(batch) > 1:
             middle = len(batch) // 2
             await self._apply_surely(batch[:middle])
             await self._apply_surely(batch[middle:])
             return
-        piece = batch[0]
+        if len(piece.facts) > 1:
+            middle = len(piece.facts) // 2
+            await self._apply_surely([Understood(piece.entry, piece.facts[:middle], False)])
+            await self._apply_surely(
+                [Understood(piece.entry, piece.facts[middle:], piece.is_whole)]
+            )
+            return
         if any(
             isinstance(fact, QuarantineFact) and fact.reason == POISONED for fact in piece.facts
         ):
@@ -219,13 +236,24 @@ def _set_aside(entry: Entry, error: Exception, doing: str) -> QuarantineFact:
     return QuarantineFact(reason=POISONED, detail=f"{type(error).__name__} while {doing} it")
 
 
+def _understood(
+    entry: Entry, facts: list[Fact] | QuarantineFact, *, is_whole: bool = True
+) -> Understood:
+    return Understood(entry, facts if isinstance(facts, list) else [facts], is_whole)
+
+
 def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """One that was too large for the journal is by itself."""
     batch: list[Entry] = []
     size = 0
+    was_spilled = False
     for entry in entries:
-        if batch and (len(batch) == BATCH_ENTRIES or size > BATCH_BYTES):
+        is_spilled = entry.envelope.body_blob is not None
+        is_full = len(batch) == BATCH_ENTRIES or size > BATCH_BYTES
+        if batch and (is_full or is_spilled or was_spilled):
             yield batch
             batch, size = [], 0
+        was_spilled = is_spilled
         batch.append(entry)
         size += len(entry.envelope.body)
     if batch:

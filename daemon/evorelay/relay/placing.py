@@ -40,8 +40,9 @@ class Tickets:
         if message.direction == "in":
             ticket.inbound += 1
             ticket.unread += 1
-            if message.created_at >= (ticket.last_inbound_at or 0) and move_to(contact, chat):
-                self._draft.change_contact(contact)
+            is_news = move_to(contact, chat, message.created_at)
+            self._draft.change_contact(contact)
+            if is_news:
                 self._draft.tell_ticket("ticket.updated", ticket, contact)
         self._wait(ticket, message)
         if message.created_at >= (ticket.last_message_at or 0):

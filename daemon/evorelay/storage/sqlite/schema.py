@@ -138,6 +138,7 @@ MIGRATIONS: tuple[str, ...] = (
 
     ALTER TABLE contacts ADD COLUMN name_rank INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE contacts ADD COLUMN name_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE contacts ADD COLUMN address_at INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE contacts ADD COLUMN merged_into TEXT;
     UPDATE contacts SET name_rank = 2, name_at = 1
         WHERE name <> coalesce(phone, '') AND jid <> name || '@g.us' AND jid <> name || '@lid';

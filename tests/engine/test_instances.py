@@ -1,0 +1,80 @@
+"""What clients are told of the WhatsApp instances: everything that lasts, at a bearable rate (P5)."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evorelay.model.fact import InstanceFact, QrCodeFact
+from tests.engine.harness import T0, World, connection, open_blobs, stored
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    with stored(tmp_path) as storage:
+        yield World(storage, await open_blobs(tmp_path))
+
+
+def told(world: World) -> list[Any]:
+    return [event["instance"] for event in world.events("instance:loja")]
+
+
+def states(world: World) -> list[str]:
+    return [instance["state"] for instance in told(world)]
+
+
+async def test_a_flood_is_told_once_and_what_it_came_to_a_moment_later(world: World) -> None:
+    """Evolution repeats "connecting" 112 times a second (research: evolution-live)."""
+    flood = [connection("connecting"), connection("close", reason=408)] * 100
+    applied = await world.apply(*flood)
+    assert not applied.has_untold  # the first news in a while is told at once
+    for _ in range(50):
+        applied = await world.apply(connection("connecting"), connection("close", reason=408))
+        applied = await world.apply(connection("connecting"))
+    assert applied.has_untold
+    assert states(world) == ["close"]
+    await world.news.tell()
+    assert states(world) == ["close", "connecting"]
+    await world.news.tell()
+    assert states(world) == ["close", "connecting"]
+
+
+async def test_what_a_crash_left_untold_is_told_after_the_next_start(world: World) -> None:
+    await world.apply(connection("open", phone="5511", profile_name="Loja"))
+    await world.apply(connection("close", reason=401))
+    assert states(world) == ["open"]
+    again = World(world.storage, world.blobs)
+    await again.news.tell()
+    assert states(world) == ["open", "close"]
+    assert told(world)[-1]["cause"] == "logged_out"
+
+
+async def test_a_state_that_repeats_itself_is_no_news(world: World) -> None:
+    for _ in range(3):
+        await world.apply(connection("open", phone="5511", profile_name="Loja"))
+        world.now.ms += 5000
+    (instance,) = world.storage.readers[0].instances()
+    assert (instance.state, instance.phone, instance.profile_name) == ("open", "5511", "Loja")
+    assert (instance.state_since, states(world)) == (T0, ["open"])
+
+
+async def test_a_code_is_shown_while_it_can_be_scanned(world: World) -> None:
+    image = "data:image/png;base64,AAAA"
+    await world.apply(QrCodeFact(instance="loja", code="2@abc", pairing_code="WZ", image=image))
+    assert told(world)[-1]["qrcode"]["image"] == image
+    world.now.ms += 5000
+    await world.apply(connection("open"))
+    assert told(world)[-1]["qrcode"] is None
+
+
+async def test_no_further_code_is_told(world: World) -> None:
+    await world.apply(QrCodeFact(instance="loja", code="2@abc"))
+    world.now.ms += 5000
+    await world.apply(QrCodeFact(instance="loja"))
+    assert told(world)[-1]["qrcode"] is None
+
+
+async def test_an_instance_that_was_removed_says_so(world: World) -> None:
+    await world.apply(InstanceFact(instance="loja", state="close", is_removed=True))
+    assert (told(world)[-1]["state"], told(world)[-1]["cause"]) == ("close", "removed")
