@@ -26,7 +26,6 @@ from evorelay.edge.unusual_webhooks import UnusualWebhooks
 from evorelay.edge.ws import WebSocketEdge
 from evorelay.model.clock import now_ms
 from evorelay.model.ids import new_id
-from evorelay.relay.attachments import Attachments
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.cache import RecentEvents
 from evorelay.relay.catchup import CatchUp
@@ -38,6 +37,7 @@ from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
+from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
 from evorelay.relay.retention import Retention
 from evorelay.relay.session import Engine
@@ -89,7 +89,7 @@ def build(
     pipeline = Pipeline(
         journal,
         ledger,
-        Attachments(blobs),
+        Reader(blobs),
         news,
         metrics,
         now=now_ms,

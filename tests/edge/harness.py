@@ -28,7 +28,6 @@ from evorelay.edge.ws import WebSocketEdge
 from evorelay.model.clock import now_ms
 from evorelay.model.envelope import Envelope
 from evorelay.model.ids import new_id
-from evorelay.relay.attachments import Attachments
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.cache import RecentEvents
 from evorelay.relay.catchup import CatchUp
@@ -39,6 +38,7 @@ from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
+from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
 from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
@@ -234,7 +234,7 @@ class Port:
         self.pipeline = Pipeline(
             self.journal,
             ledger,
-            Attachments(blobs),
+            Reader(blobs),
             InstanceNews(ledger),
             metrics,
             now=now_ms,

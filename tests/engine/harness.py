@@ -15,11 +15,10 @@ from evorelay.model.change import Status
 from evorelay.model.close import Close
 from evorelay.model.envelope import Entry, Envelope
 from evorelay.model.event import ChannelEvent
-from evorelay.model.fact import Chat, ChangeFact, Fact, InstanceFact, MessageFact
+from evorelay.model.fact import ChangeFact, Chat, Fact, InstanceFact, MessageFact
 from evorelay.model.principal import Principal
 from evorelay.model.records import EventRecord, MessageRecord, TicketRecord
 from evorelay.relay.apply import Applied, Understood, apply_batch
-from evorelay.relay.attachments import Attachments
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.cache import RecentEvents
 from evorelay.relay.catchup import CatchUp
@@ -30,6 +29,7 @@ from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import TAIL_BYTES, Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
+from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
 from evorelay.relay.session import Engine, Session
 from evorelay.storage.open import Storage, open_storage
@@ -220,7 +220,7 @@ class World:
         self.pipeline = Pipeline(
             self.journal,
             self.ledger,
-            Attachments(blobs),
+            Reader(blobs),
             self.news,
             metrics,
             now=self.now,

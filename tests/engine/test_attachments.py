@@ -1,4 +1,4 @@
-"""Media that came inside webhooks, and bodies that were too large for the journal."""
+"""Media that came inside webhooks."""
 
 import base64
 from pathlib import Path
@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from evorelay.model.envelope import Envelope
 from evorelay.model.fact import MediaFact, MessageFact
 from evorelay.relay.attachments import Attachments
 from evorelay.relay.blobs import BlobStore
-from tests.engine.harness import T0, message, open_blobs, status
+from tests.engine.harness import message, open_blobs, status
 
 
 @pytest.fixture
@@ -61,17 +60,12 @@ async def test_other_facts_are_left_alone(blobs: BlobStore) -> None:
         assert await Attachments(blobs).keep(fact) is fact
 
 
-async def test_a_spilled_body_is_read_back(blobs: BlobStore) -> None:
-    envelope = Envelope(
-        received_at=T0, event="e", instance="i", body=b"", body_blob=await blobs.put(b"{}")
-    )
-    restored = await Attachments(blobs).restore_body(envelope)
-    assert restored is not None
-    assert (restored.body, restored.body_blob, restored.event) == (b"{}", None, "e")
-
-
-async def test_a_spilled_body_that_is_gone_is_empty(blobs: BlobStore) -> None:
-    envelope = Envelope(received_at=T0, event="e", instance="i", body=b"", body_blob="0" * 64)
-    restored = await Attachments(blobs).restore_body(envelope)
-    assert restored is not None
-    assert restored.body == b""
+async def test_a_dry_run_names_the_file_and_stores_nothing(blobs: BlobStore) -> None:
+    text = base64.b64encode(b"pixels").decode()
+    dry = await Attachments(blobs, is_dry=True).keep(message("A", media=MediaFact(base64=text)))
+    assert isinstance(dry, MessageFact)
+    assert dry.media is not None
+    assert dry.media.blob is not None
+    assert (dry.media.base64, dry.media.size) == (None, 6)
+    assert await blobs.size(dry.media.blob) is None
+    assert (await kept(blobs, base64=text)).blob == dry.media.blob

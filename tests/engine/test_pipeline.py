@@ -3,11 +3,12 @@
 import base64
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
+import apsw
 import msgspec
 import pytest
 import trio
@@ -16,8 +17,8 @@ import trio.testing
 from evorelay.model.envelope import Envelope
 from evorelay.model.errors import JournalUnavailable, StoreUnavailable
 from evorelay.relay import pipeline
-from evorelay.relay.attachments import BODY_BYTES_MAX
 from evorelay.relay.blobs import BlobStore
+from evorelay.relay.reading import HELD_BYTES_MAX
 from evorelay.storage.open import Storage
 from evorelay.storage.ports import Plan, StoreWriter, Transaction
 from tests.engine.harness import (
@@ -300,7 +301,7 @@ async def test_a_spilled_body_too_large_for_memory_is_quarantined_unread(
 ) -> None:
     """P5: 100 MB of messages had held up everybody for seconds and taken a GB."""
     blobs = await open_blobs(tmp_path)
-    large = await blobs.put(b"[" + b" " * BODY_BYTES_MAX)
+    large = await blobs.put(b"[" + b" " * HELD_BYTES_MAX)
     spilled = envelope(b"")
     storage.journal.append([msgspec.structs.replace(spilled, body_blob=large), *numbered(2)])
     async with running(storage, tmp_path) as world:
@@ -397,3 +398,72 @@ async def test_it_says_how_far_behind_it_is(storage: Storage, tmp_path: Path) ->
         await world.handled()
         assert world.pipeline.last_progress_at >= before
         nursery.cancel_scope.cancel()
+
+
+def spilled_history(blob: str) -> Envelope:
+    return Envelope(received_at=T0, event="messages.set", instance="loja", body=b"", body_blob=blob)
+
+
+def history(count: int) -> bytes:
+    """An import of so many messages; about 1,000 of them make a part."""
+    rows = [json.loads(one.body)["data"] for one in numbered(count)]
+    return json.dumps({"data": rows}).encode()
+
+
+def imported(storage: Storage) -> list[str]:
+    """WhatsApp ids of imported messages; nobody who has no ticket reads them, so no reader does."""
+    with closing(apsw.Connection(str(storage.directory / "store.db"))) as db:
+        return [id_ for (id_,) in db.execute("SELECT whatsapp_id FROM messages ORDER BY 1")]
+
+
+async def test_a_huge_import_is_stored_in_parts(storage: Storage, tmp_path: Path) -> None:
+    """P5: and the cursor passes it with its last part."""
+    blobs = await open_blobs(tmp_path)
+    seen: list[int] = []
+
+    def fault(plan: Plan) -> None:
+        seen.append(len(plan.new_messages))
+        assert (plan.cursor is None) == (len(seen) < 3)
+
+    huge = spilled_history(await blobs.put(history(3000)))
+    storage.journal.append([huge])
+    async with running(storage, tmp_path, writer=Moody(storage.writer, fault)) as world:
+        seen.clear()  # the one at which the pipeline asked where it was
+        await world.handled()
+    assert sum(seen) == 3000
+    assert max(seen) < 1500
+    assert imported(storage) == ids(3000)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_huge_import_cut_anywhere_is_repeated_and_stored_once(
+    storage: Storage, tmp_path: Path, seed: int
+) -> None:
+    """P1, P2."""
+    blobs = await open_blobs(tmp_path)
+    storage.journal.append([spilled_history(await blobs.put(history(4000))), *numbered(3, 9000)])
+    random = Random(seed)
+    for _ in range(3):
+        async with running(storage, tmp_path):
+            await trio.sleep(random.random() * 0.15)
+    async with running(storage, tmp_path) as world:
+        await world.handled()
+    assert imported(storage) == [*ids(4000), *(f"W{n:05d}" for n in range(9000, 9003))]
+
+
+async def test_a_message_of_a_list_that_cannot_be_stored_is_set_aside_alone(
+    storage: Storage, tmp_path: Path
+) -> None:
+    """P5: its neighbours in the list are stored."""
+    blobs = await open_blobs(tmp_path)
+    storage.journal.append([spilled_history(await blobs.put(history(1500)))])
+
+    def fault(plan: Plan) -> None:
+        if any(row.whatsapp_id == "W00777" for row in plan.new_messages):
+            raise ZeroDivisionError("a bug")
+
+    async with running(storage, tmp_path, writer=Moody(storage.writer, fault)) as world:
+        await world.handled()
+        assert imported(storage) == sorted(set(ids(1500)) - {"W00777"})
+        (row,) = storage.readers[0].quarantine(before=None, limit=9)
+        assert (row.journal_seq, row.reason) == (1, pipeline.POISONED)
