@@ -135,6 +135,7 @@ def make_ticket(id_: str = "t1", **fields: Any) -> TicketRecord:
 def make_message(id_: str = "m1", **fields: Any) -> MessageRecord:
     defaults: dict[str, Any] = {
         "ticket_id": "t1",
+        "contact_id": "c1",
         "instance": "loja",
         "direction": "in",
         "sender": "client",

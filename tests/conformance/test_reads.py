@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -264,12 +265,10 @@ def test_ticket_pages_join_without_overlap(store: Store) -> None:
         ],
     )
     seen: list[str] = []
-    before = None
-    while rows := store.reader.tickets(TicketQuery(before=before, limit=2)):
+    query = TicketQuery(limit=2)
+    while rows := store.reader.tickets(query):
         seen += [ticket.id for ticket, _ in rows]
-        last = rows[-1][0]
-        assert last.last_message_at is not None
-        before = (last.last_message_at, last.id)
+        query = msgspec.structs.replace(query, after=query.place(rows[-1][0]))
     assert seen == ["t6", "t5", "t4", "t3", "t2", "t1", "t0"]
 
 
@@ -302,6 +301,7 @@ def test_one_entry_of_quarantine_is_read_with_the_beginning_of_its_body(store: S
         detail="d",
         body=body,
         digest="d1",
+        replayed_at=None,
     )
     store.write(quarantined=[entry])
     (summary,) = store.reader.quarantine(before=None, limit=9)
@@ -324,6 +324,7 @@ def test_quarantine_is_paged_newest_first(store: Store) -> None:
             detail="d",
             body="{}",
             digest=f"d{n}",
+            replayed_at=None,
         )
         for n in range(5)
     ]
@@ -350,6 +351,7 @@ def test_listing_quarantine_leaves_the_bodies_where_they_are(store: Store) -> No
         detail="d",
         body="{}",
         digest="d1",
+        replayed_at=None,
     )
     store.write(quarantined=[row])
     assert store.reader.quarantine(before=None, limit=9) == [
@@ -361,6 +363,7 @@ def test_listing_quarantine_leaves_the_bodies_where_they_are(store: Store) -> No
             instance="a",
             reason="r",
             detail="d",
+            replayed_at=None,
         )
     ]
 

@@ -86,9 +86,10 @@ def test_a_full_disk_is_answered_and_outlived(tmp_path: Path) -> None:
     with driver.journal() as journal, opened(driver) as store:
         journal.append([envelope(b"before")])
         store.person()
-        with full_disk(largest(tmp_path) + 50_000):
+        room = largest(tmp_path) + 50_000
+        with full_disk(room):
             with pytest.raises(JournalUnavailable) as refused:
-                journal.append([envelope(b"x" * 200_000)])
+                journal.append([envelope(b"x" * room)])
             assert refused.value.retryable
             with pytest.raises(StoreUnavailable):
                 store.write(new_contacts=[contact(f"c-{n}") for n in range(2000)])

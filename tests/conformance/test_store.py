@@ -6,12 +6,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from evorelay.model.change import Change, Reaction, Status
 from evorelay.model.errors import StoreUnavailable
 from evorelay.model.records import (
-    EarlyStatusRecord,
+    EarlyChangesRecord,
     InstanceRecord,
+    MemberRecord,
     MessageRecord,
     QuarantineRecord,
+    SeenRecord,
 )
 from evorelay.storage.ports import Plan, Transaction
 from tests.conformance.harness import (
@@ -54,7 +57,9 @@ def fill(store: Store) -> None:
         new_tickets=[make_ticket()],
         new_messages=[make_message(metadata={"a": [1, None, "ç"]}, media={"id": "x"})],
         instances=[instance()],
-        early_statuses=[early("W-9", "read")],
+        early_changes=[early("W-9", READ)],
+        members=[member("c1", "admin")],
+        seen=[SeenRecord(ticket_id="t1", agent="ana", inbound=2)],
         quarantined=[quarantined("q1")],
         events=[event(("ticket:t1", 1), ("inbox:loja", 1))],
         cursor=("journal", 7),
@@ -75,8 +80,18 @@ def instance(name: str = "loja", **fields: Any) -> InstanceRecord:
     return msgspec.structs.replace(row, **fields)
 
 
-def early(whatsapp_id: str, status: str) -> EarlyStatusRecord:
-    return EarlyStatusRecord(instance="loja", whatsapp_id=whatsapp_id, status=status, at=T0)
+READ = Status("read")
+LIKED = Reaction(who="them", emoji="👍", at=T0, sender_name="Érica")
+
+
+def early(whatsapp_id: str, *changes: Change, at: int = T0) -> EarlyChangesRecord:
+    return EarlyChangesRecord(
+        instance="loja", whatsapp_id=whatsapp_id, changes=list(changes), at=at
+    )
+
+
+def member(contact_id: str, role: str | None, group_id: str = "c1") -> MemberRecord:
+    return MemberRecord(group_id=group_id, contact_id=contact_id, role=role)
 
 
 def quarantined(id_: str) -> QuarantineRecord:
@@ -90,6 +105,7 @@ def quarantined(id_: str) -> QuarantineRecord:
         detail="d",
         body="{}",
         digest=f"digest of {id_}",
+        replayed_at=None,
     )
 
 
@@ -102,7 +118,11 @@ def snapshot(tx: Transaction) -> list[Any]:
         tx.latest_tickets(["c1"]),
         tx.tickets(["t1"]),
         tx.instances(["loja"]),
-        tx.early_statuses([("loja", "W-9")]),
+        tx.early_changes([("loja", "W-9")]),
+        tx.aliases(["c1"]),
+        tx.members(["c1"]),
+        tx.seen(["t1"]),
+        tx.tickets_of("c1"),
         tx.heads(["ticket:t1", "inbox:loja"]),
         tx.cursor("journal"),
     ]
@@ -119,7 +139,11 @@ def test_everything_written_is_looked_up_again(driver: Driver) -> None:
             {"c1": make_ticket()},
             {"t1": make_ticket()},
             {"loja": instance()},
-            {("loja", "W-9"): "read"},
+            {("loja", "W-9"): [READ]},
+            [alias("lid:1@lid"), alias("phone:553188887777")],
+            [member("c1", "admin")],
+            [SeenRecord(ticket_id="t1", agent="ana", inbound=2)],
+            [make_ticket()],
             {"ticket:t1": 1, "inbox:loja": 1},
             7,
         ]
@@ -139,7 +163,7 @@ def test_everything_written_survives_a_process_that_never_closed(driver: Driver)
 
 def test_nothing_is_found_in_an_empty_store(driver: Driver) -> None:
     with opened(driver) as store:
-        assert store.look(snapshot) == [{}, {}, {}, {}, {}, {}, {}, {}, 0]
+        assert store.look(snapshot) == [{}, {}, {}, {}, {}, {}, {}, [], [], [], [], {}, 0]
 
 
 def test_an_exception_after_the_write_leaves_nothing(driver: Driver) -> None:
@@ -180,6 +204,9 @@ def test_an_os_error_of_deciding_code_is_not_taken_for_the_stores(driver: Driver
         {"new_tickets": [make_ticket("t2", status="lost", contact_id="c2")]},
         {"new_tickets": [make_ticket("t2", contact_id="c-unknown")]},
         {"aliases": [alias("phone:1", "c-unknown")]},
+        {"members": [member("c-unknown", None)]},
+        {"seen": [SeenRecord(ticket_id="t-unknown", agent="ana", inbound=1)]},
+        {"new_messages": [make_message("m2", contact_id="c-unknown")]},
         {"new_contacts": [contact("c1")]},
         {"events": [event(("inbox:loja", 1))]},
     ],
@@ -254,7 +281,9 @@ def test_changed_rows_are_overwritten_whole(driver: Driver) -> None:
             changed_tickets=[ticket],
             changed_messages=[row],
             instances=[instance(state="close", profile_name=None)],
-            early_statuses=[early("W-9", "played")],
+            early_changes=[early("W-9", Status("played"), LIKED)],
+            members=[member("c1", "left")],
+            seen=[SeenRecord(ticket_id="t1", agent="ana", inbound=3)],
             aliases=[alias("lid:1@lid")],
             cursor=("journal", 8),
         )
@@ -262,18 +291,38 @@ def test_changed_rows_are_overwritten_whole(driver: Driver) -> None:
         assert store.look(lambda tx: tx.tickets(["t1"])) == {"t1": ticket}
         assert store.look(lambda tx: tx.messages([("loja", "W-m1")])) == {("loja", "W-m1"): row}
         assert store.look(lambda tx: tx.instances(["loja"]))["loja"].state == "close"
-        assert store.look(lambda tx: tx.early_statuses([("loja", "W-9")])) == {
-            ("loja", "W-9"): "played"
+        assert store.look(lambda tx: tx.early_changes([("loja", "W-9")])) == {
+            ("loja", "W-9"): [Status("played"), LIKED]
         }
+        assert store.look(lambda tx: tx.members(["c1"])) == [member("c1", "left")]
+        assert [row.inbound for row in store.look(lambda tx: tx.seen(["t1"]))] == [3]
         assert store.look(lambda tx: tx.cursor("journal")) == 8
 
 
-def test_settled_early_statuses_are_gone_the_others_stay(driver: Driver) -> None:
+def test_settled_early_changes_are_gone_the_others_stay(driver: Driver) -> None:
     with opened(driver) as store:
-        store.write(early_statuses=[early("W-1", "read"), early("W-2", "read")])
+        store.write(early_changes=[early("W-1", READ), early("W-2", LIKED)])
         store.write(settled_early=[("loja", "W-1"), ("loja", "W-never"), ("filial", "W-2")])
         keys = [("loja", "W-1"), ("loja", "W-2")]
-        assert store.look(lambda tx: tx.early_statuses(keys)) == {("loja", "W-2"): "read"}
+        assert store.look(lambda tx: tx.early_changes(keys)) == {("loja", "W-2"): [LIKED]}
+
+
+def test_changes_whose_message_never_came_are_dropped_when_they_are_old(driver: Driver) -> None:
+    """P5."""
+    with opened(driver) as store:
+        store.write(early_changes=[early("W-1", READ, at=T0), early("W-2", READ, at=T0 + 1)])
+        assert store.writer.trim_early_changes(T0 + 1) == 1
+        keys = [("loja", "W-1"), ("loja", "W-2")]
+        assert store.look(lambda tx: tx.early_changes(keys)) == {("loja", "W-2"): [READ]}
+
+
+def test_who_wrote_in_a_group_is_a_member_and_keeps_the_role_we_were_told(driver: Driver) -> None:
+    with opened(driver) as store:
+        store.write(new_contacts=[contact("g", is_group=True), contact("c1"), contact("c2")])
+        store.write(members=[member("c1", "admin", "g")])
+        store.write(writers={("g", "c1"), ("g", "c2")})
+        found = store.look(lambda tx: {row.contact_id: row.role for row in tx.members(["g"])})
+        assert found == {"c1": "admin", "c2": None}
 
 
 def test_every_journal_has_a_cursor_of_its_own(driver: Driver) -> None:

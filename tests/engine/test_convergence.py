@@ -43,13 +43,13 @@ def reaction(whatsapp_id: str, emoji: str, at: int) -> ChangeFact:
     return change(whatsapp_id, Reaction(who="them", emoji=emoji, at=at))
 
 
-def call(state: str) -> Fact:
+def call(state: str, at: int) -> Fact:
     return message(
         "CALL",
         type="call",
         content=call_label(state, video=False),
         metadata={"call": state},
-        sent_at=T0 + 40_000,
+        sent_at=at,
     )
 
 
@@ -74,9 +74,10 @@ DAY: list[Fact] = [
     reaction("A4", "❤️", T0 + 9300),
     message("A7", type="unsupported", content="[Mensagem sem conteúdo]", sent_at=T0 + 10_000),
     message("A7", type="image", content="foto", media=IMAGE, sent_at=T0 + 10_000),
-    call("offer"),
-    call("accept"),
-    call("terminate"),
+    call("offer", T0 + 40_000),
+    call("accept", T0 + 43_000),
+    message("A8", sent_at=T0 + 44_000),
+    call("terminate", T0 + 45_000),
     message("H1", is_history=True, sent_at=T0 - 90_000_000),
     message("H2", phone=None, lid=LID, is_history=True, sent_at=T0 - 80_000_000),
     message("A2", is_history=True, sent_at=T0 + 2000),
@@ -161,4 +162,4 @@ async def test_the_day_reads_as_it_should(tmp_path: Path) -> None:
     assert "H3" not in said  # history of somebody who has no ticket
     assert said["H1"].metadata["history"] is True
     assert "history" not in said["A2"].metadata
-    assert (ana[0].unread, ana[0].last_message_id) == (7, said["CALL"].id)
+    assert (ana[0].unread, ana[0].last_message_id) == (8, said["A8"].id)

@@ -19,6 +19,8 @@ _SAID = ("type", "content", "reply_to", "media", "sender_id", "sender_name")
 def absorb(known: MessageRecord, again: MessageRecord) -> bool:
     """Take over what ``again`` knows better; return whether anything is different now."""
     before = _state(known)
+    # Of two moments the earlier: a call's is its beginning, and nonsense is the arrival's.
+    known.created_at = min(known.created_at, again.created_at)
     if _worth(again) > _worth(known):
         _rewrite(known, again)
     elif known.type == "call" == again.type:
@@ -46,7 +48,8 @@ def rewrite(known: MessageRecord, again: MessageRecord) -> bool:
 
 def _state(row: MessageRecord) -> tuple[Any, ...]:
     media = None if row.media is None else dict(row.media)
-    return (*(getattr(row, name) for name in _SAID if name != "media"), media, dict(row.metadata))
+    said = (getattr(row, name) for name in _SAID if name != "media")
+    return (*said, media, dict(row.metadata), row.created_at)
 
 
 def _worth(row: MessageRecord) -> int:

@@ -193,6 +193,7 @@ class _Application:
     def _again(self, known: MessageRecord, again: MessageRecord, fact: MessageFact) -> None:
         """A webhook about a message that is here: it may know more, or be the first live one."""
         self._count(fact.type, "duplicate")
+        sent_at = known.created_at
         is_changed = rewrite(known, again) if self._refresh else absorb(known, again)
         if fact.from_me:
             is_changed |= apply_change(known, Status(sent_status(fact)))
@@ -202,6 +203,8 @@ class _Application:
             self._arrive(known, fact.chat)
         elif is_changed:
             self._changed(known)
+        if known.created_at != sent_at and known.ticket_id is not None:
+            self._draft.plan.recounted.add(known.ticket_id)
 
     def _change(self, key: MessageKey, change: Change) -> bool:
         known = self._messages.get(key)

@@ -1,11 +1,14 @@
 """Contacts that turn out to be one person become one, and so do their open tickets."""
 
+import logging
 from itertools import combinations
 
 from evorelay.model.records import ContactRecord, MergeRecord, SeenRecord, TicketRecord
 from evorelay.protocol.people import become_one, keeps
 from evorelay.relay.draft import Draft
 from evorelay.storage.ports import Plan
+
+log = logging.getLogger(__name__)
 
 
 def merge_contacts(draft: Draft, contacts: list[ContactRecord]) -> ContactRecord | None:
@@ -58,6 +61,14 @@ def _absorb(
         plan.seen.extend(_seen_together(draft, kept_ticket, absorbed_ticket))
         _join(draft, kept_ticket, absorbed_ticket)
         plan.changed_tickets.append(kept_ticket)
+        log.info(
+            "two tickets turned out to be one person's",
+            extra={
+                "instance": kept.instance,
+                "ticket": kept_ticket.id,
+                "merged": absorbed_ticket.id,
+            },
+        )
         draft.tell_merged(absorbed_ticket.id, kept_ticket, kept)
         shell = tx.tickets([absorbed_ticket.id])[absorbed_ticket.id]
         draft.tell_ticket("ticket.updated", shell, kept)

@@ -5,7 +5,7 @@ worker threads only. Faults are raised as ``StoreUnavailable`` / ``JournalUnavai
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -85,6 +85,8 @@ class Plan(Struct):
     moved: list[tuple[str, str | None, str]] = []
     """(contact, from ticket, to ticket): the messages that came under this contact move. From
     None: its imported history, which had no ticket."""
+    recounted: set[str] = set()
+    """Tickets of which what follows from their messages is worked out anew, after the rest."""
     quarantined: list[QuarantineRecord] = []
     """Left out where the same digest is there already."""
     events: list[EventRecord] = []
@@ -125,7 +127,8 @@ class Transaction(Protocol):
         """All of a contact's tickets, merged ones included."""
 
     def recounted(self, ticket_ids: Iterable[str]) -> dict[str, TicketRecord]:
-        """Tickets with what follows from their messages (last message, waiting) worked out anew."""
+        """Tickets with what follows from their messages worked out anew: the last one, how many
+        came in, who waits."""
 
     def merge(self, merge: MergeRecord) -> None:
         """Make two contacts one, at once and not with the plan: later look-ups see one person.
@@ -135,13 +138,29 @@ class Transaction(Protocol):
         """
 
     def unmerge(self, merge: MergeRecord, ticket_id: str | None, at: int) -> None:
-        """Undo a merge, at once. ``ticket_id``: where the absorbed ticket's messages are now."""
+        """Undo a merge, at once: what was the absorbed contact's then is its own again.
 
-    def merge_of_ticket(self, absorbed_ticket: str) -> MergeRecord | None:
-        """The merge that emptied a ticket, unless it was undone."""
+        ``ticket_id``: where the absorbed ticket's messages are now. That ticket has them back and
+        is still closed; nothing is counted anew. The kept contact must not be merged itself.
+        """
+
+    def with_strays(self, contact_id: str, ticket_ids: Iterable[str]) -> list[str]:
+        """Those of the tickets with messages that came neither under this contact nor under one
+        that was merged into it."""
+
+    def move_strays(self, contact_id: str, from_ticket: str, to_ticket: str) -> None:
+        """Put such messages on another ticket, at once, and lead there who follows them."""
+
+    def merges(self, ids: Iterable[str]) -> dict[str, MergeRecord]: ...
+
+    def standing_merge(self, absorbed_contact: str) -> MergeRecord | None:
+        """The merge of a contact into another one, unless it was undone."""
 
     def are_kept_apart(self, one: str, other: str) -> bool:
-        """Whether a merge of these two contacts was undone: they are not merged again."""
+        """Whether a merge of these two people was undone: they are not merged again.
+
+        Contacts that have become one of the two since count as well.
+        """
 
     def heads(self, channels: Iterable[str]) -> dict[str, int]:
         """Last offset of each channel; a channel without events is left out."""
@@ -173,17 +192,36 @@ class ChannelPage(Struct):
     events: list[ChannelEvent]
 
 
+NOT_WAITING = 1 << 53
+"""Later than any moment (Unix ms): where tickets without a waiting customer stand."""
+
+
 class TicketQuery(Struct, frozen=True, kw_only=True):
-    """Filters of a ticket list. ``instances`` None means all; order is newest activity first."""
+    """Filters of a ticket list. Tickets merged into another one are in none."""
 
     instances: tuple[str, ...] | None = None
+    """None means all."""
     status: str | None = None
     assignee: str | None = None
     q: str | None = None
     """Matches the contact's name or phone number, the subject, or what was said."""
-    before: tuple[int, str] | None = None
-    """(last activity in ms, ticket id) of the last ticket already seen."""
+    agent: str | None = None
+    """Whose ``unread`` the rows carry; None: the team's."""
+    is_unread: bool = False
+    """Only what that agent has something unread in."""
+    order: Literal["activity", "waiting"] = "activity"
+    """Newest activity first, or who has waited longest first and who does not wait last."""
+    after: tuple[int, str] | None = None
+    """``TicketQuery.place`` of the last ticket already seen."""
     limit: int = 50
+
+    def place(self, ticket: TicketRecord) -> tuple[int, str]:
+        """Where a ticket stands in this order."""
+        if self.order == "waiting":
+            moment, otherwise = ticket.waiting_since, NOT_WAITING
+        else:
+            moment, otherwise = ticket.last_message_at, ticket.created_at
+        return (otherwise if moment is None else moment, ticket.id)
 
 
 class StoreReader(Protocol):
@@ -198,7 +236,13 @@ class StoreReader(Protocol):
 
     def tickets(self, query: TicketQuery) -> list[tuple[TicketRecord, ContactRecord]]: ...
 
-    def ticket(self, ticket_id: str) -> tuple[TicketRecord, ContactRecord] | None: ...
+    def ticket(
+        self, ticket_id: str, *, agent: str | None = None
+    ) -> tuple[TicketRecord, ContactRecord] | None:
+        """``agent`` as in ``TicketQuery``."""
+
+    def participants(self, ticket_id: str, limit: int) -> list[tuple[ContactRecord, str | None]]:
+        """With their roles, admins first: who is in the ticket's group, else its one person."""
 
     def messages(
         self, ticket_id: str, *, before: str | None, after: str | None, limit: int
@@ -213,7 +257,19 @@ class StoreReader(Protocol):
 
     def instances(self) -> list[InstanceRecord]: ...
 
-    def quarantine(self, *, before: str | None, limit: int) -> list[QuarantineSummary]:
+    def instance(self, name: str) -> InstanceRecord | None: ...
+
+    def merges(
+        self, instances: tuple[str, ...] | None, *, before: str | None, limit: int
+    ) -> list[tuple[MergeRecord, ContactRecord, ContactRecord]]:
+        """With the kept and the absorbed contact, newest first, undone ones included.
+
+        ``before`` is the id of the last one already seen.
+        """
+
+    def quarantine(
+        self, *, before: str | None, limit: int, with_replayed: bool = False
+    ) -> list[QuarantineSummary]:
         """Newest first; ``before`` is the id of the last one already seen."""
 
     def quarantined(

@@ -8,7 +8,7 @@ from evorelay.model.records import MergeRecord
 from evorelay.model.views import DELETED_LABEL
 from evorelay.storage.sqlite.bulk import Table, to_json
 
-_MERGES = Table("merges", MergeRecord)
+MERGES = Table("merges", MergeRecord)
 _PREVIEW_CHARS = 160
 _LIVE = "m.ticket_id = tickets.id AND m.metadata->>'history' IS NULL"
 _RECOUNT = f"""
@@ -20,7 +20,7 @@ _RECOUNT = f"""
             WHERE {_LIVE} ORDER BY created_at DESC, arrival DESC LIMIT 1),
         last_reply_at = (SELECT max(created_at) FROM messages AS m
             WHERE {_LIVE} AND direction = 'out' AND NOT is_internal),
-        last_inbound_at = (SELECT max(created_at) FROM messages AS m
+        (last_inbound_at, inbound) = (SELECT max(created_at), count(*) FROM messages AS m
             WHERE {_LIVE} AND direction = 'in')
     WHERE id IN (SELECT value FROM json_each(?))
 """  # noqa: S608 -- literals of this module
@@ -30,11 +30,31 @@ _RECOUNT_WAITING = f"""
     WHERE id IN (SELECT value FROM json_each(?))
 """  # noqa: S608 -- literals of this module
 _UNDER = """
-    WITH RECURSIVE under (id) AS (
-        VALUES (:absorbed)
-        UNION SELECT contacts.id FROM contacts JOIN under ON contacts.merged_into = under.id
+    {name} (id) AS (
+        VALUES (:{name})
+        UNION SELECT contacts.id FROM contacts JOIN {name} ON contacts.merged_into = {name}.id
     )
 """
+"""A contact and all that were merged into it."""
+_GIVE_BACK = f"""
+    WITH RECURSIVE {_UNDER.format(name="owner")}
+    UPDATE messages SET ticket_id = :target
+    WHERE ticket_id = :source AND contact_id IN (SELECT id FROM owner)
+"""  # noqa: S608 -- literals of this module
+_MOVE_STRAYS = _GIVE_BACK.replace(" IN (SELECT", " NOT IN (SELECT")
+_WITH_STRAYS = f"""
+    WITH RECURSIVE {_UNDER.format(name="owner")}
+    SELECT value FROM json_each(:tickets) WHERE EXISTS (
+        SELECT 1 FROM messages
+        WHERE ticket_id = value AND contact_id NOT IN (SELECT id FROM owner))
+"""  # noqa: S608 -- literals of this module
+_KEPT_APART = f"""
+    WITH RECURSIVE {_UNDER.format(name="one")}, {_UNDER.format(name="other")}
+    SELECT 1 FROM merges WHERE undone_at IS NOT NULL AND (
+        (kept_contact IN (SELECT id FROM one) AND absorbed_contact IN (SELECT id FROM other))
+        OR (kept_contact IN (SELECT id FROM other) AND absorbed_contact IN (SELECT id FROM one)))
+    LIMIT 1
+"""  # noqa: S608 -- literals of this module
 
 
 class Merging:
@@ -68,17 +88,15 @@ class Merging:
         )
         execute("DELETE FROM members WHERE contact_id = ?", (absorbed,))
         execute("UPDATE contacts SET merged_into = ? WHERE id = ?", (kept, absorbed))
-        _MERGES.insert(self._db, [merge])
+        MERGES.insert(self._db, [merge])
 
     def unmerge(self, merge: MergeRecord, ticket_id: str | None, at: int) -> None:
         execute = self._db.execute
         absorbed = merge.absorbed_contact
         if merge.absorbed_ticket is not None:
-            execute(
-                f"{_UNDER} UPDATE messages SET ticket_id = :back"
-                " WHERE ticket_id = :now AND contact_id IN (SELECT id FROM under)",
-                {"absorbed": absorbed, "back": merge.absorbed_ticket, "now": ticket_id},
-            )
+            back = merge.absorbed_ticket
+            execute(_GIVE_BACK, {"owner": absorbed, "source": ticket_id, "target": back})
+            execute("UPDATE tickets SET merged_into = NULL WHERE id = ?", (back,))
         execute("UPDATE contacts SET merged_into = NULL WHERE id = ?", (absorbed,))
         execute(
             "UPDATE aliases SET contact_id = ? WHERE instance = ?"
@@ -89,32 +107,37 @@ class Merging:
             "UPDATE tickets SET contact_id = ? WHERE id IN (SELECT value FROM json_each(?))",
             (absorbed, to_json(merge.tickets)),
         )
-        if merge.absorbed_ticket is not None:
-            execute(
-                "UPDATE tickets SET status = ?, closed_at = NULL, merged_into = NULL,"
-                " version = version + 1 WHERE id = ?",
-                (merge.absorbed_status, merge.absorbed_ticket),
-            )
         execute("UPDATE merges SET undone_at = ? WHERE id = ?", (at, merge.id))
 
-    def of_ticket(self, absorbed_ticket: str) -> MergeRecord | None:
-        rows: list[MergeRecord] = _MERGES.select(
+    def with_strays(self, contact_id: str, ticket_ids: Iterable[str]) -> list[str]:
+        rows = self._db.execute(_WITH_STRAYS, {"owner": contact_id, "tickets": to_json(ticket_ids)})
+        return [ticket_id for (ticket_id,) in rows]
+
+    def move_strays(self, contact_id: str, from_ticket: str, to_ticket: str) -> None:
+        places = {"owner": contact_id, "source": from_ticket, "target": to_ticket}
+        self._db.execute(_MOVE_STRAYS, places)
+        self._db.execute(
+            "UPDATE tickets SET merged_into = :target"
+            " WHERE merged_into = :source AND contact_id <> :owner",
+            places,
+        )
+
+    def merges(self, ids: Iterable[str]) -> dict[str, MergeRecord]:
+        rows: list[MergeRecord] = MERGES.select(
+            self._db, "WHERE t.id IN (SELECT value FROM json_each(?))", (to_json(ids),)
+        )
+        return {row.id: row for row in rows}
+
+    def standing_merge(self, absorbed_contact: str) -> MergeRecord | None:
+        rows: list[MergeRecord] = MERGES.select(
             self._db,
-            "WHERE t.absorbed_ticket = ? AND t.undone_at IS NULL ORDER BY t.id DESC LIMIT 1",
-            (absorbed_ticket,),
+            "WHERE t.absorbed_contact = ? AND t.undone_at IS NULL LIMIT 1",
+            (absorbed_contact,),
         )
         return rows[0] if rows else None
 
     def are_kept_apart(self, one: str, other: str) -> bool:
-        return (
-            self._db.execute(
-                "SELECT 1 FROM merges WHERE undone_at IS NOT NULL"
-                " AND ((kept_contact = :one AND absorbed_contact = :other)"
-                " OR (kept_contact = :other AND absorbed_contact = :one)) LIMIT 1",
-                {"one": one, "other": other},
-            ).get
-            is not None
-        )
+        return self._db.execute(_KEPT_APART, {"one": one, "other": other}).get is not None
 
     def recount(self, ticket_ids: Iterable[str]) -> None:
         ids = to_json(ticket_ids)

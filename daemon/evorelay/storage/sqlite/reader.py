@@ -5,21 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from evorelay.model.event import ChannelEvent
-from evorelay.model.fact import phone_key
 from evorelay.model.records import (
     ContactRecord,
     InstanceRecord,
+    MergeRecord,
     MessageRecord,
     QuarantineSummary,
     TicketRecord,
 )
 from evorelay.storage.ports import PAGE_BYTES_MAX, ChannelPage, TicketQuery
-from evorelay.storage.sqlite.bulk import Table
+from evorelay.storage.sqlite import search, ticket_list
+from evorelay.storage.sqlite.bulk import Table, to_json
 from evorelay.storage.sqlite.connection import open_reader, snapshot, translated_errors
+from evorelay.storage.sqlite.merging import MERGES
 from evorelay.storage.sqlite.store import CONTACTS, INSTANCES, MESSAGES, TICKETS
 
 _QUARANTINE = Table("quarantine", QuarantineSummary)
-_ACTIVITY = "coalesce(t.last_message_at, t.created_at)"
 
 
 class SqliteReader:
@@ -27,6 +28,7 @@ class SqliteReader:
 
     def __init__(self, path: Path) -> None:
         self._db = open_reader(path)
+        search.install(self._db)
 
     def epoch(self) -> str:
         with translated_errors(self._db.filename):
@@ -60,43 +62,64 @@ class SqliteReader:
         )
 
     def tickets(self, query: TicketQuery) -> list[tuple[TicketRecord, ContactRecord]]:
-        clauses: list[str] = []
-        values: list[Any] = []
-
-        def where(clause: str, *bindings: Any) -> None:
-            clauses.append(clause)
-            values.extend(bindings)
-
-        if query.instances is not None:
-            marks = ", ".join("?" * len(query.instances))
-            where(f"t.instance IN ({marks})", *query.instances)
-        if query.status is not None:
-            where("t.status = ?", query.status)
-        if query.assignee is not None:
-            where("t.assignee = ?", query.assignee)
-        if query.q:
-            clause, bindings = _matching(query.q)
-            where(clause, *bindings)
-        if query.before is not None:
-            where(f"({_ACTIVITY}, t.id) < (?, ?)", *query.before)
-        condition = f"WHERE {' AND '.join(clauses)}" if clauses else ""
-        tail = f"{condition} ORDER BY {_ACTIVITY} DESC, t.id DESC LIMIT ?"
+        tail, bindings = ticket_list.selection(query)
         with snapshot(self._db):
-            tickets = TICKETS.select(self._db, tail, (*values, query.limit))
-            return self._with_contacts(tickets)
+            tickets = TICKETS.select(self._db, tail, bindings)
+            return self._with_contacts(tickets, query.agent)
 
-    def ticket(self, ticket_id: str) -> tuple[TicketRecord, ContactRecord] | None:
+    def ticket(
+        self, ticket_id: str, *, agent: str | None = None
+    ) -> tuple[TicketRecord, ContactRecord] | None:
         with snapshot(self._db):
             tickets = TICKETS.select(self._db, "WHERE t.id = ?", (ticket_id,))
-            return self._with_contacts(tickets)[0] if tickets else None
+            return self._with_contacts(tickets, agent)[0] if tickets else None
+
+    def participants(self, ticket_id: str, limit: int) -> list[tuple[ContactRecord, str | None]]:
+        with snapshot(self._db):
+            roles: dict[str, str | None] = dict(
+                self._db.execute(
+                    "SELECT m.contact_id, m.role FROM tickets AS t"
+                    " CROSS JOIN members AS m ON m.group_id = t.contact_id"
+                    " CROSS JOIN contacts AS c ON c.id = m.contact_id"
+                    " WHERE t.id = ? AND m.role IS NOT 'left' ORDER BY"
+                    " coalesce(m.role IN ('admin', 'superadmin'), 0) DESC, c.name, c.id LIMIT ?",
+                    (ticket_id, limit),
+                )
+            )
+            found = self._contacts(roles)
+            if found:
+                return [(found[id_], role) for id_, role in roles.items()]
+            rows: list[ContactRecord] = CONTACTS.select(
+                self._db,
+                "WHERE NOT t.is_group AND t.id = (SELECT contact_id FROM tickets WHERE id = ?)",
+                (ticket_id,),
+            )
+            return [(row, None) for row in rows]
 
     def _with_contacts(
-        self, tickets: list[TicketRecord]
+        self, tickets: list[TicketRecord], agent: str | None
     ) -> list[tuple[TicketRecord, ContactRecord]]:
-        ids = tuple({ticket.contact_id for ticket in tickets})
-        rows = CONTACTS.select(self._db, f"WHERE t.id IN ({', '.join('?' * len(ids))})", ids)
-        contacts = {row.id: row for row in rows}
+        """Each with its contact, and with ``unread`` as this agent counts it."""
+        if agent is not None:
+            ids = to_json(ticket.id for ticket in tickets)
+            seen: dict[str, int] = dict(
+                self._db.execute(
+                    "SELECT ticket_id, inbound FROM json_each(?) AS k"
+                    " CROSS JOIN seen ON ticket_id = k.value AND agent = ?",
+                    (ids, agent),
+                )
+            )
+            for ticket in tickets:
+                if ticket.id in seen:
+                    ticket.unread = max(0, ticket.inbound - seen[ticket.id])
+        contacts = self._contacts(ticket.contact_id for ticket in tickets)
         return [(ticket, contacts[ticket.contact_id]) for ticket in tickets]
+
+    def _contacts(self, ids: Iterable[str]) -> dict[str, ContactRecord]:
+        rows: list[ContactRecord] = CONTACTS.select(
+            self._db, "WHERE t.id IN (SELECT value FROM json_each(?))", (to_json(set(ids)),)
+        )
+        return {row.id: row for row in rows}
 
     def messages(
         self, ticket_id: str, *, before: str | None, after: str | None, limit: int
@@ -138,12 +161,36 @@ class SqliteReader:
             rows: list[InstanceRecord] = INSTANCES.select(self._db, "ORDER BY t.name", ())
             return rows
 
-    def quarantine(self, *, before: str | None, limit: int) -> list[QuarantineSummary]:
+    def instance(self, name: str) -> InstanceRecord | None:
+        with translated_errors(self._db.filename):
+            rows: list[InstanceRecord] = INSTANCES.select(self._db, "WHERE t.name = ?", (name,))
+            return rows[0] if rows else None
+
+    def merges(
+        self, instances: tuple[str, ...] | None, *, before: str | None, limit: int
+    ) -> list[tuple[MergeRecord, ContactRecord, ContactRecord]]:
+        own = "" if instances is None else "t.instance IN (SELECT value FROM json_each(?)) AND "
+        bindings = () if instances is None else (to_json(instances),)
+        with snapshot(self._db):
+            rows: list[MergeRecord] = MERGES.select(
+                self._db,
+                f"WHERE {own}t.id < coalesce(?, '~') ORDER BY t.id DESC LIMIT ?",
+                (*bindings, before, limit),
+            )
+            people = self._contacts(
+                id_ for row in rows for id_ in (row.kept_contact, row.absorbed_contact)
+            )
+        return [(row, people[row.kept_contact], people[row.absorbed_contact]) for row in rows]
+
+    def quarantine(
+        self, *, before: str | None, limit: int, with_replayed: bool = False
+    ) -> list[QuarantineSummary]:
         with translated_errors(self._db.filename):
             rows: list[QuarantineSummary] = _QUARANTINE.select(
                 self._db,
-                "WHERE t.id < coalesce(?, '~') ORDER BY t.id DESC LIMIT ?",
-                (before, limit),
+                "WHERE t.id < coalesce(?, '~') AND (t.replayed_at IS NULL OR ?)"
+                " ORDER BY t.id DESC LIMIT ?",
+                (before, with_replayed, limit),
             )
             return rows
 
@@ -179,16 +226,3 @@ def _that_fit(rows: Iterable[tuple[Any, ...]]) -> list[ChannelEvent]:
             break
         events.append(event)
     return events
-
-
-def _matching(q: str) -> tuple[str, list[str]]:
-    """A ticket whose subject, or whose contact's name or phone, contains ``q``."""
-    pattern = "%" + q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    digits = "".join(character for character in q if character.isdigit())
-    by_phone = " OR phone LIKE ?" if len(digits) >= 4 else ""
-    clause = (
-        "(t.subject LIKE ? ESCAPE '\\' OR t.contact_id IN (SELECT id FROM contacts"  # noqa: S608 -- literals
-        f" WHERE name LIKE ? ESCAPE '\\'{by_phone}))"
-    )
-    phone = ["%" + phone_key(digits)[-8:] + "%"] if by_phone else []
-    return clause, [pattern, pattern, *phone]

@@ -4,10 +4,10 @@ A ticket is found by its contact's name or phone number, by its subject, or by w
 it. Text counts as written in a hurry: capitals and accents make no difference, words may stand in
 any order within a message, and the last one may be the beginning of a word.
 
-``python -m bench.search``, 1,000,000 messages of 50,000 people on 20 instances, 2 shared cores: a page
-of tickets by a word of every third message 44 ms, by a rare word 16 ms, by one letter (the worst:
-every word that begins with it) 77 ms. The index costs 3 µs per message in a batch and 50 µs in a
-commit of its own, which takes 160 µs without.
+A page of tickets among 1,000,000 messages of 50,000 people (``python -m bench.search``, 2 shared
+cores): 113 ms by a word of every third message, 58 ms by a rare one, 211 ms by one letter, which is
+the worst; 45, 6 and 143 ms for an agent of one instance in twenty. The index costs 3 µs a message
+in a batch, and 50 µs in a commit of its own, which takes 160 µs without.
 """
 
 import unicodedata
@@ -21,18 +21,20 @@ from evorelay.model.fact import phone_key
 HITS_MAX = 100_000
 """Messages looked at, the newest first: whoever seeks a word of every day is shown the latest."""
 _DIGITS_MIN = 4
-_PHONE_PUNCTUATION = frozenset("+-(). /")
 
 
 def install(connection: apsw.Connection) -> None:
     """Teach a reading connection what ``matching`` uses."""
-    connection.create_scalar_function("folded", folded, 1, deterministic=True)
+    connection.create_scalar_function("folded", _folded_value, 1, deterministic=True)
 
 
-def folded(text: str | None) -> str:
+def _folded_value(*values: Any) -> str:
+    (text,) = values
+    return folded(text or "")
+
+
+def folded(text: str) -> str:
     """The form in which two spellings of a name are equal: no capitals, no accents."""
-    if not text:
-        return ""
     if text.isascii():
         return text.lower()
     parts = unicodedata.normalize("NFKD", text.casefold())
@@ -51,10 +53,10 @@ def matching(q: str, instances: Sequence[str] | None) -> tuple[str, list[Any]]:
         people.append("phone LIKE ?")
         person_bindings.append(f"%{phone}%")
     clauses = [
-        "folded(t.subject) LIKE ? ESCAPE '\\'",
-        f"t.contact_id IN (SELECT id FROM contacts WHERE ({' OR '.join(people)}){own})",  # noqa: S608 -- literals
+        "(t.subject IS NOT NULL AND folded(t.subject) LIKE ? ESCAPE '\\')",
+        f"t.contact_id IN (SELECT id FROM contacts WHERE {own}({' OR '.join(people)}))",  # noqa: S608 -- literals
     ]
-    bindings = [pattern, *person_bindings, *names]
+    bindings = [pattern, *names, *person_bindings]
     expression = text_query(readable)
     if expression is not None:
         of_message, names = _of_instances(instances, "m.instance")
@@ -63,7 +65,7 @@ def matching(q: str, instances: Sequence[str] | None) -> tuple[str, list[Any]]:
             " (SELECT rowid AS arrival FROM messages_text WHERE messages_text MATCH ?"
             f" ORDER BY rowid DESC LIMIT {HITS_MAX}) AS hit"
             " CROSS JOIN messages AS m ON m.arrival = hit.arrival"
-            f" WHERE m.ticket_id IS NOT NULL{of_message})"
+            f" WHERE {of_message}m.ticket_id IS NOT NULL)"
         )
         bindings += [expression, *names]
     return f"({' OR '.join(clauses)})", bindings
@@ -84,9 +86,7 @@ def text_query(q: str) -> str | None:
 def _phone(q: str) -> str | None:
     """The digits to look for when somebody typed a phone number, in whatever spelling."""
     digits = "".join(character for character in q if character.isdecimal())
-    if len(digits) < _DIGITS_MIN or not q.isascii():
-        return None
-    if not all(character in _PHONE_PUNCTUATION for character in q if not character.isdecimal()):
+    if len(digits) < _DIGITS_MIN or any(map(str.isalpha, q)):
         return None
     return phone_key(digits)[-8:]
 
@@ -98,4 +98,4 @@ def _escaped(text: str) -> str:
 def _of_instances(instances: Sequence[str] | None, column: str) -> tuple[str, list[Any]]:
     if instances is None:
         return "", []
-    return f" AND {column} IN ({', '.join('?' * len(instances))})", list(instances)
+    return f"{column} IN ({', '.join('?' * len(instances))}) AND ", list(instances)

@@ -121,8 +121,17 @@ class SqliteTransaction:
     def unmerge(self, merge: MergeRecord, ticket_id: str | None, at: int) -> None:
         self._merging.unmerge(merge, ticket_id, at)
 
-    def merge_of_ticket(self, absorbed_ticket: str) -> MergeRecord | None:
-        return self._merging.of_ticket(absorbed_ticket)
+    def with_strays(self, contact_id: str, ticket_ids: Iterable[str]) -> list[str]:
+        return self._merging.with_strays(contact_id, ticket_ids)
+
+    def move_strays(self, contact_id: str, from_ticket: str, to_ticket: str) -> None:
+        self._merging.move_strays(contact_id, from_ticket, to_ticket)
+
+    def merges(self, ids: Iterable[str]) -> dict[str, MergeRecord]:
+        return self._merging.merges(ids)
+
+    def standing_merge(self, absorbed_contact: str) -> MergeRecord | None:
+        return self._merging.standing_merge(absorbed_contact)
 
     def are_kept_apart(self, one: str, other: str) -> bool:
         return self._merging.are_kept_apart(one, other)
@@ -169,6 +178,8 @@ class SqliteTransaction:
                 "UPDATE messages SET ticket_id = ? WHERE contact_id = ? AND ticket_id IS ?",
                 (to_ticket, contact_id, from_ticket),
             )
+        if plan.recounted:
+            self._merging.recount(plan.recounted)
         QUARANTINE.insert_new(db, plan.quarantined)
         self._write_events(plan.events)
         if plan.cursor is not None:
