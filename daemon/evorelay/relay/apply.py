@@ -74,14 +74,13 @@ def apply_batch(
 
 
 def apply_facts(
-    draft: Draft, entry: Entry, facts: list[Fact], *, reopen_within_ms: int, refresh: bool
+    draft: Draft, batch: list[Understood], *, reopen_within_ms: int, refresh: bool
 ) -> Applied:
-    """Act on what an entry says, whenever it came; no cursor moves.
+    """Act on what entries say, whenever they came; no cursor moves.
 
     ``refresh``: a better reading of an old webhook also rewrites what its messages say.
     """
-    piece = Understood(entry, facts)
-    return _Application(draft, [piece], reopen_within_ms, refresh=refresh).run()
+    return _Application(draft, batch, reopen_within_ms, refresh=refresh).run()
 
 
 class _Application:

@@ -1,6 +1,6 @@
 """A draft: what one transaction has loaded, what it changed, and which events it will tell."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -66,6 +66,24 @@ class Draft:
     def change_message(self, message: MessageRecord) -> None:
         if message.id not in self._new:
             self._changed_messages[message.id] = message
+
+    @property
+    def changed_contacts(self) -> Collection[ContactRecord]:
+        """As they will be. Until the draft is finished ``tx`` has them as they were."""
+        return self._changed_contacts.values()
+
+    @property
+    def changed_tickets(self) -> Collection[TicketRecord]:
+        return self._changed_tickets.values()
+
+    @property
+    def changed_messages(self) -> Collection[MessageRecord]:
+        return self._changed_messages.values()
+
+    @property
+    def merged(self) -> list[TicketMergedEvent]:
+        """The merges of tickets that will be told."""
+        return [event for _, event, _ in self._told if isinstance(event, TicketMergedEvent)]
 
     def put_instance(self, instance: InstanceRecord) -> None:
         self._instances[instance.name] = instance

@@ -183,6 +183,29 @@ class Journal:
             self._store.read, after, READ_BYTES, limiter=self._read_limiter
         )
 
+    async def reread(self, after: int) -> list[Entry]:
+        """Entries beyond ``after`` from disk, none at the head; raises ``StoreUnavailable``."""
+        return await trio.to_thread.run_sync(
+            self._store.read, after, READ_BYTES, limiter=self._read_limiter
+        )
+
+    async def before(self, moment_ms: int) -> int:
+        """A seq beyond which everything has arrived that arrived at a moment or later.
+
+        Found by halving: arrival times grow with the seq, but for a step of the clock.
+        """
+        low, high = 0, self.head
+        while low < high:
+            middle = (low + high) // 2
+            entries = await trio.to_thread.run_sync(
+                self._store.read, middle, 1, limiter=self._read_limiter
+            )
+            if entries and entries[0].envelope.received_at < moment_ms:
+                low = entries[0].seq
+            else:
+                high = middle
+        return low
+
     def skip_to(self, seq: int) -> None:
         """Go on beyond a seq that the store has handled and this journal does not know.
 

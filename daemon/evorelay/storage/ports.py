@@ -89,6 +89,8 @@ class Plan(Struct):
     """Tickets of which what follows from their messages is worked out anew, after the rest."""
     quarantined: list[QuarantineRecord] = []
     """Left out where the same digest is there already."""
+    replayed: list[tuple[str, int]] = []
+    """(quarantine id, Unix ms): was understood after all."""
     events: list[EventRecord] = []
     cursor: tuple[str, int] | None = None
     """(journal identity, seq): the pipeline has handled everything up to here."""

@@ -181,6 +181,8 @@ class SqliteTransaction:
         if plan.recounted:
             self._merging.recount(plan.recounted)
         QUARANTINE.insert_new(db, plan.quarantined)
+        for quarantine_id, at in plan.replayed:
+            db.execute("UPDATE quarantine SET replayed_at = ? WHERE id = ?", (at, quarantine_id))
         self._write_events(plan.events)
         if plan.cursor is not None:
             db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", plan.cursor)
