@@ -2,8 +2,9 @@
 
 import random
 
-from evorelay.simulator.cast import Chat, Message, Person
-from evorelay.simulator.media import Media, invoice, photo, voice_note
+from evorelay.simulator.cast import Chat, Message, Person, row_id
+from evorelay.simulator.dialects import KINDS
+from evorelay.simulator.media import Media, clip, invoice, photo, sticker, voice_note
 from evorelay.simulator.scripts import AGENT, CLIENT, Line, facts
 from evorelay.simulator.station import Station
 
@@ -23,17 +24,22 @@ class Conversation:
         return len(self._said) == len(self._script)
 
     def say_next(self, at_ms: int, rng: random.Random) -> Message:
-        """The next line of the script; there must be one (``is_over``)."""
+        """The next line of the script; there must be one (``is_over``).
+
+        A line of a kind that the channel does not carry is said in plain text.
+        """
         line = self._script[len(self._said)]
         through_api = line.who == AGENT
+        kind = line.kind if line.kind in self.station.dialect.kinds else "text"
         message = Message(
-            id=self.station.dialect.new_id(rng, through_api=through_api),
+            id=self.station.dialect.new_id(rng, self.chat, through_api=through_api),
             row_id=row_id(rng),
             chat=self.chat,
             author=self._author(rng) if line.who == CLIENT else None,
             sent_ms=at_ms,
             text=line.text.format_map(self._facts),
-            media=self._media(line.media, rng) if line.media else None,
+            kind=kind,
+            media=file_for(kind, rng, number=int(self._facts["pedido"])),
             quotes=self._said[-line.quotes] if line.quotes else None,
             through_api=through_api,
         )
@@ -44,14 +50,16 @@ class Conversation:
         chat = self.chat
         return chat if isinstance(chat, Person) else rng.choice(chat.members)
 
-    def _media(self, kind: str, rng: random.Random) -> Media:
-        if kind == "image":
-            return photo(rng.randrange(0, 256, 16))
-        if kind == "audio":
-            return voice_note(rng.randint(2, 9))
-        return invoice(int(self._facts["pedido"]))
 
-
-def row_id(rng: random.Random) -> str:
-    """In the form of Prisma's row ids: ``c`` and 24 letters or digits."""
-    return "c" + "".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=24))
+def file_for(kind: str, rng: random.Random, *, number: int) -> Media | None:
+    """A file for a message of that kind, None if it needs none; ``number`` names documents."""
+    needed = KINDS[kind].media
+    if needed == "image":
+        return photo(rng.randrange(0, 256, 16))
+    if needed == "audio":
+        return voice_note(rng.randint(2, 9))
+    if needed == "document":
+        return invoice(number)
+    if needed == "video":
+        return clip(rng.randint(3, 40))
+    return sticker() if needed == "sticker" else None

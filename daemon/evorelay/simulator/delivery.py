@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import quote
 
 import jwt
 import trio
 
 from evorelay.simulator.archive import Archive
+from evorelay.simulator.dialects import iso
 from evorelay.simulator.emission import Emission
 from evorelay.simulator.http import Post
 from evorelay.simulator.ledger import Ledger
@@ -17,7 +19,9 @@ UNDELIVERED_MAX = 20_000
 """Webhooks under way or waiting for a retry; beyond that no new one is taken on."""
 JWT_LIFETIME_S = 600
 
-_USER_AGENTS = {"1.8.2": "axios/1.21.1", "2.2.3": "axios/1.7.9", "2.3.6": "axios/1.12.2"}
+_USER_AGENTS = {"1.8.2": "axios/1.21.1", "2.2.3": "axios/1.7.9", "2.3.0": "axios/1.10.0"}
+"""As captured; the measured 1.8.2 was built with a newer axios than 2.3.6."""
+_LATER_USER_AGENT = "axios/1.12.2"
 
 
 class Credentials:
@@ -36,7 +40,7 @@ class Credentials:
         headers = {
             "Accept": "application/json, text/plain, */*",
             "Content-Type": "application/json",
-            "User-Agent": _USER_AGENTS[version],
+            "User-Agent": _USER_AGENTS.get(version, _LATER_USER_AGENT),
             "Accept-Encoding": "gzip, compress, deflate, br",
         }
         if self._secret_header:
@@ -101,7 +105,9 @@ class Delivery:
             url = self._stations[emission.instance].url_for(emission.event)
             if url is not None:
                 self._ledger.emitted(emission)
-                headers = self._credentials.headers(emission.version, int(time.time()))
+                now_s = int(time.time())
+                headers = self._credentials.headers(emission.version, now_s)
+                headers |= _event_headers(emission, self._stations[emission.instance], now_s)
                 verdict = await self._attempt_until_settled(emission, url, headers)
                 self._ledger.settled(emission, verdict)
         finally:
@@ -121,3 +127,15 @@ class Delivery:
                 return verdict
             await self._sleep(policy.wait_s(attempts, self._jitter()))
             self._ledger.retried()
+
+
+def _event_headers(emission: Emission, station: Station, now_s: int) -> dict[str, str]:
+    """2.4 names instance and event outside the body too; the form of its time is not known."""
+    if emission.version != "2.4.0":
+        return {}
+    return {
+        "X-Instance-ID": station.instance.id,
+        "X-Instance-Name": quote(station.instance.name),
+        "X-Event-Type": emission.event,
+        "X-Timestamp": iso(now_s * 1000),
+    }

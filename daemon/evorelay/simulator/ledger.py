@@ -92,7 +92,10 @@ class Ledger:
         return list(self._messages.values())
 
 
-_ORDER = ("SENT", "SERVER_ACK", "DELIVERED", "DELIVERY_ACK", "READ")
+_ORDER = (
+    *("ERROR", "FAILED", "SENT", "SERVER_ACK"),
+    *("DELIVERED", "DELIVERY_ACK", "READ", "PLAYED"),
+)
 
 
 def _further(known: str | None, said: str | None) -> str | None:

@@ -1,5 +1,9 @@
-"""Tiny but valid media files: a photo, a voice note and an invoice, made here byte by byte."""
+"""Tiny but valid media files: a photo, a voice note, an invoice, a sticker.
 
+A video is only described: Evolution, too, sends the description alone when it cannot download.
+"""
+
+import base64
 import struct
 import zlib
 from functools import cache
@@ -9,13 +13,23 @@ from msgspec import Struct
 
 class Media(Struct, frozen=True):
     kind: str
-    """``image``, ``audio`` or ``document``."""
+    """``image``, ``audio``, ``document``, ``video`` or ``sticker``."""
     mimetype: str
     content: bytes
+    """Empty: not in the webhook."""
     filename: str | None = None
     seconds: int | None = None
     width: int | None = None
     height: int | None = None
+
+
+THUMBNAIL = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQEASABIAAD/2wBD"
+    "AP//////////////////////////////////////////////////////////////////////////////////////"
+    "wgALCAABAAEBAREA/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/aAAgBAQABPxA="
+)
+"""A JPEG of one grey pixel."""
+_TRANSPARENT_PIXEL = base64.b64decode("UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==")
 
 
 @cache
@@ -71,6 +85,16 @@ def invoice(number: int) -> Media:
     trailer = b"xref\n0 6\n%strailer<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n"
     pdf += trailer % (table, len(pdf))
     return Media("document", "application/pdf", pdf, filename=f"nota-{number}.pdf")
+
+
+def clip(seconds: int) -> Media:
+    """A video that is only described."""
+    return Media("video", "video/mp4", b"", seconds=seconds, width=640, height=360)
+
+
+def sticker() -> Media:
+    """A WebP of one transparent pixel."""
+    return Media("sticker", "image/webp", _TRANSPARENT_PIXEL, width=64, height=64)
 
 
 def _ogg_page(packets: list[bytes], granule: int, number: int, *, flags: int = 0) -> bytes:

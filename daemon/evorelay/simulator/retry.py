@@ -1,7 +1,7 @@
 """When Evolution posts a webhook again: a pure function per version, as measured.
 
-2.3.6: research/evolution-live.md, "Retry (default settings)". 2.2.3: the source, as told in
-research/evolution.md §2. 1.8.2: one attempt. ``Retry-After`` is ignored by all of them.
+2.3.6: research/evolution-live.md, "Retry (default settings)". 2.2.3 and the others of 2.3: the
+source, as told in research/evolution.md §2. 1.8.2: one attempt. ``Retry-After`` is ignored by all.
 """
 
 from collections.abc import Callable
@@ -52,8 +52,16 @@ def doubling_wait_s(attempts: int, jitter: float) -> float:
     return max(5.0, base_s * (0.8 + 0.4 * jitter))
 
 
+_SINCE_2_3 = RetryPolicy(10, frozenset((400, 401, 403, 404, 422)), doubling_wait_s)
+
 RETRY_POLICIES: dict[str, RetryPolicy] = {
     "1.8.2": RetryPolicy(1, frozenset(), lambda attempts, jitter: 0.0),
     "2.2.3": RetryPolicy(10, frozenset(), lambda attempts, jitter: 30.0),
-    "2.3.6": RetryPolicy(10, frozenset((400, 401, 403, 404, 422)), doubling_wait_s),
+    "2.3.0": _SINCE_2_3,
+    "2.3.2": _SINCE_2_3,
+    "2.3.4": _SINCE_2_3,
+    "2.3.5": _SINCE_2_3,
+    "2.3.6": _SINCE_2_3,
+    "2.3.7": _SINCE_2_3,
+    "2.4.0": _SINCE_2_3,
 }

@@ -8,8 +8,11 @@ import heapq
 import random
 from collections.abc import Iterator, Mapping
 
-from evorelay.simulator.cast import Chat, Group, Message
-from evorelay.simulator.conversations import Conversation, row_id
+from evorelay.simulator.acts import Call, Receipt
+from evorelay.simulator.aftermath import QUIET, Shares, aftermath, told
+from evorelay.simulator.cast import Chat, Message, Person, row_id
+from evorelay.simulator.conversations import Conversation
+from evorelay.simulator.dialects import Webhook
 from evorelay.simulator.emission import Emission
 from evorelay.simulator.scripts import CONVERSATIONS, GROUP_CONVERSATION
 from evorelay.simulator.station import Station
@@ -23,7 +26,8 @@ BURST_SHARE = 0.03
 BURST_MESSAGES = (4, 12)
 RECONNECT_SHARE = 0.004
 """Of messages after which the instance loses its connection for a moment."""
-DELIVERED_SHARE, READ_SHARE = 0.95, 0.75
+CALL_SHARE = 0.004
+LIVELY = Shares(failed=0.005, reacted=0.06, edited=0.02, revoked=0.01)
 
 
 class Scenario:
@@ -69,7 +73,7 @@ class Scenario:
         """A text sent through the REST API: the message and the webhooks it causes."""
         dialect = station.dialect
         message = Message(
-            id=dialect.new_id(self._api_rng, through_api=True),
+            id=dialect.new_id(self._api_rng, to, through_api=True),
             row_id=row_id(self._api_rng),
             chat=to,
             author=None,
@@ -78,7 +82,7 @@ class Scenario:
             quotes=quotes,
             through_api=True,
         )
-        return message, self._ours(station, message, at_s, self._api_rng)
+        return message, self._told(station, message, at_s, self._api_rng, QUIET)
 
     def _gap_s(self) -> float:
         """Until the next message. A burst borrows the time that the pause after it pays back."""
@@ -101,52 +105,64 @@ class Scenario:
         station = conversation.station
         if conversation.is_over:
             self._conversations[index] = self._new_conversation(station)
-        if message.author is None:
-            for emission in self._ours(station, message, at_s, self._rng):
-                self._push(emission)
-        else:
-            self._theirs(station, message, at_s)
+        if message.author is not None:
+            self._announce(station, message, at_s)
+            at_s += 0.01
+        for emission in self._told(station, message, at_s, self._rng, LIVELY):
+            self._push(emission)
+        if isinstance(message.chat, Person) and self._rng.random() < CALL_SHARE:
+            self._call(station, message.chat, at_s + 2)
         if station.dialect.links_a_phone and self._rng.random() < RECONNECT_SHARE:
             self._connect(station, at_s + 1)
 
-    def _theirs(self, station: Station, message: Message, at_s: float) -> None:
+    def _announce(self, station: Station, message: Message, at_s: float) -> None:
+        """What comes along with a message of a customer."""
         dialect, instance = station.dialect, station.instance
-        composing = dialect.composing(message)
-        if composing and self._rng.random() < 0.3:
-            self._push_webhook(station, *composing, due_s=at_s)
+        if self._rng.random() < 0.3:
+            for webhook in dialect.composing(message):
+                self._push_webhook(station, webhook, due_s=at_s)
         first = (instance.name, message.chat.jid) not in self._known_chats
         self._known_chats.add((instance.name, message.chat.jid))
-        for event, data in dialect.noise(instance, message, first=first):
+        for webhook in dialect.beside(instance, message, first=first):
             # Now and then a contact overtakes the message that made it known.
             lead_s = self._rng.choice((0.0, 0.01, 0.02))
-            self._push_webhook(station, event, data, due_s=at_s + lead_s)
-        data = dialect.upsert(instance, message)
-        self._push(self._about(station, message, "messages.upsert", data, at_s + 0.01))
+            self._push_webhook(station, webhook, due_s=at_s + lead_s)
 
-    def _ours(
-        self, station: Station, message: Message, at_s: float, rng: random.Random
+    def _told(
+        self, station: Station, message: Message, at_s: float, rng: random.Random, shares: Shares
     ) -> list[Emission]:
-        """The message itself, then how far it comes: not every one is delivered, fewer are read."""
+        """The message itself, then what becomes of it."""
         dialect, instance = station.dialect, station.instance
         if message.through_api:
-            event, data = "send.message", dialect.send(instance, message)
+            webhook = Webhook("send.message", dialect.send(instance, message))
         else:
-            event, data = "messages.upsert", dialect.upsert(instance, message)
-        emissions = [self._about(station, message, event, data, at_s)]
-        if isinstance(message.chat, Group):
-            return emissions  # receipts of groups are not forwarded
-        due_s = at_s
-        steps = ((1.0, 0.5), (DELIVERED_SHARE, 2.0), (READ_SHARE, 8.0))
-        for status, (chance, longest_s) in zip(dialect.journey, steps, strict=False):
-            if rng.random() >= chance:
-                break
-            due_s += rng.uniform(0.1, longest_s)
-            at_ms = self._start_ms + round(due_s * 1000)
-            data = dialect.status(instance, message, status, at_ms)
-            emissions.append(
-                self._about(station, message, "messages.update", data, due_s, status=status)
-            )
+            webhook = Webhook("messages.upsert", dialect.upsert(instance, message))
+        emissions = [self._about(station, message, webhook, at_s)]
+        for change in aftermath(dialect, message, rng, shares):
+            due_s = max(at_s, (change.at_ms - self._start_ms) / 1000)
+            status = change.status if isinstance(change, Receipt) else None
+            for told_of in told(dialect, instance, change):
+                if status is not None:
+                    emissions.append(self._about(station, message, told_of, due_s, status=status))
+                else:
+                    emissions.append(
+                        station.emission(told_of, due_s=due_s, start_ms=self._start_ms)
+                    )
         return emissions
+
+    def _call(self, station: Station, caller: Person, at_s: float) -> None:
+        """Somebody rings and nobody answers."""
+        call = Call(
+            id=f"{self._rng.getrandbits(64):016X}",
+            caller=caller,
+            is_video=False,
+            outcome="timeout",
+            address=caller.address,
+        )
+        for status, after_s in (("offer", 0.0), ("ringing", 0.4), (call.outcome, 20.0)):
+            at_ms = self._start_ms + round((at_s + after_s) * 1000)
+            for webhook in station.dialect.call(station.instance, call, status, at_ms):
+                self._push_webhook(station, webhook, due_s=at_s + after_s)
 
     def _connect(self, station: Station, at_s: float) -> None:
         if not station.dialect.links_a_phone:
@@ -155,7 +171,7 @@ class Scenario:
             station.state = state
             station.was_open = station.was_open or state == "open"
             data = station.dialect.connection(station.instance, state, 200)
-            self._push_webhook(station, "connection.update", data, due_s=at_s + after_s)
+            self._push_webhook(station, Webhook("connection.update", data), due_s=at_s + after_s)
 
     def _new_conversation(self, station: Station) -> Conversation:
         """With somebody who is in no conversation yet, so that no two scripts mix in one chat."""
@@ -167,26 +183,20 @@ class Scenario:
         person = rng.choice([person for person in instance.people if person not in busy])
         return Conversation(station, person, rng.choice(CONVERSATIONS), rng)
 
-    def _push_webhook(self, station: Station, event: str, data: object, *, due_s: float) -> None:
-        self._push(station.emission(event, data, due_s=due_s, start_ms=self._start_ms))
+    def _push_webhook(self, station: Station, webhook: Webhook, *, due_s: float) -> None:
+        self._push(station.emission(webhook, due_s=due_s, start_ms=self._start_ms))
 
     def _about(
         self,
         station: Station,
         message: Message,
-        event: str,
-        data: object,
+        webhook: Webhook,
         due_s: float,
         *,
         status: str | None = None,
     ) -> Emission:
         return station.emission(
-            event,
-            data,
-            due_s=due_s,
-            start_ms=self._start_ms,
-            message=message,
-            status=status,
+            webhook, due_s=due_s, start_ms=self._start_ms, message=message, status=status
         )
 
     def _push(self, emission: Emission) -> None:

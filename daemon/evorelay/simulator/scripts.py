@@ -15,22 +15,22 @@ CLIENT, AGENT, PHONE = "client", "agent", "phone"
 class Line(Struct, frozen=True):
     who: str
     text: str
-    media: str | None = None
-    """``image``, ``audio`` or ``document``; the text is then the caption."""
+    kind: str = "text"
+    """A key of ``dialects.KINDS``; with a file the text is its caption."""
     quotes: int = 0
     """This line answers the one so many lines before it; 0: none."""
 
 
-def client(text: str = "", media: str | None = None, *, quotes: int = 0) -> Line:
-    return Line(CLIENT, text, media, quotes)
+def client(text: str = "", kind: str = "text", *, quotes: int = 0) -> Line:
+    return Line(CLIENT, text, kind, quotes)
 
 
-def agent(text: str = "", media: str | None = None, *, quotes: int = 0) -> Line:
-    return Line(AGENT, text, media, quotes)
+def agent(text: str = "", kind: str = "text", *, quotes: int = 0) -> Line:
+    return Line(AGENT, text, kind, quotes)
 
 
-def phone(text: str = "", media: str | None = None, *, quotes: int = 0) -> Line:
-    return Line(PHONE, text, media, quotes)
+def phone(text: str = "", kind: str = "text", *, quotes: int = 0) -> Line:
+    return Line(PHONE, text, kind, quotes)
 
 
 CONVERSATIONS: tuple[tuple[Line, ...], ...] = (
@@ -41,6 +41,7 @@ CONVERSATIONS: tuple[tuple[Line, ...], ...] = (
         client("", "image"),
         client("É igual ao da foto?"),
         agent("Igualzinho! Fica {valor} à vista, ou em até 10x sem juros no cartão."),
+        client("Vi neste link aqui: https://loja.example/sofa-jalapao", "link"),
         client("E a entrega em {cidade}, quanto sai?"),
         agent("Para {cidade} o frete é grátis acima de R$ 500,00 🚚 Chega em {dias} dias úteis."),
         client("Perfeito, vou querer! Valeu mesmo 🙏"),
@@ -54,6 +55,7 @@ CONVERSATIONS: tuple[tuple[Line, ...], ...] = (
         client("Chega hoje ainda?", quotes=1),
         agent("Chega sim, até as 18h. Vai ter alguém no endereço para receber?"),
         client("Vai sim, pode deixar na portaria se precisar"),
+        client("📍", "location"),
         phone("Combinado! Já avisei o motorista."),
         client("Chegou agora, tudo certinho 👏👏"),
         agent("Que bom, {nome}! Obrigada pela confiança 😊"),
@@ -64,10 +66,10 @@ CONVERSATIONS: tuple[tuple[Line, ...], ...] = (
         agent("A chave é o nosso CNPJ: 12.345.678/0001-90, em nome de Aurora Móveis Ltda."),
         client("Fiz agora, segue o comprovante", "image"),
         agent("Recebido, {nome}! O pagamento já caiu aqui ✅", quotes=1),
-        agent("Segue a nota fiscal do pedido {pedido}.", "document"),
+        agent("Segue a nota fiscal do pedido {pedido}.", "captioned document"),
         client("Boa! Quando despacham?"),
         agent("Ainda hoje, no fim da tarde. Mando o código de rastreio assim que sair 📦"),
-        client("👍"),
+        client("👍", "sticker"),
     ),
     (
         client("Comprei {produto} com vocês e veio com um risco enorme na lateral 😡"),
@@ -77,7 +79,8 @@ CONVERSATIONS: tuple[tuple[Line, ...], ...] = (
         agent(
             "Posso enviar uma peça nova sem custo, ou devolver o valor de {valor}. O que prefere?"
         ),
-        client("Prefiro a troca, mas preciso pra antes do fim de semana", quotes=1),
+        client("Dá pra ver melhor no vídeo", "video"),
+        client("Prefiro a troca, mas preciso pra antes do fim de semana", quotes=2),
         phone("Falei com o depósito: a peça nova sai amanhã cedo e chega na sexta."),
         client("Tá bom, vou aguardar"),
         agent(
@@ -86,7 +89,7 @@ CONVERSATIONS: tuple[tuple[Line, ...], ...] = (
         client("Agradeço a atenção, {atendente}"),
     ),
     (
-        client("", "audio"),
+        client("", "voice"),
         client("Desculpa o áudio, tô dirigindo 😅"),
         agent("Sem problema! Ouvi aqui: você quer mudar o endereço de entrega, certo?", quotes=2),
         client("Isso! Agora é Rua das Acácias, 245, apto 31, {cidade}"),
@@ -94,7 +97,7 @@ CONVERSATIONS: tuple[tuple[Line, ...], ...] = (
         client("Show, valeu demais! 🚀"),
     ),
     (
-        client("Bom dia, vocês parcelam no boleto?"),
+        client("Bom dia, vocês parcelam no boleto?", "from an ad"),
         agent(
             "Bom dia, {nome}! No boleto é só à vista, mas no cartão parcelamos em 10x sem juros 💳"
         ),
@@ -111,7 +114,8 @@ CONVERSATIONS: tuple[tuple[Line, ...], ...] = (
         client("Terceira vez que chamo e ninguém responde"),
         agent("Oi, {nome}! Peço desculpas pela demora, hoje o movimento está acima do normal 🙏"),
         client("Só quero a segunda via do boleto do pedido {pedido}"),
-        agent("Aqui está.", "document"),
+        client("Segunda via de boleto", "list reply"),
+        agent("Aqui está.", "captioned document"),
         client("Agora sim. Agradeço"),
         agent("Imagina! Precisando, me chame: sou a {atendente}, do financeiro.", quotes=1),
     ),
@@ -119,16 +123,20 @@ CONVERSATIONS: tuple[tuple[Line, ...], ...] = (
         client("Olá! A montagem está inclusa?"),
         agent("Olá, {nome}! Para {cidade} a montagem é por nossa conta 🔧"),
         client("Que ótimo! Pode ser no sábado de manhã?"),
+        agent("Qual o melhor período para a montagem?", "poll"),
         phone("Sábado temos um horário às 9h e outro às 11h."),
         client("9h tá perfeito", quotes=1),
         agent("Agendado: sábado, 9h, com o montador Josué. Ele liga 30 min antes ⏰"),
-        client("", "audio"),
+        phone("Josué Montador", "contact"),
+        client("", "voice"),
         agent("Pode deixar, aviso que o interfone está quebrado 😉", quotes=1),
         client("kkkk valeu, viu 😂"),
     ),
     (
         client("Gente, chegou! Ficou lindo demais na sala 😍"),
+        client("Olha só", "album"),
         client("Olha só", "image"),
+        client("De outro ângulo", "image"),
         agent("Que lindo, {nome}! Podemos publicar a foto no nosso Instagram?", quotes=1),
         client("Pode sim, marca a gente! 📸"),
         agent("Obrigada!! Preparei um cupom de 10% para a próxima compra: AURORA10 🎁"),
@@ -138,6 +146,7 @@ CONVERSATIONS: tuple[tuple[Line, ...], ...] = (
         client("Quero cancelar o pedido {pedido}"),
         agent("Oi, {nome}. Posso saber o motivo? Talvez eu consiga ajudar."),
         client("Achei mais barato em outro lugar"),
+        client("Olha este aqui", "forwarded"),
         agent("Entendo! Consigo cobrir a oferta: faço {valor} com o frete incluso."),
         client("Sério? Aí eu fico", quotes=1),
         agent("Sério 😄 Já ajustei. A diferença volta para o seu cartão em até 2 faturas."),
@@ -148,7 +157,7 @@ CONVERSATIONS: tuple[tuple[Line, ...], ...] = (
 GROUP_CONVERSATION: tuple[Line, ...] = (
     client("Bom dia, grupo! ☀️"),
     client("Saiu a tabela nova?"),
-    agent("Bom dia, pessoal! Segue a tabela de revenda deste mês.", "document"),
+    agent("Bom dia, pessoal! Segue a tabela de revenda deste mês.", "captioned document"),
     client("Valeu! O frete para {cidade} mudou?", quotes=1),
     phone("Mudou não, continua o mesmo."),
     client("Ontem vendi {produto} 🎉"),
@@ -168,6 +177,26 @@ _PRODUCTS = (
 _PRICES = ("R$ 389,90", "R$ 649,00", "R$ 1.249,90", "R$ 2.190,00", "R$ 3.480,50")
 _CITIES = ("Campinas", "Niterói", "Belo Horizonte", "São José", "Goiânia", "Olinda", "Maringá")
 _AGENTS = ("Carla", "Renata", "Bia", "Jussara")
+
+
+_SMALL_TALK = (
+    "Oi, tudo bem?",
+    "Vocês entregam no sábado?",
+    "Qual o prazo para {cidade}?",
+    "Gostei da cor 😍",
+    "Pode ser às 9h?",
+    "Combinado, muito obrigada pela atenção 🙏",
+    "Fica {valor} com o frete",
+    "Meu pedido é o {pedido}",
+    "Não recebi o código ainda",
+    "Vou conversar em casa e te falo\nJá volto",
+    "{produto} ainda está em promoção?",
+)
+
+
+def small_talk(rng: random.Random) -> str:
+    """One line that anybody may say at any time."""
+    return rng.choice(_SMALL_TALK).format_map(facts("Ana", rng))
 
 
 def facts(name: str, rng: random.Random) -> dict[str, str]:

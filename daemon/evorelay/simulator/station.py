@@ -1,7 +1,7 @@
 """One simulated instance as it stands now: its connection and where its webhooks go."""
 
 from evorelay.simulator.cast import Instance, Message
-from evorelay.simulator.dialects import DIALECTS, Dialect, envelope
+from evorelay.simulator.dialects import DIALECTS, Dialect, Webhook, envelope
 from evorelay.simulator.emission import Emission, MessageRef
 
 
@@ -31,8 +31,7 @@ class Station:
 
     def emission(
         self,
-        event: str,
-        data: object,
+        webhook: Webhook,
         *,
         due_s: float,
         start_ms: int,
@@ -43,8 +42,7 @@ class Station:
         ref = MessageRef(instance.name, message.id, message.row_id) if message else None
         body = envelope(
             instance,
-            event,
-            data,
+            webhook,
             at_ms=start_ms + round(due_s * 1000),
             destination=self.webhook_url,
             linked=self.dialect.links_a_phone and self.was_open,
@@ -53,7 +51,7 @@ class Station:
             due_s=due_s,
             instance=instance.name,
             version=self.dialect.version,
-            event=event,
+            event=webhook.event,
             body=body,
             message=ref,
             status=status,

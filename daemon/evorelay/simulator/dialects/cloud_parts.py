@@ -1,0 +1,54 @@
+"""The kinds of messages that Meta's Cloud API carries, as Evolution passes them on.
+
+Its media have Meta's field names, and the bytes always stand beside them but for stickers; of an
+answered button or list only the title is left (research/evolution-live.md).
+"""
+
+import base64
+from typing import Any
+
+from evorelay.simulator.cast import Message
+from evorelay.simulator.dialects.parts import vcard_of
+
+Data = dict[str, Any]
+
+
+def text(message: Message) -> Data:
+    return {"conversation": message.text}
+
+
+def file(message: Message) -> Data:
+    media = message.media
+    assert media is not None
+    inner: Data = {
+        "id": str(700_000_000_000_000 + len(media.content)),
+        "sha256": base64.b64encode(media.content[:32]).decode(),
+        "mime_type": media.mimetype,
+    }
+    if media.kind == "audio":
+        inner |= {"voice": True, "ptt": True}
+    if media.kind == "sticker":
+        inner["animated"] = False
+    if media.filename:
+        inner["filename"] = media.filename
+    if message.text and media.kind in ("image", "video", "document"):
+        inner["caption"] = message.text
+    content: Data = {f"{media.kind}Message": inner}
+    if media.kind != "sticker" and media.content:
+        content["base64"] = base64.b64encode(media.content).decode()
+    return content
+
+
+def location(message: Message) -> Data:
+    return {
+        "locationMessage": {
+            "degreesLatitude": -23.55,
+            "degreesLongitude": -46.63,
+            "name": "Praça da Sé",
+            "address": "São Paulo",
+        }
+    }
+
+
+def contact(message: Message) -> Data:
+    return {"contactMessage": vcard_of(message.text or "Josué Montador")}
