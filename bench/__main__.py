@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHES = ("decode", "durable_accept", "end_to_end", "fanout", "idle", "catchup")
+BENCHES = ("decode", "durable_accept", "end_to_end", "fanout", "idle", "catchup", "search")
 
 
 def main() -> int:

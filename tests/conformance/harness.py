@@ -12,6 +12,7 @@ from evorelay.model.records import (
     AliasRecord,
     ContactRecord,
     EventRecord,
+    MergeRecord,
     MessageRecord,
     TicketRecord,
 )
@@ -77,6 +78,10 @@ class Store:
 
     def look(self, work: Callable[[Transaction], Any]) -> Any:
         return self.writer.transact(work)
+
+    def merge(self, *merges: MergeRecord) -> None:
+        for merge in merges:
+            self.writer.transact(lambda tx: tx.merge(merge))  # noqa: B023 -- it is called at once
 
     def person(self, id_: str = "c1", *, ticket: str | None = "t1", **fields: Any) -> None:
         """A contact, and unless told otherwise its open ticket."""
@@ -162,3 +167,20 @@ def make_message(id_: str = "m1", **fields: Any) -> MessageRecord:
 
 def event(*positions: tuple[str, int], at: int = T0, data: str = "{}") -> EventRecord:
     return EventRecord(at=at, type="message.created", data=data, positions=list(positions))
+
+
+def make_merge(id_: str = "x1", **fields: Any) -> MergeRecord:
+    """``c2`` turned out to be ``c1``."""
+    defaults: dict[str, Any] = {
+        "instance": "loja",
+        "at": T0,
+        "kept_contact": "c1",
+        "absorbed_contact": "c2",
+        "kept_ticket": None,
+        "absorbed_ticket": None,
+        "absorbed_status": None,
+        "aliases": [],
+        "tickets": [],
+        "undone_at": None,
+    }
+    return MergeRecord(id=id_, **{**defaults, **fields})

@@ -10,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evorelay.model.event import ChannelEvent
-from evorelay.model.records import QuarantineRecord, QuarantineSummary
+from evorelay.model.records import (
+    MemberRecord,
+    QuarantineRecord,
+    QuarantineSummary,
+    SeenRecord,
+)
 from evorelay.storage.ports import PAGE_BYTES_MAX, ChannelPage, Plan, TicketQuery, Transaction
 from tests.conformance.harness import (
     DRIVERS,
@@ -20,6 +25,7 @@ from tests.conformance.harness import (
     contact,
     event,
     every_driver,
+    make_merge,
     make_message,
     make_ticket,
     opened,
@@ -273,6 +279,125 @@ def test_ticket_pages_join_without_overlap(store: Store) -> None:
 
 
 @every_driver
+def test_who_has_waited_longest_comes_first_and_pages_join(store: Store) -> None:
+    """Those who do not wait come last, whatever their number."""
+    waiting = {"t0": None, "t1": T0 + 5, "t2": T0, "t3": T0 + 5, "t4": None, "t5": 0}
+    store.write(
+        new_contacts=[contact("c" + id_) for id_ in waiting],
+        new_tickets=[
+            make_ticket(id_, contact_id="c" + id_, waiting_since=at) for id_, at in waiting.items()
+        ],
+    )
+    seen: list[str] = []
+    query = TicketQuery(order="waiting", limit=2)
+    while rows := store.reader.tickets(query):
+        seen += [ticket.id for ticket, _ in rows]
+        query = msgspec.structs.replace(query, after=query.place(rows[-1][0]))
+    assert seen == ["t5", "t2", "t1", "t3", "t0", "t4"]
+
+
+@every_driver
+def test_unread_is_counted_for_each_agent_from_where_they_have_read_to(store: Store) -> None:
+    """And for who has never looked, it is the team's."""
+    store.write(
+        new_contacts=[contact("c1"), contact("c2")],
+        new_tickets=[
+            make_ticket("t1", contact_id="c1", inbound=10, unread=2, last_message_at=T0 + 1),
+            make_ticket("t2", contact_id="c2", inbound=4),
+        ],
+        seen=[
+            SeenRecord(ticket_id="t1", agent="ana", inbound=10),
+            SeenRecord(ticket_id="t1", agent="bia", inbound=3),
+            SeenRecord(ticket_id="t2", agent="bia", inbound=9),
+        ],
+    )
+
+    def unread(agent: str | None, **filters: Any) -> dict[str, int]:
+        rows = store.reader.tickets(TicketQuery(agent=agent, **filters))
+        return {ticket.id: ticket.unread for ticket, _ in rows}
+
+    assert unread(None) == {"t1": 2, "t2": 0}
+    assert unread("ana") == {"t1": 0, "t2": 0}
+    assert unread("bia") == {"t1": 7, "t2": 0}
+    assert unread("caio") == {"t1": 2, "t2": 0}
+    assert unread("ana", is_unread=True) == {}
+    assert unread("bia", is_unread=True) == {"t1": 7}
+    assert unread("caio", is_unread=True) == unread(None, is_unread=True) == {"t1": 2}
+    one = store.reader.ticket("t1", agent="bia")
+    team = store.reader.ticket("t1")
+    assert one is not None
+    assert team is not None
+    assert (one[0].unread, team[0].unread) == (7, 2)
+
+
+@every_driver
+def test_a_merged_ticket_is_in_no_list_but_still_there(store: Store) -> None:
+    store.person()
+    store.write(new_tickets=[make_ticket("t2", status="closed", closed_at=T0, merged_into="t1")])
+    assert [ticket.id for ticket, _ in store.reader.tickets(TicketQuery())] == ["t1"]
+    found = store.reader.ticket("t2")
+    assert found is not None
+    assert found[0].merged_into == "t1"
+
+
+@every_driver
+def test_participants_are_those_of_the_group_or_the_one_person(store: Store) -> None:
+    """Admins first, then by name; who has left is no participant."""
+    names = {"a": "Zoé", "b": "Ana", "c": "Bia", "d": "Caio", "e": "Davi"}
+    roles = {"a": "superadmin", "b": None, "c": "member", "d": "left", "e": "admin"}
+    store.write(
+        new_contacts=[
+            contact("g", is_group=True),
+            contact("h", is_group=True),
+            *(contact(id_, name=name) for id_, name in names.items()),
+        ],
+        new_tickets=[
+            make_ticket("tg", contact_id="g"),
+            make_ticket("th", contact_id="h"),
+            make_ticket("ta", contact_id="a"),
+        ],
+        members=[
+            MemberRecord(group_id="g", contact_id=id_, role=role) for id_, role in roles.items()
+        ],
+    )
+
+    def listed(ticket_id: str, limit: int = 9) -> list[tuple[str, str | None]]:
+        rows = store.reader.participants(ticket_id, limit)
+        return [(person.name, role) for person, role in rows]
+
+    everybody = [("Davi", "admin"), ("Zoé", "superadmin"), ("Ana", None), ("Bia", "member")]
+    assert listed("tg") == everybody
+    assert listed("tg", 2) == everybody[:2]
+    assert listed("th") == []
+    assert listed("ta") == [("Zoé", None)]
+    assert listed("never") == []
+
+
+@every_driver
+def test_merges_are_listed_newest_first_with_both_people(store: Store) -> None:
+    store.write(new_contacts=[contact("c1"), contact("c2", name="Bia"), contact("f", name="F")])
+    merges = [
+        make_merge("x1"),
+        make_merge("x2", instance="filial", absorbed_contact="f"),
+        make_merge("x3", undone_at=T0 + 1),
+    ]
+    store.merge(*merges)
+
+    def listed(*instances: str, before: str | None = None, limit: int = 9) -> list[str]:
+        rows = store.reader.merges(instances or None, before=before, limit=limit)
+        return [merge.id for merge, _, _ in rows]
+
+    assert listed() == ["x3", "x2", "x1"]
+    assert listed(limit=2) == ["x3", "x2"]
+    assert listed(before="x2") == ["x1"]
+    assert listed("loja") == ["x3", "x1"]
+    assert listed("loja", "filial", before="x3") == ["x2", "x1"]
+    assert listed("matriz") == []
+    merge, kept, absorbed = store.reader.merges(None, before=None, limit=1)[0]
+    assert (merge, kept.name, absorbed.name) == (merges[2], "Ana", "Bia")
+
+
+@every_driver
 def test_a_page_of_a_channel_is_bounded_in_bytes(store: Store) -> None:
     """P5: a thousand events may be a GB; the reader sees by ``head`` that there is more."""
     size = PAGE_BYTES_MAX // 2
@@ -339,6 +464,33 @@ def test_quarantine_is_paged_newest_first(store: Store) -> None:
 
 
 @every_driver
+def test_what_was_understood_after_all_leaves_the_list_of_quarantine(store: Store) -> None:
+    rows = [
+        QuarantineRecord(
+            id=f"q{n}",
+            journal_seq=n,
+            received_at=T0,
+            event="x",
+            instance="",
+            reason="r",
+            detail="d",
+            body="{}",
+            digest=f"d{n}",
+            replayed_at=T0 if n == 1 else None,
+        )
+        for n in range(3)
+    ]
+    store.write(quarantined=rows)
+
+    def listed(**options: Any) -> list[tuple[str, int | None]]:
+        found = store.reader.quarantine(before=None, limit=9, **options)
+        return [(row.id, row.replayed_at) for row in found]
+
+    assert listed() == [("q2", None), ("q0", None)]
+    assert listed(with_replayed=True) == [("q2", None), ("q1", T0), ("q0", None)]
+
+
+@every_driver
 def test_listing_quarantine_leaves_the_bodies_where_they_are(store: Store) -> None:
     """P5: a page of 200 bodies of 4 MiB took 2 GB."""
     row = QuarantineRecord(
@@ -372,6 +524,7 @@ def test_listing_quarantine_leaves_the_bodies_where_they_are(store: Store) -> No
 def test_an_unknown_ticket_is_none(store: Store) -> None:
     assert store.reader.ticket("never") is None
     assert store.reader.instances() == []
+    assert store.reader.instance("never") is None
 
 
 @pytest.mark.parametrize("driver_name", DRIVERS)

@@ -82,9 +82,8 @@ class Plan(Struct):
     """Written whether or not the row exists."""
     seen: list[SeenRecord] = []
     """Written whether or not the row exists."""
-    moved: list[tuple[str, str | None, str]] = []
-    """(contact, from ticket, to ticket): the messages that came under this contact move. From
-    None: its imported history, which had no ticket."""
+    adopted: list[tuple[str, str]] = []
+    """(contact, ticket): the ticket takes the contact's imported history, which had none."""
     recounted: set[str] = set()
     """Tickets of which what follows from their messages is worked out anew, after the rest."""
     quarantined: list[QuarantineRecord] = []

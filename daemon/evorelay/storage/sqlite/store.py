@@ -173,10 +173,11 @@ class SqliteTransaction:
                 " IN (SELECT value->>0, value->>1 FROM json_each(?))",
                 (to_json(plan.settled_early),),
             )
-        for contact_id, from_ticket, to_ticket in plan.moved:
+        if plan.adopted:
             db.execute(
-                "UPDATE messages SET ticket_id = ? WHERE contact_id = ? AND ticket_id IS ?",
-                (to_ticket, contact_id, from_ticket),
+                "UPDATE messages AS m SET ticket_id = k.value->>1 FROM json_each(?) AS k"
+                " WHERE m.contact_id = k.value->>0 AND m.ticket_id IS NULL",
+                (to_json(plan.adopted),),
             )
         if plan.recounted:
             self._merging.recount(plan.recounted)
