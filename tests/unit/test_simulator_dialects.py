@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
+from evorelay.simulator.cast import Chat
 from evorelay.simulator.dialects import DIALECTS, KINDS, Webhook, iso
 from evorelay.simulator.dialects.protobuf import Choice, Form, Long, as_json
 from evorelay.simulator.retry import RETRY_POLICIES
@@ -250,7 +251,7 @@ CAPTURED = {
 
 def _like(kind: Captured) -> dict[str, Any]:
     instance = an_instance(kind.dialect)
-    chats = {"hidden": hidden(instance), "group": instance.group}
+    chats: dict[str, Chat] = {"hidden": hidden(instance), "group": instance.group}
     message = a_message(instance, kind.kind, api=kind.wanted == "api", chat=chats.get(kind.wanted))
     dialect = DIALECTS[kind.dialect]
     word = dialect.upsert if kind.event == _UPSERT else dialect.send

@@ -31,17 +31,19 @@ class Conversation:
         line = self._script[len(self._said)]
         through_api = line.who == AGENT
         kind = line.kind if line.kind in self.station.dialect.kinds else "text"
+        author = self._author(rng) if line.who == CLIENT else None
         message = Message(
             id=self.station.dialect.new_id(rng, self.chat, through_api=through_api),
             row_id=row_id(rng),
             chat=self.chat,
-            author=self._author(rng) if line.who == CLIENT else None,
+            author=author,
             sent_ms=at_ms,
             text=line.text.format_map(self._facts),
             kind=kind,
             media=file_for(kind, rng, number=int(self._facts["pedido"])),
             quotes=self._said[-line.quotes] if line.quotes else None,
             through_api=through_api,
+            address=self.station.address_of(author or self.chat),
         )
         self._said.append(message)
         return message

@@ -49,16 +49,16 @@ class Month:
             yield from heapq.merge(*pages, key=lambda posted: posted.at_ms)
 
     def truth(self) -> Truth:
-        diaries = self._diaries
-        persons = [person for diary in diaries for person in diary.persons()]
+        books = [diary.book for diary in self._diaries]
+        persons = [person for book in books for person in book.persons()]
         return Truth(
             persons=persons,
-            messages={key: truth for diary in diaries for key, truth in diary.messages.items()},
-            never={key for diary in diaries for key in diary.never},
-            calls={key: outcome for diary in diaries for key, outcome in diary.calls.items()},
+            messages={key: truth for book in books for key, truth in book.messages.items()},
+            never={key for book in books for key in book.never},
+            calls={key: outcome for book in books for key, outcome in book.calls.items()},
             groups={
                 "group:" + diary.instance.group.jid: diary.instance.group.subject
-                for diary in diaries
+                for diary in self._diaries
             },
             identities={
                 (person.instance, alias): identity

@@ -9,15 +9,15 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from evorelay.simulator.acts import Call, Change, Edit, Reaction, Receipt, Revoke, Vote
+from evorelay.simulator.acts import Call, Receipt
 from evorelay.simulator.aftermath import Shares, aftermath, told
+from evorelay.simulator.book import Book
 from evorelay.simulator.cast import Chat, Group, Instance, Message, Person, row_id
 from evorelay.simulator.conversations import file_for
 from evorelay.simulator.dialects import DIALECTS, KINDS, Webhook, envelope
-from evorelay.simulator.mornings import members_named, morning
+from evorelay.simulator.mornings import morning
 from evorelay.simulator.scripts import small_talk
 from evorelay.simulator.stories import Story, address_at, answered, story_of
-from evorelay.simulator.truth import MessageKey, MessageTruth, PersonTruth, Witness
 
 DESTINATION = "http://relay.example/hook/secret"
 OPENS_S, CLOSES_S = 8 * 3600, 20 * 3600
@@ -38,16 +38,13 @@ class Posted(NamedTuple):
 
 
 class Diary:
-    """Writes day after day of one instance. Memory grows with the truth alone."""
+    """Writes day after day of one instance. Memory grows with the truth in its ``book`` alone."""
 
     def __init__(self, instance: Instance, seed: int) -> None:
         self.instance = instance
-        self.messages: dict[MessageKey, MessageTruth] = {}
-        self.never: set[MessageKey] = set()
-        self.calls: dict[MessageKey, str] = {}
+        self.book = Book(instance)
         self._dialect = DIALECTS[instance.dialect]
         self._rng = random.Random(f"diary {seed} {instance.name}")
-        self._witness = Witness(instance)
         self._stories: dict[Person, Story] = {
             person: story_of(person, self._dialect, self._rng) for person in instance.people
         }
@@ -66,9 +63,6 @@ class Diary:
         for chat, count in self._chats_of_today(messages):
             self._talk(chat, count, start_ms, progress)
         return sorted(self._page, key=lambda posted: posted.at_ms)
-
-    def persons(self) -> list[PersonTruth]:
-        return self._witness.persons()
 
     def _chats_of_today(self, messages: int) -> list[tuple[Chat, int]]:
         people, rng = self.instance.people, self._rng
@@ -167,69 +161,23 @@ class Diary:
         beside = dialect.beside(instance, message, first=chat not in self._met)
         self._post(beside, at_ms + self._rng.choice((-5, 5)))
         self._met.add(chat)
-        truth = self._believe(message, webhook.data["key"])
-        quoted = message.quotes
-        if quoted and not KINDS[message.kind].is_about and dialect.quotes:
-            truth.quotes = quoted.id
+        truth = self.book.enter(message, webhook.data["key"], quotes=dialect.quotes)
         status = webhook.data.get("status")
         if status and message.author is None:
             truth.advance(status)
         for change in aftermath(dialect, message, self._rng, EVENTFUL):
-            self._change(truth, change)
+            told_of = told(dialect, instance, change)
+            self._post(told_of, change.at_ms + self._rng.randrange(40, 400))
+            self.book.change(change, told_of)
         if message.author and dialect.links_a_phone and self._rng.random() < 0.2:
             self._read_on_the_phone(message)
-
-    def _change(self, truth: MessageTruth, change: Change) -> None:
-        webhooks = told(self._dialect, self.instance, change)
-        if not webhooks:
-            return
-        self._post(webhooks, change.at_ms + self._rng.randrange(40, 400))
-        for webhook in webhooks:
-            data = webhook.data
-            if "message" in data and data.get("key") and webhook.event != "messages.delete":
-                self._witness.see(data["key"].values())
-        match change:
-            case Receipt():
-                truth.advance(change.status)
-            case Reaction():
-                self.never.add((truth.instance, change.id))
-                who = self._who(change.author, change.target, webhooks[0])
-                truth.reactions.pop(who, None)
-                if change.emoji:
-                    truth.reactions[who] = change.emoji
-            case Edit():
-                self.never.add((truth.instance, change.id))
-                truth.edited = True
-                truth.text = truth.text if change.is_encrypted else change.text
-            case Revoke():
-                truth.deleted = True
-            case Vote():
-                self.never.add((truth.instance, change.id))
-                truth.votes["them"] = change.options
-
-    def _who(self, author: Person | None, target: Message, webhook: Webhook) -> str:
-        if author is None:
-            return "me"
-        if not isinstance(target.chat, Group):
-            return "them"
-        return self._witness.see(webhook.data["key"].values()) or "them"
 
     def _morning(self, start_ms: int) -> None:
         """What comes before the shop opens: the connection, imports, and what is for nobody."""
         day = morning(self._dialect, self.instance, self._rng, start_ms, is_first=not self._met)
         for at_ms, webhooks in day.webhooks:
             self._post(webhooks, at_ms)
-            for webhook in webhooks:
-                for member in members_named(webhook):
-                    self._witness.see(member)
-        self.never |= {(self.instance.name, id_) for id_ in day.never}
-        for message, key in day.imported:
-            truth = self._believe(message, key)
-            truth.is_history = True
-            if truth.from_me:
-                truth.advance("READ")
-        for message, key in day.broadcast:
-            self._believe(message, key)
+        self.book.enter_morning(day)
 
     def _call(self, caller: Person, at_ms: int, part: float) -> None:
         rng = self._rng
@@ -244,7 +192,7 @@ class Diary:
             webhooks = self._dialect.call(self.instance, call, status, at_ms + after_ms)
             self._post(webhooks, at_ms + after_ms)
             if webhooks:
-                self._believe_call(call, at_ms)
+                self.book.enter_call(call, at_ms)
 
     def _read_on_the_phone(self, message: Message) -> None:
         """Somebody of the shop opened the chat on the phone; 1.8 does not tell."""
@@ -253,48 +201,6 @@ class Diary:
         at_ms = message.sent_ms + self._rng.randrange(5_000, 60_000)
         receipt = Receipt(target=message, status="READ", at_ms=at_ms)
         self._post(told(self._dialect, self.instance, receipt), at_ms)
-
-    def _believe(self, message: Message, key: dict[str, object]) -> MessageTruth:
-        kind = KINDS[message.kind]
-        in_group = isinstance(message.chat, Group)
-        alias = self._witness.see(key.values())
-        person = message.chat.phone if isinstance(message.chat, Person) else None
-        has_words = bool(message.text) and kind.words == "whole"
-        truth = MessageTruth(
-            instance=self.instance.name,
-            whatsapp_id=message.id,
-            chat="group:" + message.chat.jid if in_group else str(alias),
-            person=person,
-            author=alias if in_group else None,
-            from_me=message.author is None,
-            origin=None if message.author else ("api" if message.through_api else "phone"),
-            sent_s=message.sent_ms // 1000,
-            kind=message.kind,
-            stored_as=kind.stored_as,
-            text=message.text if has_words else None,
-            within=message.text if kind.words == "within" else None,
-        )
-        self.messages[truth.instance, truth.whatsapp_id] = truth
-        return truth
-
-    def _believe_call(self, call: Call, at_ms: int) -> None:
-        alias = self._witness.see([call.address.primary])
-        key = (self.instance.name, call.id)
-        self.calls[key] = call.outcome
-        self.messages[key] = MessageTruth(
-            instance=self.instance.name,
-            whatsapp_id=call.id,
-            chat=str(alias),
-            person=call.caller.phone,
-            author=None,
-            from_me=False,
-            origin=None,
-            sent_s=at_ms // 1000,
-            kind="call",
-            stored_as="call",
-            text=None,
-            within=None,
-        )
 
     def _post(self, webhooks: Iterable[Webhook], at_ms: int) -> None:
         for offset, webhook in enumerate(webhooks):
@@ -309,7 +215,9 @@ class Diary:
 
 
 def _words(kind: str, rng: random.Random) -> str:
-    """For the name of a thing: one line."""
+    """For the name of a thing one line; some files have no caption."""
     words = KINDS[kind].words
-    text = "" if words == "none" else small_talk(rng)
+    if words == "none" or (KINDS[kind].media and rng.random() < 0.4):
+        return ""
+    text = small_talk(rng)
     return text.replace("\n", " ") if words == "within" else text

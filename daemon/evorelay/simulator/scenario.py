@@ -81,6 +81,7 @@ class Scenario:
             text=text,
             quotes=quotes,
             through_api=True,
+            address=station.address_of(to),
         )
         return message, self._told(station, message, at_s, self._api_rng, QUIET)
 
@@ -157,7 +158,7 @@ class Scenario:
             caller=caller,
             is_video=False,
             outcome="timeout",
-            address=caller.address,
+            address=station.address_of(caller) or caller.address,
         )
         for status, after_s in (("offer", 0.0), ("ringing", 0.4), (call.outcome, 20.0)):
             at_ms = self._start_ms + round((at_s + after_s) * 1000)

@@ -1,6 +1,6 @@
 """One simulated instance as it stands now: its connection and where its webhooks go."""
 
-from evorelay.simulator.cast import Instance, Message
+from evorelay.simulator.cast import Address, Chat, Instance, Message, Person
 from evorelay.simulator.dialects import DIALECTS, Dialect, Webhook, envelope
 from evorelay.simulator.emission import Emission, MessageRef
 
@@ -18,6 +18,15 @@ class Station:
         self.webhook_by_events = False
         self.webhook_events: tuple[str, ...] = ()
         """As ``webhook/set`` gave them (``MESSAGES_UPSERT``); none means all."""
+
+    def address_of(self, chat: Chat) -> Address | None:
+        """How its version names a person from day to day; None: as WhatsApp does.
+
+        Where a privacy id would stand alone the phone does, so that people look like people.
+        """
+        if self.dialect.links_people or not isinstance(chat, Person):
+            return None
+        return Address(chat.jid, None)
 
     def url_for(self, event: str) -> str | None:
         """Where a webhook of this event goes now; None when nobody has asked for it."""
