@@ -56,7 +56,7 @@ def _absorb(
     )
     become_one(kept, absorbed)
     if kept_ticket is not None:
-        plan.moved.append((kept.id, None, kept_ticket.id))
+        plan.adopted.append((kept.id, kept_ticket.id))
     if kept_ticket is not None and absorbed_ticket is not None:
         plan.seen.extend(_seen_together(draft, kept_ticket, absorbed_ticket))
         _join(draft, kept_ticket, absorbed_ticket)

@@ -96,7 +96,7 @@ class Tickets:
         self._latest[contact.id] = self._by_id[ticket.id] = ticket
         self._draft.add_ticket(ticket)
         self._draft.tell_ticket("ticket.created", ticket, contact)
-        self._draft.plan.moved.append((contact.id, None, ticket.id))
+        self._draft.plan.adopted.append((contact.id, ticket.id))
         return ticket
 
     def _wait(self, ticket: TicketRecord, message: MessageRecord) -> None:

@@ -175,7 +175,8 @@ class SqliteTransaction:
             )
         if plan.adopted:
             db.execute(
-                "UPDATE messages AS m SET ticket_id = k.value->>1 FROM json_each(?) AS k"
+                "UPDATE messages AS m INDEXED BY messages_without_ticket"
+                " SET ticket_id = k.value->>1 FROM json_each(?) AS k"
                 " WHERE m.contact_id = k.value->>0 AND m.ticket_id IS NULL",
                 (to_json(plan.adopted),),
             )
