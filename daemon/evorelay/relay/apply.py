@@ -8,7 +8,6 @@ store ends up saying the same (tests/engine/test_convergence.py).
 
 from collections import Counter
 from collections.abc import Iterator
-from hashlib import sha256
 
 from msgspec import Struct
 
@@ -26,16 +25,17 @@ from evorelay.model.fact import (
     QrCodeFact,
     QuarantineFact,
 )
-from evorelay.model.records import EarlyChangesRecord, MessageRecord, QuarantineRecord
-from evorelay.protocol.changes import apply_change, gather
-from evorelay.protocol.delivery import OUTBOUND
+from evorelay.model.records import ContactRecord, MessageRecord
+from evorelay.protocol.changes import apply_change
 from evorelay.protocol.duplicates import absorb, rewrite
 from evorelay.relay.draft import Draft
+from evorelay.relay.early import EarlyChanges
 from evorelay.relay.groups import author_in, change_members
 from evorelay.relay.instances import Instances
 from evorelay.relay.message_rows import message_row, sent_status
 from evorelay.relay.people import People
 from evorelay.relay.placing import Tickets
+from evorelay.relay.quarantine import Quarantine
 from evorelay.storage.ports import MessageKey
 
 
@@ -110,10 +110,9 @@ class _Application:
         self._people = People(draft, persons, self._instances.phones())
         # After people, because two of them may have become one, with one ticket.
         self._messages = tx.messages(keys)
-        self._early = tx.early_changes(keys)
-        self._early_changed: set[MessageKey] = set()
+        self._early = EarlyChanges(draft, keys)
         self._tickets = Tickets(draft, self._people.known_ids(), reopen_within_ms=reopen_within_ms)
-        self._quarantined: set[tuple[int, str]] = set()
+        self._quarantine = Quarantine(draft)
 
     def run(self) -> Applied:
         self._tell_learned()
@@ -121,7 +120,7 @@ class _Application:
             self._instances.touch(piece.entry.envelope)
             for fact in piece.facts:
                 self._act(piece.entry, fact)
-        self._keep_early()
+        self._early.settle()
         return Applied(self._outcomes, self._instances.settle())
 
     def _act(self, entry: Entry, fact: Fact) -> None:
@@ -135,7 +134,8 @@ class _Application:
                 self._count(event, "received" if is_news else "duplicate")
                 return
             case QuarantineFact():
-                self._quarantine(entry, fact)
+                self._quarantine.keep(entry, fact)
+                self._count(event, "quarantined")
                 return
             case PersonFact():
                 self._person(fact)
@@ -170,26 +170,26 @@ class _Application:
             message.sender_name = author.name
         known = self._messages.get(key)
         if known is not None:
-            self._again(known, message, fact)
+            self._again(known, message, fact, contact)
             return
         self._messages[key] = message
-        for change in self._early.pop(key, ()):
+        for change in self._early.take(key):
             apply_change(message, change)
-            self._early_changed.add(key)
         self._draft.add_message(message)
         if fact.is_history:
             self._tickets.join(message, contact)
             self._count(fact.type, "received")
             return
-        self._arrive(message, fact.chat)
+        self._arrive(message, contact, fact.chat)
         self._count(fact.type, "sent" if fact.from_me else "received")
 
-    def _arrive(self, message: MessageRecord, chat: Chat) -> None:
-        contact = self._people.contact(message.instance, chat)
+    def _arrive(self, message: MessageRecord, contact: ContactRecord, chat: Chat) -> None:
         self._tickets.arrive(message, contact, self._people.believable(message.instance, chat))
         self._draft.tell_message("message.created", message)
 
-    def _again(self, known: MessageRecord, again: MessageRecord, fact: MessageFact) -> None:
+    def _again(
+        self, known: MessageRecord, again: MessageRecord, fact: MessageFact, contact: ContactRecord
+    ) -> None:
         """A webhook about a message that is here: it may know more, or be the first live one."""
         self._count(fact.type, "duplicate")
         sent_at = known.created_at
@@ -199,7 +199,7 @@ class _Application:
         if "history" in known.metadata and not fact.is_history:
             del known.metadata["history"]
             self._draft.change_message(known)
-            self._arrive(known, fact.chat)
+            self._arrive(known, contact, fact.chat)
         elif is_changed:
             self._changed(known)
         if known.created_at != sent_at and known.ticket_id is not None:
@@ -212,15 +212,7 @@ class _Application:
             if is_news:
                 self._changed(known, may_show=isinstance(change, Edit | Revoke))
             return is_news
-        if isinstance(change, Status) and change.status not in OUTBOUND:
-            return True  # that we received something is no news to its ticket
-        early = self._early.get(key, [])
-        gathered = gather(early, change)
-        if gathered == early:
-            return False
-        self._early[key] = gathered
-        self._early_changed.add(key)
-        return True
+        return self._early.keep(key, change)
 
     def _changed(self, message: MessageRecord, *, may_show: bool = True) -> None:
         self._draft.change_message(message)
@@ -244,46 +236,6 @@ class _Application:
             if ticket is not None and ticket.status != "closed":
                 self._draft.tell_ticket("ticket.updated", ticket, contact)
 
-    def _keep_early(self) -> None:
-        """Write what is left of early changes: new ones kept, used ones removed."""
-        for key in self._early_changed:
-            if key in self._early:
-                self._draft.plan.early_changes.append(
-                    EarlyChangesRecord(
-                        instance=key[0],
-                        whatsapp_id=key[1],
-                        changes=self._early[key],
-                        at=self._draft.now,
-                    )
-                )
-            else:
-                self._draft.plan.settled_early.append(key)
-
-    def _quarantine(self, entry: Entry, fact: QuarantineFact) -> None:
-        """Keep the webhook once per reason: a row holds all of it, and every element may be odd."""
-        envelope = entry.envelope
-        self._count(envelope.event, "quarantined")
-        if (entry.seq, fact.reason) in self._quarantined:
-            return
-        self._quarantined.add((entry.seq, fact.reason))
-        body = envelope.body.decode("utf-8", "replace")
-        if envelope.body_blob is not None:
-            body = f'{{"blob":"{envelope.body_blob}"}}'
-        self._draft.plan.quarantined.append(
-            QuarantineRecord(
-                id=self._draft.new_id(),
-                journal_seq=entry.seq,
-                received_at=envelope.received_at,
-                event=envelope.event,
-                instance=envelope.instance,
-                reason=fact.reason,
-                detail=fact.detail,
-                body=body,
-                digest=_digest(envelope.event, envelope.instance, fact.reason, body),
-                replayed_at=None,
-            )
-        )
-
     def _count(self, type_: str, outcome: str) -> None:
         self._outcomes[type_, outcome] += 1
 
@@ -301,7 +253,3 @@ def _persons(fact: Fact) -> Iterator[tuple[str, Chat]]:
             yield fact.instance, fact.group
             for member in fact.members:
                 yield fact.instance, member.person
-
-
-def _digest(*parts: str) -> str:
-    return sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
