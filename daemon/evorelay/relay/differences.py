@@ -47,7 +47,7 @@ class Difference(Struct, frozen=True, kw_only=True):
 
     what: What
     id: Annotated[str, Meta(description="The message's WhatsApp id, else the row's id")]
-    seq: Annotated[int, Meta(description="The journal entry that says so")]
+    seq: Annotated[int | None, Meta(description="The journal entry a message came with")] = None
     who: Annotated[str | None, Meta(description="Name of the person or group")] = None
     text: Annotated[str | None, Meta(description="What a new message says")] = None
     fields: list[FieldChange] = []
@@ -59,75 +59,70 @@ class Found:
     def __init__(self) -> None:
         self.differences: list[Difference] = []
         self.counts: Counter[str] = Counter()
+        self.left_out = 0
 
     def add(self, differences: Iterable[Difference]) -> None:
         for difference in differences:
             self.counts[difference.what] += 1
             if len(self.differences) < DIFFERENCES_MAX:
                 self.differences.append(difference)
+            else:
+                self.left_out += 1
 
 
-def differences(draft: Draft, seq: int) -> list[Difference]:
-    """What the draft changes. Called before it is written: the store still has what was.
-
-    ``seq`` is said of what does not know its own. Neither QR codes nor anything else about
-    instances is in it.
-    """
+def differences(draft: Draft) -> list[Difference]:
+    """What the draft changes, instances left out. Called before it is finished."""
     return [
-        *_created(draft, seq),
-        *_merged(draft, seq),
-        *_changed_tickets(draft, seq),
-        *_changed_contacts(draft, seq),
-        *_changed_messages(draft, seq),
+        *_created(draft),
+        *_merged(draft),
+        *_changed_tickets(draft),
+        *_changed_contacts(draft),
+        *_changed_messages(draft),
     ]
 
 
-def _created(draft: Draft, seq: int) -> Iterator[Difference]:
+def _created(draft: Draft) -> Iterator[Difference]:
     plan = draft.plan
     names = _names(draft)
     for contact in plan.new_contacts:
-        yield Difference(what="contact.created", id=contact.id, seq=seq, who=contact.name)
+        yield Difference(what="contact.created", id=contact.id, who=contact.name)
     for ticket in plan.new_tickets:
         who = names.get(ticket.contact_id)
-        yield Difference(what="ticket.created", id=ticket.id, seq=seq, who=who)
+        yield Difference(what="ticket.created", id=ticket.id, who=who)
     for message in plan.new_messages:
         yield Difference(
             what="message.created",
             id=message.whatsapp_id or message.id,
-            seq=message.journal_seq or seq,
+            seq=message.journal_seq,
             who=names.get(message.contact_id),
             text=_cut(message.content),
         )
 
 
-def _merged(draft: Draft, seq: int) -> Iterator[Difference]:
+def _merged(draft: Draft) -> Iterator[Difference]:
     for event in draft.merged:
         change = FieldChange("merged_into", None, event.into)
         who = event.ticket.contact.name
-        yield Difference(
-            what="ticket.merged", id=event.ticket_id, seq=seq, who=who, fields=[change]
-        )
+        yield Difference(what="ticket.merged", id=event.ticket_id, who=who, fields=[change])
 
 
-def _changed_tickets(draft: Draft, seq: int) -> Iterator[Difference]:
+def _changed_tickets(draft: Draft) -> Iterator[Difference]:
     after = {row.id: row for row in draft.changed_tickets}
     for id_, row in draft.tx.tickets(after).items():
         fields = _fields(row, after[id_], _TICKET_FIELDS)
         if fields:
-            yield Difference(what="ticket.changed", id=id_, seq=seq, fields=fields)
+            yield Difference(what="ticket.changed", id=id_, fields=fields)
 
 
-def _changed_contacts(draft: Draft, seq: int) -> Iterator[Difference]:
+def _changed_contacts(draft: Draft) -> Iterator[Difference]:
     after = {row.id: row for row in draft.changed_contacts}
     for id_, row in draft.tx.contacts(after).items():
         fields = _fields(row, after[id_], _CONTACT_FIELDS)
         if fields:
-            yield Difference(
-                what="contact.changed", id=id_, seq=seq, who=after[id_].name, fields=fields
-            )
+            yield Difference(what="contact.changed", id=id_, who=after[id_].name, fields=fields)
 
 
-def _changed_messages(draft: Draft, seq: int) -> Iterator[Difference]:
+def _changed_messages(draft: Draft) -> Iterator[Difference]:
     after = {
         (row.instance, row.whatsapp_id): row
         for row in draft.changed_messages
@@ -141,7 +136,7 @@ def _changed_messages(draft: Draft, seq: int) -> Iterator[Difference]:
             yield Difference(
                 what="message.changed",
                 id=key[1],
-                seq=row.journal_seq or seq,
+                seq=row.journal_seq,
                 who=contact.name if contact else None,
                 fields=fields,
             )
