@@ -75,8 +75,8 @@ def send_row(
 
 
 def history_row(traits: Traits, instance: Instance, message: Message, status: str) -> Data:
-    """One row of ``messages.set``: without devices and files."""
-    return _row(
+    """One row of ``messages.set``: without devices and files, in 1.8 with a status at its end."""
+    row = _row(
         traits,
         instance,
         message,
@@ -85,6 +85,10 @@ def history_row(traits: Traits, instance: Instance, message: Message, status: st
         status=status,
         said_name=_said_name(traits, instance, message),
     )
+    if traits.is_v1:
+        del row["source"]
+        row["status"] = None if message.author else status
+    return row
 
 
 def content_of(instance: Instance, message: Message, *, with_quote: bool = True) -> Data:
