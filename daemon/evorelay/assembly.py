@@ -39,6 +39,7 @@ from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
+from evorelay.relay.replay import Replay
 from evorelay.relay.retention import Retention
 from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
@@ -95,6 +96,14 @@ def build(
         now=now_ms,
         reopen_within_ms=int(config.tickets.reopen_within * 1000),
     )
+    replay = Replay(
+        reads,
+        ledger,
+        journal,
+        blobs,
+        handled=lambda: pipeline.cursor,
+        reopen_within_ms=int(config.tickets.reopen_within * 1000),
+    )
     retention = Retention(
         journal,
         pipeline,
@@ -132,6 +141,7 @@ def build(
     http = make_app(
         HttpDeps(
             desk=desk,
+            replay=replay,
             blobs=blobs,
             sessions=sessions,
             health=health,

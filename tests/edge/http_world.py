@@ -35,6 +35,7 @@ from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
+from evorelay.relay.replay import Replay
 from evorelay.relay.sessions import Sessions
 from evorelay.storage.open import Storage, open_storage
 from evorelay.telemetry.metrics import PrometheusMetrics
@@ -83,6 +84,14 @@ class World:
         self.app: QuartTrio = make_app(
             HttpDeps(
                 desk=self.desk,
+                replay=Replay(
+                    self.reads,
+                    ledger,
+                    self.journal,
+                    blobs,
+                    handled=lambda: self.pipeline.cursor,
+                    reopen_within_ms=3_600_000,
+                ),
                 blobs=blobs,
                 sessions=self.sessions,
                 health=self.health,

@@ -20,6 +20,7 @@ from evorelay.edge.http.deps import HttpDeps
 from evorelay.edge.http.media import MediaFiles
 from evorelay.edge.http.openapi import openapi_document
 from evorelay.edge.http.ops import Ops
+from evorelay.edge.http.replays import replay_routes
 from evorelay.edge.http.rest import rest_routes
 from evorelay.edge.http.route import BODY_BYTES_MAX, view_of
 from evorelay.model.errors import Code
@@ -54,7 +55,7 @@ def make_app(deps: HttpDeps) -> QuartTrio:
 
 
 def _add_rest(app: QuartTrio, deps: HttpDeps, access: Access) -> None:
-    routes = rest_routes(deps.desk)
+    routes = rest_routes(deps.desk) + replay_routes(deps.replay)
     for route in routes:
         view = view_of(route, access, request)
         app.add_url_rule(route.quart_rule, route.name, view, methods=[route.method])
@@ -119,7 +120,7 @@ def _add_headers(app: QuartTrio, access: Access) -> None:
         response.headers.add("Vary", "Origin")
         if access.allows_page(request):
             response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Allow-Methods"] = "GET, PATCH, OPTIONS"
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST, PATCH, OPTIONS"
             response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
             response.headers["Access-Control-Expose-Headers"] = "Retry-After"
             response.headers["Access-Control-Max-Age"] = str(_PREFLIGHT_MAX_AGE_S)

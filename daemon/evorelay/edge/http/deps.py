@@ -8,12 +8,14 @@ from evorelay.edge.auth import Authenticator
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.desk import Desk
 from evorelay.relay.health import Health
+from evorelay.relay.replay import Replay
 from evorelay.relay.sessions import Sessions
 from evorelay.telemetry.metrics import Metrics
 
 
 class HttpDeps(Struct, frozen=True, kw_only=True):
     desk: Desk
+    replay: Replay
     blobs: BlobStore
     sessions: Sessions
     health: Health

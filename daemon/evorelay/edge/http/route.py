@@ -29,7 +29,7 @@ class Route(Struct, frozen=True, kw_only=True):
     contract; permission is decided by ``call``, ``role`` says the least it takes.
     """
 
-    method: Literal["GET", "PATCH"]
+    method: Literal["GET", "PATCH", "POST"]
     path: str
     """With placeholders as in OpenAPI, ``/v1/tickets/{ticket_id}``."""
     name: str
