@@ -320,3 +320,26 @@ def test_a_reader_gets_every_entry_in_order_from_memory_or_disk(
         storage.close()
 
     trio.run(scenario)
+
+
+async def test_what_was_read_can_be_read_again(store: WatchedStore) -> None:
+    store.append([envelope(at=n) for n in range(3)])
+    journal = make(store)
+    assert [entry.seq for entry in await journal.reread(1)] == [2, 3]
+    assert await journal.reread(3) == []
+
+
+@pytest.mark.parametrize("trimmed", [False, True])
+async def test_a_moment_is_found_by_its_arrivals(store: WatchedStore, trimmed: bool) -> None:
+    """Whatever the size of the commits; a moment before the log begins is its beginning."""
+    arrivals = [100, 101, 101, 105, 105, 105, 109]
+    for commit in ([100], [101, 101, 105], [105, 105], [109]):
+        store.append([envelope(at=at) for at in commit])
+    journal = make(store)
+    while trimmed and store.trim(4, FUTURE):
+        pass
+    left = arrivals[4:] if trimmed else arrivals
+    for moment in range(98, 112):
+        later = await journal.reread(await journal.before(moment))
+        expected = [at for at in left if at >= moment]
+        assert [entry.envelope.received_at for entry in later] == expected
