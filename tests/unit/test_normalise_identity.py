@@ -1,11 +1,20 @@
 """JIDs in all their spellings, and whose they may be taken for."""
 
+import base64
 from typing import Any
 
 import pytest
 
 from evorelay.model.fact import Chat
-from evorelay.protocol.normalise.identity import author_of, chat_of, is_public, parse_jid
+from evorelay.protocol.normalise.identity import (
+    author_of,
+    chat_of,
+    cloud_phone,
+    is_public,
+    parse_jid,
+    person_of,
+    poster_of,
+)
 
 OWN = "5511900001234"
 PHONE = "5531988887777@s.whatsapp.net"
@@ -99,15 +108,76 @@ def test_a_group_is_itself_whatever_stands_beside_it() -> None:
 @pytest.mark.parametrize(
     ("key", "author"),
     [
-        ({"participant": LID, "participantAlt": PHONE}, PHONE),
-        ({"participant": LID, "participantPn": PHONE}, PHONE),
-        ({"participant": LID}, LID),
-        ({"participant": PHONE, "participantAlt": LID}, PHONE),
+        ({"participant": LID, "participantAlt": PHONE}, (PHONE, "5531988887777", LID)),
+        ({"participant": LID, "participantPn": PHONE}, (PHONE, "5531988887777", LID)),
+        ({"participant": LID}, (LID, None, LID)),
+        ({"participant": PHONE, "participantAlt": LID}, (PHONE, "5531988887777", LID)),
+        ({"participant": f"{LID[:-4]}:7@lid"}, (LID, None, LID)),
+        ({"participant": LID, "participantAlt": f"{OWN}@s.whatsapp.net"}, (LID, None, LID)),
         ({"participant": ""}, None),
+        ({"participant": "1@g.us"}, None),
+        ({}, None),
     ],
 )
-def test_the_author_in_a_group_is_the_participant(key: dict[str, Any], author: str | None) -> None:
-    assert author == author_of(key, Chat(jid="1@g.us", is_group=True))
+def test_the_author_in_a_group_is_the_participant(
+    key: dict[str, Any], author: tuple[str, str | None, str | None] | None
+) -> None:
+    found = author_of(key, OWN)
+    assert author == (found and (found.jid, found.phone, found.lid))
+
+
+def test_a_broadcast_list_of_a_customer_is_the_customer() -> None:
+    key = {"remoteJid": "1700000000@broadcast", "participant": LID, "participantAlt": PHONE}
+    expected = Chat(jid=LID, phone="5531988887777", lid=LID)
+    assert expected == chat_of(key, from_me=False, own_phone=OWN)
+
+
+def test_whose_a_status_post_is() -> None:
+    key = {"remoteJid": "status@broadcast", "participant": PHONE}
+    assert Chat(jid=PHONE, phone="5531988887777") == poster_of(key, OWN)
+    assert poster_of({"remoteJid": "1@newsletter", "participant": PHONE}, OWN) is None
+    assert poster_of({"remoteJid": "status@broadcast"}, OWN) is None
+
+
+def test_what_is_no_person_names_nobody() -> None:
+    jids = [jid for name in ("1@g.us", "2@newsletter", PHONE) if (jid := parse_jid(name))]
+    assert person_of(jids) == Chat(jid=PHONE, phone="5531988887777")
+    assert person_of(jids[:2]) is None
+    assert person_of([]) is None
+
+
+def wamid(octets: bytes) -> str:
+    return "wamid." + base64.b64encode(octets).decode()
+
+
+@pytest.mark.parametrize("number", ["12345", "5531988887777", "123456789012345"])
+@pytest.mark.parametrize("rest", [b"", b"\x02\x00\x12\x18\x16" + b"3EB0C0FFEE" * 2 + b"\x00"])
+def test_an_id_of_the_cloud_api_names_its_customer(number: str, rest: bytes) -> None:
+    octets = b"\x1c\x18" + bytes([len(number)]) + number.encode() + b"\x15" + rest
+    assert number == cloud_phone(wamid(octets))
+
+
+@pytest.mark.parametrize(
+    "id_",
+    [
+        "3EB0C0FFEE0000000001",
+        "wamid.",
+        "wamid.HBgMTEXT1",
+        "wamid.HBgMBATCH1",
+        "wamid.PLACEHOLDER0001",
+        "wamid.HBgMNTUxMTk4ODg4MDAwMToxNzk1MzQ3MDQ4NTkyOjg=",  # captured from a fake
+        "wamid.HBgNNTUxMTk4ODg4MDAwMToxOA==",
+        wamid(b"\x1c\x18\x041234\x15\x02\x00\x12"),
+        wamid(b"\x1c\x18\x101234567890123456\x15"),
+        wamid(b"\x1c\x18\x0d5531988887777\x16\x02"),
+        wamid(b"\x1c\x18\x0d553198888777x\x15\x02"),
+        wamid(b"\x1d\x18\x0d5531988887777\x15\x02"),
+        wamid(b"\x1c\x18\xff5531988887777\x15\x02"),
+        "wamid.HBgN😀",
+    ],
+)
+def test_any_other_id_names_nobody(id_: str) -> None:
+    assert cloud_phone(id_) is None
 
 
 @pytest.mark.parametrize(

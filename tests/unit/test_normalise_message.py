@@ -9,16 +9,22 @@ import pytest
 from evorelay.model.fact import Fact, IgnoredFact, MessageFact, QuarantineFact
 from evorelay.protocol.normalise import Reason, normalise
 from evorelay.protocol.normalise.content import WRAPPERS_MAX
-from evorelay.protocol.normalise.kinds import KINDS, NOISE, NOT_YET
-from evorelay.protocol.normalise.message import METADATA_BYTES_MAX
+from evorelay.protocol.normalise.kinds import CHANGES, KINDS, NOISE
+from evorelay.protocol.normalise.metadata import METADATA_BYTES_MAX
 from evorelay.protocol.normalise.values import TEXT_BYTES_MAX
 from tests.unit.test_normalise import RECEIVED_AT, envelope_of
 
 
-def read(message: Any, *, id_: Any = "3EB0AA", event: str = "messages.upsert", **row: Any) -> Fact:
+def read_all(
+    message: Any, *, id_: Any = "3EB0AA", event: str = "messages.upsert", **row: Any
+) -> list[Fact]:
     key = {"remoteJid": "5531988887777@s.whatsapp.net", "fromMe": False, "id": id_}
     data = {"key": key, "message": message, "messageTimestamp": 1_795_346_000, **row}
-    (fact,) = normalise(envelope_of({"event": event, "instance": "a", "data": data}))
+    return normalise(envelope_of({"event": event, "instance": "a", "data": data}))
+
+
+def read(message: Any, **row: Any) -> Fact:
+    (fact,) = read_all(message, **row)
     return fact
 
 
@@ -63,7 +69,7 @@ def test_metadata_is_bounded_and_the_largest_goes() -> None:
     fact = read_message({"contactsArrayMessage": {"displayName": "50", "contacts": contacts}})
     assert len(msgspec.json.encode(fact.metadata)) <= METADATA_BYTES_MAX
     assert fact.metadata["metadata_cut"] is True
-    assert len(fact.metadata["contact_names"]) == 50
+    assert len(fact.metadata["contacts"]) == 50
     assert "vcards" not in fact.metadata
 
 
@@ -88,22 +94,21 @@ def test_every_kind_reads_as_something_when_empty_or_wrong(name: str) -> None:
         assert fact.content
 
 
-@pytest.mark.parametrize("name", sorted(NOT_YET))
+@pytest.mark.parametrize("name", sorted(CHANGES))
 def test_changes_of_messages_are_never_messages(name: str) -> None:
     """Neither as the content, nor wrapped, nor under a wrong messageType."""
     wrapped = {"ephemeralMessage": {"message": {name: {"text": "x"}}}}
-    messages: tuple[dict[str, Any], ...] = ({name: {}}, wrapped)
+    messages: tuple[dict[str, Any], ...] = ({name: {}}, {name: "x"}, wrapped)
     for message in messages:
-        for event in ("messages.upsert", "send.message"):
+        for event in ("messages.upsert", "send.message", "messages.set"):
             for hint in (name, "conversation", "ephemeralMessage", None):
-                fact = read(message, messageType=hint, event=event)
-                assert isinstance(fact, QuarantineFact)
-                assert fact.reason == Reason.NOT_YET_SUPPORTED
+                facts = read_all(message, messageType=hint, event=event)
+                assert not any(isinstance(fact, MessageFact) for fact in facts)
 
 
 @pytest.mark.parametrize("name", sorted(NOISE))
 def test_noise_alone_is_ignored(name: str) -> None:
-    for hint in (name, "unknown", None):
+    for hint in (name, "unknown", None, 7):
         assert read({name: {"a": 1}}, messageType=hint) == IgnoredFact(event="messages.upsert")
 
 
@@ -162,10 +167,71 @@ def test_quarantine_quotes_nothing_of_the_message() -> None:
     """Details reach logs and lists; what people wrote stays in the body (P7)."""
     secret = "segredo 5531988887777"
     for fact in (
-        read({"reactionMessage": {"text": secret}}),
+        read({"reactionMessage": {"text": secret}}, key={"remoteJid": "1@g.us"}),
+        read({"protocolMessage": {"type": "REVOKE", "key": secret}}),
         read(secret),
         read({"conversation": secret}, key={"remoteJid": secret, "id": "A"}),
     ):
         assert isinstance(fact, QuarantineFact)
         assert "segredo" not in json.dumps(fact.detail)
         assert "5531988887777" not in fact.detail
+
+
+@pytest.mark.parametrize("message", [None, {}])
+@pytest.mark.parametrize("hint", [None, "conversation", "extendedTextMessage"])
+def test_a_message_without_its_content_holds_the_place(message: Any, hint: str | None) -> None:
+    """A later delivery of the same id brings the content."""
+    fact = read_message(message, messageType=hint)
+    assert (fact.type, fact.content) == ("unsupported", "[Mensagem sem conteúdo]")
+    assert read(message, messageType="unknown") == IgnoredFact(event="messages.upsert")
+    assert read(message, event="messages.set") == IgnoredFact(event="messages.set")
+
+
+def test_a_quoted_message_is_shown_as_far_as_it_can_be_read() -> None:
+    quoted: list[tuple[Any, Any]] = [
+        ({"conversation": "oi"}, {"type": "text", "content": "oi"}),
+        ({"conversation": "a" * 1000}, {"type": "text", "content": "a" * 299 + "…"}),
+        (
+            {"ephemeralMessage": {"message": {"locationMessage": {"name": "Sé"}}}},
+            {"type": "location", "content": "[Localização] Sé"},
+        ),
+        ({}, None),
+        ("oi", None),
+        (None, None),
+    ]
+    for message, preview in quoted:
+        context = {"stanzaId": "3EB0BB", "quotedMessage": message}
+        fact = read_message({"conversation": "sim"}, contextInfo=context)
+        assert fact.reply_to == "3EB0BB"
+        assert fact.metadata.get("quoted") == preview
+
+
+def test_only_a_message_that_came_in_is_moved_by_its_id() -> None:
+    """What we sent, and where, is certain: Evolution was told the number."""
+    id_ = "wamid.HBgNNTUyMTk3Nzc3NjY2NhUCABIYAA=="
+    assert read_message({"conversation": "oi"}, id_=id_).metadata == {"chat_corrected": True}
+    key = {"remoteJid": "5531988887777@s.whatsapp.net", "fromMe": True, "id": id_}
+    sent = read_message({"conversation": "oi"}, key=key, event="send.message")
+    assert sent.chat.phone == "5531988887777"
+    key = {"remoteJid": "1@g.us", "fromMe": False, "id": id_}
+    assert read_message({"conversation": "oi"}, key=key).chat.is_group
+    key = {"remoteJid": None, "fromMe": False, "id": id_}
+    assert read_message({"conversation": "oi"}, key=key).chat.phone == "5521977776666"
+
+
+def test_every_part_is_said_once() -> None:
+    """Lists repeat the title as the description."""
+    fact = read_message({"listResponseMessage": {"title": "Sim", "description": "Sim"}})
+    assert fact.content == "Sim"
+
+
+def test_sizes_are_bounded_whatever_is_sent() -> None:
+    huge, long = "é" * 300_000, "é" * 5000
+    rows = [{"title": long, "optionName": long, "displayText": long, "vcard": long}] * 60
+    for name in sorted(KINDS):
+        value = dict.fromkeys(("text", "title", "description"), huge)
+        lists = {"options": rows, "buttons": rows, "sections": [{"rows": rows}], "contacts": rows}
+        names = {"name": long, "fileName": long, "displayName": long}
+        fact = read_message({name: value | lists | names})
+        assert len(fact.content.encode()) <= TEXT_BYTES_MAX
+        assert len(msgspec.json.encode(fact.metadata)) <= METADATA_BYTES_MAX

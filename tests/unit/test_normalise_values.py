@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from evorelay.protocol.normalise.values import (
-    NAME_CHARS_MAX,
     TEXT_BYTES_MAX,
     base64_of,
     clean,
@@ -14,9 +13,10 @@ from evorelay.protocol.normalise.values import (
     dig,
     flag_of,
     integer_of,
+    iso_moment_of,
     moment_of,
-    person_name,
     small_of,
+    url_of,
     whatsapp_id,
 )
 
@@ -53,33 +53,6 @@ NOW = 1_795_350_000_000
 )
 def test_nonsense_timestamps_become_the_time_of_arrival(value: Any, moment: int) -> None:
     assert moment == moment_of(value, NOW)
-
-
-@pytest.mark.parametrize(
-    ("written", "name"),
-    [
-        ("Ana Souza", "Ana Souza"),
-        ("  Ana \n\t Souza ", "Ana Souza"),
-        ("\u202eAna\u202c\u200b\ufeff", "Ana"),
-        ("👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"),
-        ("\ud83d Ana", "\ufffd Ana"),
-        ("A\0na\x07", "Ana"),
-        ("Você", None),
-        ("", None),
-        ("\u200e ", None),
-        ("271828182845904", None),
-        (None, None),
-        ({"a": 1}, None),
-        (7, None),
-    ],
-)
-def test_a_name_is_one_visible_line_or_none(written: Any, name: str | None) -> None:
-    assert name == person_name(written)
-
-
-def test_a_name_is_bounded_and_not_cut_behind_a_joiner() -> None:
-    assert person_name("a" * 1000) == "a" * NAME_CHARS_MAX
-    assert person_name("a" * (NAME_CHARS_MAX - 1) + "\u200db") == "a" * (NAME_CHARS_MAX - 1)
 
 
 def test_text_keeps_everything_but_nul_and_lone_surrogates() -> None:
@@ -153,9 +126,50 @@ def test_small_values_are_scalars_and_lists_of_them() -> None:
 
 
 def test_a_path_leads_through_lists_and_json_in_strings() -> None:
-    document = {"a": [{"b": 1}, {"c": 2}, 3], "j": '{"id":"x"}', "bad": "{"}
+    document = {
+        "n": [{"l": [1, 2]}, {"l": [3]}, {}],
+        "a": [{"b": 1}, {"c": 2}, 3],
+        "j": '{"id":"x"}',
+        "bad": "{",
+    }
     assert dig(document, ("a", "*", "b")) == [1, None, None]
     assert dig(document, ("j", "{}", "id")) == "x"
     assert dig(document, ("bad", "{}", "id")) is None
     assert dig(document, ("a", "b")) is None
     assert dig("itself", ()) == "itself"
+    assert dig(document, ("n", "*", "l", "*")) == [1, 2, 3]
+    assert dig(document, ("a", len)) == 3
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2026-11-22T11:00:05.000Z", 1_795_345_205_000),
+        ("2026-11-22T08:00:05-03:00", 1_795_345_205_000),
+        ("2026-11-22T11:00:05", 1_795_345_205_000),
+        (1_795_345_205, 1_795_345_205_000),
+        ("2999-01-01T00:00:00Z", NOW),
+        ("0001-01-01T00:00:00+23:59", NOW),
+        ("agora", NOW),
+        ("2" * 100, NOW),
+        (None, NOW),
+        ({}, NOW),
+    ],
+)
+def test_a_moment_with_a_zone_is_believed_within_bounds(written: Any, moment: int) -> None:
+    assert moment == iso_moment_of(written, NOW)
+
+
+@pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        ("https://a.example/p.jpg", "https://a.example/p.jpg"),
+        ("HTTP://a.example", "HTTP://a.example"),
+        ("javascript:alert(1)", None),
+        ("", None),
+        (None, None),
+        ("https://" + "a" * 5000, None),
+    ],
+)
+def test_only_addresses_of_web_servers_are_urls(written: Any, url: str | None) -> None:
+    assert url == url_of(written)

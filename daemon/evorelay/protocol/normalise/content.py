@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from evorelay.protocol.normalise.kinds import KINDS, NOISE, NOT_YET, VIEW_ONCE
+from evorelay.protocol.normalise.kinds import CHANGES, FILE_ITSELF, KINDS, NOISE, VIEW_ONCE
 
 WRAPPERS_MAX = 8
 """WhatsApp nests two or three (ephemeral, view once, document with caption)."""
@@ -29,7 +29,7 @@ def find_content(message: dict[str, Any], message_type: Any) -> Content | None:
     while (name := _content_key(message, hint)) is not None:
         value = message[name]
         inner = value.get("message") if isinstance(value, dict) else None
-        known = name in KINDS or name in NOT_YET
+        known = name in KINDS or name in CHANGES
         if known or not isinstance(inner, dict) or wrappers == WRAPPERS_MAX:
             return Content(name, value, message, view_once)
         view_once = view_once or name in VIEW_ONCE
@@ -52,7 +52,14 @@ def _content_key(message: dict[str, Any], hint: str | None) -> str | None:
     return None
 
 
-_BY_PRECEDENCE = (*KINDS, *NOT_YET)
+_BY_PRECEDENCE = (*KINDS, *CHANGES)
+
+
+# Answers to buttons and forms, when all of the answer is missing (research: Cloud API).
+_EMPTY_ANSWERS = {
+    "interactiveMessage": "interactiveResponseMessage",
+    "buttonMessage": "buttonsResponseMessage",
+}
 
 
 def _flat(message: dict[str, Any], hint: str | None) -> Content | None:
@@ -61,8 +68,11 @@ def _flat(message: dict[str, Any], hint: str | None) -> Content | None:
     The EVOLUTION channel sends ``{"mediaUrl": …}`` and buttons so; the Cloud API channel an
     empty message for a filled-in form.
     """
-    if hint in KINDS or hint in NOT_YET:
-        return Content(str(hint), message, message)
-    if "mediaUrl" in message or "base64" in message:
+    if hint in KINDS:
+        if message.keys() - NOISE or KINDS[hint].media == FILE_ITSELF:
+            return Content(hint, message, message)
+        if hint in _EMPTY_ANSWERS:
+            return Content(_EMPTY_ANSWERS[hint], message, message)
+    if message.get("mediaUrl") or message.get("base64"):
         return Content("documentMessage", message, message)
     return None

@@ -5,9 +5,16 @@ Which field holds which depends on the version of Evolution (research: JIDs), an
 must not be believed blindly: ``remoteJidAlt`` and ``sender…`` describe the *sender* of the
 message, who is ourselves when ``fromMe``. Believing them there would give every customer our
 own number or our own LID, and so merge all customers into one.
+
+On the Cloud API Evolution 2.3.6 keeps ``remoteJid`` in one variable per instance, and messages
+that arrive together get another customer's (research: wrong or lost data). There the message's id
+names its customer, and the id is believed.
 """
 
 import re
+from binascii import Error as NotBase64
+from binascii import a2b_base64
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from evorelay.model.fact import Chat, phone_key
@@ -18,6 +25,10 @@ _NUMBER = re.compile(r"\+?([0-9]{1,20})(?:[._][0-9]{1,4})?(?::[0-9]{1,5})?", re.
 _USER = re.compile(r"[\w.+:-]{1,64}", re.ASCII)
 _DOMAIN = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _JID_CHARS_MAX = 130
+_NO_PERSON = frozenset(("g.us", "broadcast", "newsletter", "call", "bot"))
+_WAMID = "wamid."
+_WAMID_BEGIN_CHARS = 28
+"""As far as the longest number reaches: 19 bytes."""
 
 
 class Jid(NamedTuple):
@@ -70,6 +81,13 @@ def is_public(key: dict[str, Any], *, from_me: bool) -> bool:
     return jid.domain == "newsletter"
 
 
+def poster_of(key: dict[str, Any], own_phone: str | None) -> Chat | None:
+    """Whose status post it is; None for every other kind of post."""
+    if str(parse_jid(key.get("remoteJid"))) != "status@broadcast":
+        return None
+    return author_of(key, own_phone)
+
+
 def chat_of(key: dict[str, Any], *, from_me: bool, own_phone: str | None) -> Chat | None:
     """The chat of a message's key; None when no JID in it can be read."""
     chat = parse_jid(key.get("remoteJid"))
@@ -80,29 +98,59 @@ def chat_of(key: dict[str, Any], *, from_me: bool, own_phone: str | None) -> Cha
         names = [sender, parse_jid(key.get("participantAlt"))]
     else:
         previous = parse_jid(key.get("previousRemoteJid"))
-        if chat and previous and previous.lid and from_me and _is_own(chat, own_phone):
+        if chat and previous and previous.lid and from_me and is_own(chat, own_phone):
             chat = None  # 2.3.1-2.3.2 put the sender's number, ours, over the customer's LID
         names = [chat, *_sender_jids(key, from_me=from_me, own_phone=own_phone), previous]
-    known = [jid for jid in names if jid]
-    if not known:
+    return person_of([jid for jid in names if jid])
+
+
+def author_of(key: dict[str, Any], own_phone: str | None) -> Chat | None:
+    """Who wrote an inbound message of a group; by their phone's JID, where it is known."""
+    author = parse_jid(key.get("participant"))
+    known = [author] if author else []
+    for name in ("participantAlt", "participantPn", "participantLid"):
+        value = key.get(name)
+        jid = parse_jid(value) if value else None
+        if jid and not is_own(jid, own_phone):
+            known.append(jid)
+    return person_of(sorted(known, key=lambda jid: jid.phone is None))
+
+
+def person_of(jids: Sequence[Jid]) -> Chat | None:
+    """One person by all these names; None when none of them is a person's.
+
+    Only the first may be neither a phone number nor a privacy id.
+    """
+    jids = [jid for jid in jids if jid.domain not in _NO_PERSON]
+    if not jids:
         return None
     return Chat(
-        jid=str(known[0]),
-        phone=next((jid.phone for jid in known if jid.phone), None),
-        lid=next((jid.lid for jid in known if jid.lid), None),
+        jid=str(jids[0]),
+        phone=next((jid.phone for jid in jids if jid.phone), None),
+        lid=next((jid.lid for jid in jids if jid.lid), None),
     )
 
 
-def author_of(key: dict[str, Any], chat: Chat) -> str | None:
-    """JID of the person who wrote an inbound message; in a group their phone's, where known."""
-    if not chat.is_group:
-        return chat.jid
-    known = [jid for name in _PARTICIPANTS if (jid := parse_jid(key.get(name)))]
-    best = next((jid for jid in known if jid.phone), known[0] if known else None)
-    return str(best) if best else None
+def cloud_phone(message_id: str) -> str | None:
+    """The customer's number in a message id of Meta's Cloud API; None in any other id.
 
-
-_PARTICIPANTS = ("participant", "participantAlt", "participantPn")
+    ``wamid.`` and base64 of 1c 18, the number's length, its ASCII digits, 15, … (seen in Meta's
+    ids; documented nowhere, hence read to the letter).
+    """
+    if not message_id.startswith(_WAMID):
+        return None
+    begin = message_id[len(_WAMID) :][:_WAMID_BEGIN_CHARS]
+    try:
+        octets = a2b_base64(begin[: len(begin) // 4 * 4], strict_mode=True)
+    except (NotBase64, ValueError):
+        return None
+    if octets[:2] != b"\x1c\x18" or len(octets) < 9:
+        return None
+    end = 3 + octets[2]
+    digits = octets[3:end]
+    if not 5 <= len(digits) <= 15 or not digits.isdigit() or octets[end : end + 1] != b"\x15":
+        return None
+    return digits.decode()
 
 
 def _sender_jids(key: dict[str, Any], *, from_me: bool, own_phone: str | None) -> list[Jid]:
@@ -111,7 +159,7 @@ def _sender_jids(key: dict[str, Any], *, from_me: bool, own_phone: str | None) -
     for name in ("remoteJidAlt", "senderPn", "senderLid"):
         value = key.get(name)
         jid = parse_jid(value) if value else None
-        if jid is None or _is_own(jid, own_phone):
+        if jid is None or is_own(jid, own_phone):
             continue
         if from_me and (own_phone is None or not jid.phone):
             continue  # it may be our own and we could not tell
@@ -120,5 +168,6 @@ def _sender_jids(key: dict[str, Any], *, from_me: bool, own_phone: str | None) -
     return found
 
 
-def _is_own(jid: Jid, own_phone: str | None) -> bool:
+def is_own(jid: Jid, own_phone: str | None) -> bool:
+    """Whether it is the instance's own number, in any of its spellings."""
     return bool(own_phone and jid.phone and phone_key(jid.phone) == phone_key(own_phone))

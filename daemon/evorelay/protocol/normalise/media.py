@@ -5,13 +5,12 @@ from typing import Any
 
 from evorelay.model.fact import MediaFact
 from evorelay.protocol.normalise.values import (
-    SMALL_CHARS_MAX,
     base64_of,
-    clean,
     count_of,
     flag_of,
     integer_of,
     short_text,
+    url_of,
 )
 
 _BLOB = re.compile(r"blob:([0-9a-f]{64})")
@@ -37,7 +36,7 @@ def media_of(content: dict[str, Any], message: dict[str, Any], outer: dict[str, 
         mimetype=_first_short(content, "mimetype", "mime_type", "mimeType"),
         blob=blob,
         base64=base64,
-        remote_url=_url(message.get("mediaUrl")) or _url(outer.get("mediaUrl")) or _url(sent),
+        remote_url=url_of(message.get("mediaUrl")) or url_of(outer.get("mediaUrl")) or url_of(sent),
         size=count_of(content.get("fileLength")),
         filename=_first_short(content, "fileName", "filename", "title"),
         seconds=_natural(content.get("seconds")),
@@ -65,7 +64,7 @@ def _bytes_of(text: str | None) -> tuple[str | None, str | None]:
 
 
 def _first_text(*values: Any) -> str | None:
-    return next((v for v in values if isinstance(v, str) and v and not _url(v)), None)
+    return next((v for v in values if isinstance(v, str) and v and not url_of(v)), None)
 
 
 def _first_short(content: dict[str, Any], *names: str) -> str | None:
@@ -73,13 +72,6 @@ def _first_short(content: dict[str, Any], *names: str) -> str | None:
         (text for name in names if (text := short_text(content.get(name), _FILENAME_CHARS_MAX))),
         None,
     )
-
-
-def _url(value: Any) -> str | None:
-    """An address of a web server; a presigned one has some 1,500 characters."""
-    if not isinstance(value, str) or not value[:8].lower().startswith(("http://", "https://")):
-        return None
-    return clean(value) if len(value) <= SMALL_CHARS_MAX else None
 
 
 def _natural(value: Any) -> int | None:

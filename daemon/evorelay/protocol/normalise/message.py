@@ -1,96 +1,129 @@
-"""One message of ``messages.upsert`` or ``send.message``: who, when, what."""
+"""One message of ``messages.upsert``, ``send.message`` or imported history: who, when, what."""
 
 import hashlib
 import json
 from typing import Any
 
-import msgspec
-from msgspec import Struct
+from msgspec.structs import replace
 
-from evorelay.model.fact import Chat, Fact, IgnoredFact, MediaFact, MessageFact
+from evorelay.model.fact import Chat, Fact, MediaFact, MessageFact, PersonFact, phone_key
+from evorelay.protocol.normalise.changes import change_facts
 from evorelay.protocol.normalise.content import Content, find_content
-from evorelay.protocol.normalise.identity import author_of, chat_of, is_public
-from evorelay.protocol.normalise.kinds import EMPTY_KIND, KINDS, NOT_YET, UNKNOWN_KIND, Kind
+from evorelay.protocol.normalise.context import read_association, read_context
+from evorelay.protocol.normalise.identity import (
+    author_of,
+    chat_of,
+    cloud_phone,
+    is_public,
+    poster_of,
+)
+from evorelay.protocol.normalise.kinds import CHANGES, NOISE, UNKNOWN_KIND, Kind
 from evorelay.protocol.normalise.media import media_of
+from evorelay.protocol.normalise.metadata import bounded
+from evorelay.protocol.normalise.names import person_name
 from evorelay.protocol.normalise.reason import Reason, quarantined
+from evorelay.protocol.normalise.source import Source
 from evorelay.protocol.normalise.states import delivery_of
 from evorelay.protocol.normalise.values import (
-    KIB,
-    Path,
-    clean,
     cut,
     dig,
     flag_of,
     moment_of,
-    person_name,
     short_text,
-    small_of,
-    text_of,
     timestamp_of,
+    url_of,
     whatsapp_id,
 )
+from evorelay.protocol.normalise.words import kept, kind_of, words
 
-METADATA_BYTES_MAX = 16 * KIB
 SEND_EVENT = "send.message"
-
-_encode = msgspec.json.Encoder().encode
-# What the context of a message (``contextInfo``) says beside the quoted message.
-_CONTEXT: dict[str, Path] = {
-    "forwarded": ("isForwarded",),
-    "forwarding_score": ("forwardingScore",),
-    "mentioned": ("mentionedJid",),
-    "ad_title": ("externalAdReply", "title"),
-    "ad_url": ("externalAdReply", "sourceUrl"),
-    "ad_id": ("externalAdReply", "sourceId"),
-    "ad_click_id": ("externalAdReply", "ctwaClid"),
-}
-_NOT_SAID = (None, False, 0, "")
-# Protocol messages that change a message; every other one is housekeeping between devices.
-_CHANGES = ("REVOKE", 0, "MESSAGE_EDIT", 14, None)
+_SEEN_ONCE = ("image", "video", "audio")
+_TRANSCRIPT_MARK = "[audio] "
+"""What Evolution puts before the words it heard."""
 
 
-class Source(Struct, frozen=True):
-    """What the envelope says about all of its messages."""
-
-    event: str
-    instance: str
-    received_at: int
-    own_phone: str | None
-    """The instance's own number."""
-
-
-def message_fact(source: Source, row: Any) -> Fact:
-    """Read one element of ``data``; at worst the answer is a QuarantineFact."""
+def message_facts(source: Source, row: Any) -> list[Fact]:
+    """Read one element of ``data``; nothing where it says nothing, at worst a QuarantineFact."""
     if not isinstance(row, dict):
-        return quarantined(Reason.BAD_DATA, "the message is not an object")
+        return [quarantined(Reason.BAD_DATA, "the message is not an object")]
     key = row.get("key")
     if not isinstance(key, dict):
-        return quarantined(Reason.NO_KEY, "the message has no key: no id, no chat")
+        return [quarantined(Reason.NO_KEY, "the message has no key: no id, no chat")]
     said_from_me = flag_of(key.get("fromMe"))
     from_me = source.event == SEND_EVENT if said_from_me is None else said_from_me
     if is_public(key, from_me=from_me):
-        return IgnoredFact(event=source.event)
-
+        return _post(source, row, key, from_me=from_me)
     message = row.get("message")
     if message is not None and not isinstance(message, dict):
-        return quarantined(Reason.BAD_DATA, "the content of the message is not an object")
+        return [quarantined(Reason.BAD_DATA, "the content of the message is not an object")]
     message_type = row.get("messageType")
-    content = find_content(message or {}, message_type)
-    if content is None and (message is None or message or message_type == "unknown"):
-        return IgnoredFact(event=source.event)
-    if content and content.name in NOT_YET:
-        return _change(source, content)
-
-    chat = chat_of(key, from_me=from_me, own_phone=source.own_phone)
-    if chat is None:
-        return quarantined(Reason.NO_CHAT, "no JID of the message's key can be read")
+    content = None if message is None else find_content(message, message_type)
     message = message or {}
-    id_ = whatsapp_id(key.get("id")) or _content_id(source, chat, row)
+    if content is None and (source.is_history or _is_nothing(message, message_type)):
+        return []
+    if content and content.name in CHANGES:
+        return change_facts(source, row, key, content, from_me=from_me)
+    chat = chat_of(key, from_me=from_me, own_phone=source.own_phone)
+    return _message(source, row, key, message, content, chat, from_me=from_me)
+
+
+def _is_nothing(message: dict[str, Any], message_type: Any) -> bool:
+    """Whether devices only talked among themselves: nobody wrote, so nobody misses anything.
+
+    What has a type, or nothing at all in it, was somebody's message and may yet come whole.
+    """
+    if message_type == "unknown" or (isinstance(message_type, str) and message_type in NOISE):
+        return True
+    return bool(message) and not isinstance(message_type, str)
+
+
+def _post(source: Source, row: dict[str, Any], key: dict[str, Any], *, from_me: bool) -> list[Fact]:
+    """A post to everybody: nothing, or where that is wanted a status post under who posted it."""
+    poster = poster_of(key, source.own_phone)
+    message = row.get("message")
+    if not source.store_status_posts or from_me or poster is None or not isinstance(message, dict):
+        return []
+    content = find_content(message, row.get("messageType"))
+    if content is None or content.name in CHANGES:
+        return []
+    facts = _message(source, row, key, message, content, poster, from_me=False)
+    return [
+        replace(fact, is_history=True, metadata=fact.metadata | {"status_post": True})
+        for fact in facts
+        if isinstance(fact, MessageFact)
+    ]
+
+
+def _message(
+    source: Source,
+    row: dict[str, Any],
+    key: dict[str, Any],
+    message: dict[str, Any],
+    content: Content | None,
+    chat: Chat | None,
+    *,
+    from_me: bool,
+) -> list[Fact]:
+    id_ = whatsapp_id(key.get("id"))
+    by_id = None if from_me or id_ is None else cloud_phone(id_)
+    is_corrected = by_id is not None and not _is_by(chat, by_id)
+    if is_corrected:
+        # Only the JID is wrong then: the name comes from the same call of Meta's as the message.
+        chat = Chat(jid=f"{by_id}@s.whatsapp.net", phone=by_id)
+    if chat is None:
+        return [quarantined(Reason.NO_CHAT, "no JID of the message's key can be read")]
+    id_ = id_ or _content_id(source, chat, row)
     if id_ is None:
-        return quarantined(Reason.TOO_DEEP, "the message has no id and is nested too deeply")
-    kind, text, media, metadata = _read(content, message)
-    reply_to = _read_context(metadata, row, content, message)
-    return MessageFact(
+        return [quarantined(Reason.TOO_DEEP, "the message has no id and is nested too deeply")]
+    kind = kind_of(content)
+    text, media, metadata = _read(kind, content, message)
+    if is_corrected:
+        metadata["chat_corrected"] = True
+    if "messageContextInfo" in message:
+        read_association(metadata, row, message)
+    reply_to = read_context(metadata, row, content, message)
+    author = author_of(key, source.own_phone) if chat.is_group and not from_me else None
+    fact = MessageFact(
         instance=source.instance,
         whatsapp_id=id_,
         chat=chat,
@@ -98,120 +131,75 @@ def message_fact(source: Source, row: Any) -> Fact:
         type=kind.type,
         content=text,
         sent_at=moment_of(row.get("messageTimestamp"), source.received_at),
-        sender_id=None if from_me else author_of(key, chat),
+        sender_id=None if from_me else _sender_id(chat, author),
         sender_name=None if from_me else person_name(row.get("pushName")),
-        status=delivery_of(row.get("status")) if from_me else "received",
+        author=author,
+        status=_status(source, row, from_me=from_me),
         reply_to=reply_to,
         origin=_origin(source.event) if from_me else None,
         media=media,
-        metadata=_bounded(metadata) if metadata else metadata,
+        metadata=bounded(metadata) if metadata else metadata,
+        is_history=source.is_history,
     )
+    picture = url_of(key.get("profilePicUrl")) if "profilePicUrl" in key else None
+    if picture is None:
+        return [fact]
+    person = PersonFact(
+        instance=source.instance, person=chat, at=source.received_at, avatar_url=picture
+    )
+    return [fact, person]
+
+
+def _is_by(chat: Chat | None, phone: str) -> bool:
+    if chat is None or chat.is_group:
+        return chat is not None
+    return chat.phone is not None and phone_key(chat.phone) == phone_key(phone)
+
+
+def _sender_id(chat: Chat, author: Chat | None) -> str | None:
+    if chat.is_group:
+        return author.jid if author else None
+    return chat.jid
+
+
+def _status(source: Source, row: dict[str, Any], *, from_me: bool) -> str | None:
+    if not from_me:
+        return "received"
+    status = delivery_of(row.get("status"))
+    # What is in the history was sent; 1.8 often says no more.
+    return "sent" if status is None and source.is_history else status
 
 
 def _origin(event: str) -> str:
     return "api" if event == SEND_EVENT else "phone"
 
 
-def protocol_fact(event: str, data: Any) -> Fact:
-    """``messages.edited`` and ``send.message.update``, whose data is a protocol message.
-
-    Everything that is no edit and no revoke is housekeeping between WhatsApp's devices, secret
-    keys included.
-    """
-    if not isinstance(data, dict):
-        return quarantined(Reason.BAD_DATA, "the edit is not an object")
-    if data.get("type") in _CHANGES:
-        return quarantined(Reason.NOT_YET_SUPPORTED, "an edit or a deletion")
-    return IgnoredFact(event=event)
-
-
-def _change(source: Source, content: Content) -> Fact:
-    if content.name == "protocolMessage":
-        return protocol_fact(source.event, content.value)
-    return quarantined(Reason.NOT_YET_SUPPORTED, f"{content.name} changes another message")
-
-
 def _read(
-    content: Content | None, message: dict[str, Any]
-) -> tuple[Kind, str, MediaFact | None, dict[str, Any]]:
-    """(kind, what a person reads, attachment, metadata)"""
+    kind: Kind, content: Content | None, message: dict[str, Any]
+) -> tuple[str, MediaFact | None, dict[str, Any]]:
+    """(what a person reads, attachment, metadata)"""
     if content is None:
-        return EMPTY_KIND, EMPTY_KIND.label, None, {}
-    kind = KINDS.get(content.name, UNKNOWN_KIND)
-    metadata: dict[str, Any] = {}
+        return kind.label, None, {}
+    metadata = kept(kind, content.value) if kind.keep else {}
     if kind is UNKNOWN_KIND:
         metadata["whatsapp_type"] = short_text(content.name, 64)
-    for name, path in kind.keep.items():
-        value = small_of(dig(content.value, path))
-        if value is not None and value is not False:
-            metadata[name] = value
-    if content.view_once:
-        metadata["view_once"] = True
-    text, was_cut = cut(_words(kind, content.value))
+    text, was_cut = cut(words(kind, content.value))
     if was_cut:
         metadata["content_cut"] = True
     media = None
-    if kind.media and isinstance(content.value, dict):
-        media = media_of(content.value, content.message, message)
+    for path in kind.media:
+        file = dig(content.value, path)
+        if isinstance(file, dict):
+            media = media_of(file, content.message, message)
+            break
+    # Businesses wrap their buttons in the same way, to be read as often as one likes.
+    if kind.type in _SEEN_ONCE and (content.view_once or dig(content.value, ("viewOnce",)) is True):
+        metadata["view_once"] = True
+    if media is not None:
         transcription = short_text(message.get("speechToText"))
         if transcription:
-            metadata["transcription"] = transcription
-    return kind, text, media, metadata
-
-
-def _words(kind: Kind, value: Any) -> str:
-    if isinstance(value, str) and value:  # a bare text, whatever type was to hold it
-        return clean(value)
-    for path in kind.text:
-        text = text_of(dig(value, path))
-        if text:
-            return text
-    for path in kind.detail:
-        text = short_text(dig(value, path))
-        if text:
-            return f"{kind.label} {text}"
-    return kind.label
-
-
-def _read_context(
-    metadata: dict[str, Any],
-    row: dict[str, Any],
-    content: Content | None,
-    message: dict[str, Any],
-) -> str | None:
-    """Add what ``contextInfo`` says to the metadata; return the id of the quoted message.
-
-    It stands beside the message (2.x), in it (Cloud API) or in the content (1.8, wrapped).
-    """
-    places = [row, message]
-    if content:
-        places += [content.message, content.value]
-    quoted = None
-    for place in places:
-        context = place.get("contextInfo") if isinstance(place, dict) else None
-        if not isinstance(context, dict):
-            continue
-        quoted = quoted or whatsapp_id(context.get("stanzaId"))
-        for name, path in _CONTEXT.items():
-            if path[0] in context:
-                value = small_of(dig(context, path))
-                if value not in _NOT_SAID:
-                    metadata.setdefault(name, value)
-    return quoted
-
-
-def _bounded(metadata: dict[str, Any]) -> dict[str, Any]:
-    """The metadata within ``METADATA_BYTES_MAX`` as JSON; what is largest goes first."""
-    if len(_encode(metadata)) <= METADATA_BYTES_MAX:
-        return metadata
-    kept: dict[str, Any] = {"metadata_cut": True}
-    room = METADATA_BYTES_MAX - 64
-    for size, name in sorted((len(_encode(value)), name) for name, value in metadata.items()):
-        room -= size + len(name) + 4
-        if room < 0:
-            break
-        kept[name] = metadata[name]
-    return kept
+            metadata["transcription"] = transcription.removeprefix(_TRANSCRIPT_MARK)
+    return text, media, metadata
 
 
 def _content_id(source: Source, chat: Chat, row: dict[str, Any]) -> str | None:
@@ -219,14 +207,14 @@ def _content_id(source: Source, chat: Chat, row: dict[str, Any]) -> str | None:
 
     Made from the webhook's own words, so that a replay by a later version finds the same id.
     """
-    words = [
+    words_ = [
         source.instance,
         chat.jid,
         timestamp_of(row.get("messageTimestamp")),
         row.get("message"),
     ]
     try:
-        text = json.dumps(words, sort_keys=True)
+        text = json.dumps(words_, sort_keys=True)
     except (RecursionError, ValueError):  # ValueError: an integer of more than 4,300 digits
         return None
     return "h:" + hashlib.sha256(text.encode()).hexdigest()

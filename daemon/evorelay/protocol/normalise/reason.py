@@ -11,7 +11,6 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     NO_INSTANCE = "no_instance"
     UNKNOWN_EVENT = "unknown_event"
-    NOT_YET_SUPPORTED = "not_yet_supported"
     BAD_DATA = "bad_data"
     NO_KEY = "no_key"
     NO_ID = "no_id"

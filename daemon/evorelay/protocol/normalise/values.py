@@ -3,17 +3,19 @@
 import base64
 import math
 import re
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-Path = tuple[str, ...]
+Path = tuple[str | Callable[[Any], Any], ...]
+"""Steps into a document, see ``dig``."""
 
 KIB = 1024
 TEXT_BYTES_MAX = 1024 * KIB
 THUMBNAIL_CHARS_MAX = 32 * KIB
 ID_CHARS_MAX = 256
-NAME_CHARS_MAX = 200
 SMALL_CHARS_MAX = 4 * KIB
 SMALL_ITEMS_MAX = 50
 
@@ -24,11 +26,6 @@ _MS_FROM = 100_000_000_000  # as seconds this is the year 5138, as milliseconds 
 _INT64 = 1 << 63
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _DIGITS = re.compile(r"-?[0-9]{1,19}", re.ASCII)
-_HIDDEN_IN_NAMES = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x9f"  # controls, but not the white space that is collapsed
-    "\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"  # bidi controls, no-width
-)
-_OURSELVES = "Você"  # what Evolution 2.3 writes for the owner of the phone, in any language
 
 
 def clean(text: str) -> str:
@@ -69,17 +66,6 @@ def whatsapp_id(value: Any) -> str | None:
     """A message id; None when it is missing, empty or longer than any id WhatsApp makes."""
     text = text_of(value)
     return text if text and len(text) <= ID_CHARS_MAX else None
-
-
-def person_name(value: Any) -> str | None:
-    """A name fit to be shown: one line, nothing hidden, and not a stand-in for no name."""
-    if not isinstance(value, str):
-        return None
-    name = " ".join(_HIDDEN_IN_NAMES.sub("", clean(value[: 4 * NAME_CHARS_MAX])).split())
-    name = name[:NAME_CHARS_MAX].rstrip(" \u200d")
-    if not name or name.isdigit() or name == _OURSELVES:
-        return None
-    return name
 
 
 def number_of(value: Any) -> int | float | None:
@@ -140,6 +126,19 @@ def timestamp_of(value: Any) -> int | None:
     return moment if moment >= _WHATSAPP_BEGAN_MS else None
 
 
+def iso_moment_of(value: Any, received_at: int) -> int:
+    """The same of ISO 8601 with a zone, as ``call`` has it (``2026-11-22T11:00:00.000Z``)."""
+    if not isinstance(value, str) or len(value) > 64:
+        return moment_of(value, received_at)
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return moment_of(round(moment.timestamp() * 1000), received_at)
+    except (ValueError, OverflowError):
+        return moment_of(value, received_at)
+
+
 def base64_of(value: Any) -> str | None:
     """Small binary as base64: a string as it is, or the ``{"0": 1, …}`` that 2.3.3+ makes of it."""
     if isinstance(value, str):
@@ -154,6 +153,13 @@ def base64_of(value: Any) -> str | None:
             return None
         octets.append(octet)
     return base64.b64encode(octets).decode()
+
+
+def url_of(value: Any) -> str | None:
+    """An address of a web server; a presigned one has some 1,500 characters."""
+    if not isinstance(value, str) or not value[:8].lower().startswith(("http://", "https://")):
+        return None
+    return clean(value) if len(value) <= SMALL_CHARS_MAX else None
 
 
 def small_of(value: Any) -> Any:
@@ -173,16 +179,22 @@ def small_of(value: Any) -> Any:
 def dig(value: Any, path: Path) -> Any:
     """The value at a path of keys, None when it leads nowhere.
 
-    Two steps are special: ``*`` goes on in every item of a list, ``{}`` reads a string as JSON.
+    Three steps are special: ``*`` goes on in every item of a list and makes one flat list of what
+    is found, ``{}`` reads a string as JSON, and a function is called with what was reached so far.
     """
     for position, step in enumerate(path):
         if step == "*":
             if not isinstance(value, list):
                 return None
             rest = path[position + 1 :]
-            return [dig(item, rest) for item in value[:SMALL_ITEMS_MAX]]
+            found = [dig(item, rest) for item in value[:SMALL_ITEMS_MAX]]
+            if "*" not in rest:
+                return found
+            return [item for items in found if items for item in items][:SMALL_ITEMS_MAX]
         if step == "{}":
             value = _json_in(value)
+        elif not isinstance(step, str):
+            value = step(value)
         elif isinstance(value, dict):
             value = value.get(step)
         else:
