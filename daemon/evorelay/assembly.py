@@ -114,7 +114,7 @@ def build(
         events_ms=int(config.retention.events * 1000),
         now=now_ms,
     )
-    desk = Desk(reads, ledger, now=now_ms)
+    desk = Desk(reads, ledger, hub)
     sessions = Sessions(hub, metrics, now=now_ms)
     jwks = Jwks(config.auth.jwks_url, client, now_ms) if config.auth.jwks_url else None
     authenticator = Authenticator(config.auth, jwks, now_ms)

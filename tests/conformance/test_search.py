@@ -242,5 +242,5 @@ def test_notes_among_agents_are_found_too(store: Store) -> None:
 def test_history_without_a_ticket_is_found_once_it_has_one(store: Store) -> None:
     store.write(new_messages=[make_message("old", ticket_id=None, content="antigamente")])
     assert found(store, "antigamente") == ""
-    store.write(moved=[("c1", None, "t1")])
+    store.write(adopted=[("c1", "t1")])
     assert found(store, "antigamente") == "1"

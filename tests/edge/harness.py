@@ -240,7 +240,7 @@ class Port:
             now=now_ms,
             reopen_within_ms=3_600_000,
         )
-        desk = Desk(reads, ledger, now=now_ms)
+        desk = Desk(reads, ledger, self.hub)
         self.sessions = Sessions(self.hub, metrics, now=now_ms)
         self.epoch = storage.readers[0].epoch()
         engine = Engine(self.hub, cache, reads, desk, self.catchup, self.epoch)

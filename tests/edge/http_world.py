@@ -67,7 +67,7 @@ class World:
             now=now_ms,
             reopen_within_ms=3_600_000,
         )
-        self.desk = Desk(self.reads, ledger, now=now_ms)
+        self.desk = Desk(self.reads, ledger, self.hub)
         self.sessions = Sessions(self.hub, metrics, now=now_ms)
         self.health = Health(
             self.journal,

@@ -226,7 +226,7 @@ class World:
             now=self.now,
             reopen_within_ms=24 * HOUR,
         )
-        self.desk = Desk(self.reads, self.ledger, now=self.now)
+        self.desk = Desk(self.reads, self.ledger, self.hub)
         self.engine = Engine(
             self.hub, self.cache, self.reads, self.desk, self.catchup, storage.readers[0].epoch()
         )

@@ -121,7 +121,7 @@ class Model:
         self.hub = Hub(cache, self.catchup, metrics)
         writer: Any = None  # nothing here changes a store
         ledger = Ledger(writer, self.hub, new_id=str, now=lambda: 0)
-        desk = Desk(self.reads, ledger, now=lambda: 0)
+        desk = Desk(self.reads, ledger, self.hub)
         self.engine = Engine(self.hub, cache, self.reads, desk, self.catchup, EPOCH)
         self.clients = [Client(self.engine, room) for _ in range(4)]
         self.unpublished: list[list[EventRecord]] = []

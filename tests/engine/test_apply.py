@@ -200,7 +200,7 @@ async def test_messages_of_ours_are_not_unread(world: World) -> None:
 async def close(world: World, at: int) -> str:
     world.now.ms = at
     ticket = world.tickets()[-1]
-    await world.desk.close(ADMIN, TicketParams(ticket_id=ticket.id))
+    await world.desk.tickets.close(ADMIN, TicketParams(ticket_id=ticket.id))
     return ticket.id
 
 

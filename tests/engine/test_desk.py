@@ -19,6 +19,7 @@ from evorelay.relay.desk import QUARANTINED_BODY_BYTES_MAX
 from evorelay.relay.draft import Draft
 from evorelay.relay.questions import (
     MessagesParams,
+    NoParams,
     QuarantineParams,
     QuarantineRef,
     TicketChange,
@@ -99,14 +100,14 @@ async def test_a_foreign_ticket_and_an_unknown_one_are_alike(world: World) -> No
     for call in (
         lambda id_: desk.tickets_get(ANA, TicketRef(ticket_id=id_)),
         lambda id_: desk.messages_list(ANA, MessagesParams(ticket_id=id_)),
-        lambda id_: desk.claim(ANA, ref(id_)),
-        lambda id_: desk.release(ANA, ref(id_)),
-        lambda id_: desk.close(ANA, ref(id_)),
-        lambda id_: desk.reopen(ANA, ref(id_)),
-        lambda id_: desk.seen(ANA, ref(id_)),
-        lambda id_: desk.change(ANA, TicketChange(ticket_id=id_, status="closed")),
+        lambda id_: desk.tickets.claim(ANA, ref(id_)),
+        lambda id_: desk.tickets.release(ANA, ref(id_)),
+        lambda id_: desk.tickets.close(ANA, ref(id_)),
+        lambda id_: desk.tickets.reopen(ANA, ref(id_)),
+        lambda id_: desk.tickets.seen(ANA, ref(id_)),
+        lambda id_: desk.tickets.update(ANA, TicketChange(ticket_id=id_, status="closed")),
         lambda id_: desk.instance_of(ANA, id_),
-        lambda id_: desk.claim(ANA, ref(id_, version=77)),
+        lambda id_: desk.tickets.claim(ANA, ref(id_, version=77)),
     ):
         await desk.instance_of(BIA, foreign)  # also once the desk knows the ticket
         assert await refused(call(foreign)) == await refused(call("never"))
@@ -153,7 +154,7 @@ async def test_of_two_who_claim_one_gets_the_ticket_and_all_are_told(world: Worl
 
     async def claim(who: Principal) -> None:
         try:
-            outcomes.append((await world.desk.claim(who, ref(mine))).assignee)
+            outcomes.append((await world.desk.tickets.claim(who, ref(mine))).assignee)
         except Refusal as refusal:
             outcomes.append(refusal.code)
 
@@ -171,35 +172,35 @@ async def test_of_two_who_claim_one_gets_the_ticket_and_all_are_told(world: Worl
 
 async def test_a_change_made_on_an_old_version_is_a_conflict(world: World) -> None:
     mine, _ = ids(world)
-    ticket = await world.desk.claim(ANA, ref(mine, version=1))
+    ticket = await world.desk.tickets.claim(ANA, ref(mine, version=1))
     assert ticket.version == 2
-    code, message_ = await refused(world.desk.close(BIA, ref(mine, version=1)))
+    code, message_ = await refused(world.desk.tickets.close(BIA, ref(mine, version=1)))
     assert (code, "version 2" in message_) == (Code.VERSION_CONFLICT, True)
-    assert (await world.desk.close(BIA, ref(mine, version=2))).status == "closed"
+    assert (await world.desk.tickets.close(BIA, ref(mine, version=2))).status == "closed"
 
 
 async def test_what_changes_nothing_tells_nobody(world: World) -> None:
     mine, _ = ids(world)
-    await world.desk.claim(ANA, ref(mine))
+    await world.desk.tickets.claim(ANA, ref(mine))
     before = len(world.events(f"ticket:{mine}"))
-    assert (await world.desk.claim(ANA, ref(mine))).version == 2
+    assert (await world.desk.tickets.claim(ANA, ref(mine))).version == 2
     assert len(world.events(f"ticket:{mine}")) == before
 
 
 async def test_a_ticket_is_given_back_by_its_owner_or_a_supervisor(world: World) -> None:
     mine, _ = ids(world)
-    await world.desk.claim(ANA, ref(mine))
-    assert (await refused(world.desk.release(BIA, ref(mine))))[0] is Code.FORBIDDEN
-    assert (await world.desk.release(ANA, ref(mine))).assignee is None
-    await world.desk.claim(ANA, ref(mine))
-    assert (await world.desk.release(CHEFE, ref(mine))).assignee is None
+    await world.desk.tickets.claim(ANA, ref(mine))
+    assert (await refused(world.desk.tickets.release(BIA, ref(mine))))[0] is Code.FORBIDDEN
+    assert (await world.desk.tickets.release(ANA, ref(mine))).assignee is None
+    await world.desk.tickets.claim(ANA, ref(mine))
+    assert (await world.desk.tickets.release(CHEFE, ref(mine))).assignee is None
 
 
 async def test_only_a_supervisor_gives_a_ticket_to_somebody(world: World) -> None:
     mine, _ = ids(world)
 
     async def give(who: Principal, assignee: str | None) -> Ticket:
-        return await world.desk.change(who, TicketChange(ticket_id=mine, assignee=assignee))
+        return await world.desk.tickets.update(who, TicketChange(ticket_id=mine, assignee=assignee))
 
     assert (await give(CHEFE, "ana")).assignee == "ana"
     assert (await refused(give(BIA, "bia")))[0] is Code.VERSION_CONFLICT
@@ -212,50 +213,50 @@ async def test_only_a_supervisor_gives_a_ticket_to_somebody(world: World) -> Non
 async def test_closing_and_reopening(world: World) -> None:
     mine, _ = ids(world)
     world.now.ms = T0 + HOUR
-    assert (await world.desk.close(ANA, ref(mine))).status == "closed"
+    assert (await world.desk.tickets.close(ANA, ref(mine))).status == "closed"
     (stored_,) = [ticket for ticket in world.tickets() if ticket.id == mine]
     assert stored_.closed_at == T0 + HOUR
-    assert (await refused(world.desk.claim(ANA, ref(mine))))[0] is Code.TICKET_CLOSED
-    assert (await world.desk.close(ANA, ref(mine))).version == 2
-    assert (await world.desk.reopen(ANA, ref(mine))).status == "open"
-    assert (await world.desk.reopen(ANA, ref(mine))).version == 3
+    assert (await refused(world.desk.tickets.claim(ANA, ref(mine))))[0] is Code.TICKET_CLOSED
+    assert (await world.desk.tickets.close(ANA, ref(mine))).version == 2
+    assert (await world.desk.tickets.reopen(ANA, ref(mine))).status == "open"
+    assert (await world.desk.tickets.reopen(ANA, ref(mine))).version == 3
 
 
 async def test_a_person_has_one_open_ticket(world: World) -> None:
     mine, _ = ids(world)
-    await world.desk.close(ANA, ref(mine))
+    await world.desk.tickets.close(ANA, ref(mine))
     await world.apply(message("later", sent_at=T0 + 48 * HOUR))
-    code, text = await refused(world.desk.reopen(ANA, ref(mine)))
+    code, text = await refused(world.desk.tickets.reopen(ANA, ref(mine)))
     newest = next(t.id for t in world.tickets() if t.instance == "loja" and t.status == "open")
     assert (code, newest in text) == (Code.TICKET_OPEN, True)
-    call = world.desk.change(ANA, TicketChange(ticket_id=mine, status="pending"))
+    call = world.desk.tickets.update(ANA, TicketChange(ticket_id=mine, status="pending"))
     assert (await refused(call))[0] is Code.TICKET_OPEN
 
 
 async def test_a_change_refused_in_part_is_refused_whole(world: World) -> None:
     mine, _ = ids(world)
-    await world.desk.claim(BIA, ref(mine))
+    await world.desk.tickets.claim(BIA, ref(mine))
     change = TicketChange(ticket_id=mine, status="closed", assignee="ana")
-    assert (await refused(world.desk.change(ANA, change)))[0] is Code.VERSION_CONFLICT
+    assert (await refused(world.desk.tickets.update(ANA, change)))[0] is Code.VERSION_CONFLICT
     ticket = await world.desk.tickets_get(ANA, TicketRef(ticket_id=mine))
     assert (ticket.status, ticket.assignee, ticket.version) == ("open", "bia", 2)
     whole = TicketChange(ticket_id=mine, status="pending", assignee=None, version=2)
-    changed = await world.desk.change(BIA, whole)
+    changed = await world.desk.tickets.update(BIA, whole)
     assert (changed.status, changed.assignee, changed.version) == ("pending", None, 3)
 
 
 async def test_seen_means_nothing_is_unread(world: World) -> None:
     mine, _ = ids(world)
     assert (await world.desk.tickets_get(ANA, TicketRef(ticket_id=mine))).unread == 10
-    assert (await world.desk.seen(ANA, ref(mine))).unread == 0
+    assert (await world.desk.tickets.seen(ANA, ref(mine))).unread == 0
     await world.apply(message("W10"))
     assert (await world.desk.tickets_get(ANA, TicketRef(ticket_id=mine))).unread == 1
 
 
 async def test_instances_are_listed_to_whom_they_belong(world: World) -> None:
     await world.apply(message("X"))
-    assert [row.name for row in (await world.desk.instances_list(ANA)).instances] == ["loja"]
-    assert (await world.desk.instances_list(NOBODY)).instances == []
+    assert [row.name for row in (await world.desk.instances_list(ANA, NoParams())).instances] == ["loja"]
+    assert (await world.desk.instances_list(NOBODY, NoParams())).instances == []
 
 
 async def test_quarantine_is_for_supervisors(world: World) -> None:

@@ -79,7 +79,7 @@ async def test_two_tickets_that_turn_out_to_be_one_person_are_one(world: World) 
 async def test_the_ticket_somebody_has_is_the_one_that_goes_on(world: World) -> None:
     await world.apply(message("A1", phone=None, lid=LID), message("A2", phone=PHONE))
     second = listed(world)[1][0]
-    await world.desk.claim(ADMIN, TicketParams(ticket_id=second.id))
+    await world.desk.tickets.claim(ADMIN, TicketParams(ticket_id=second.id))
     await world.apply(pair())
     ticket, _ = only(world)
     assert (ticket.id, ticket.assignee, world.ids()) == (second.id, "chefe", ["A1", "A2"])
@@ -138,7 +138,7 @@ async def test_our_own_number_beside_somebodys_privacy_id_is_not_believed(world:
 async def test_closed_tickets_go_along_and_stay_closed(world: World) -> None:
     await world.apply(message("A1", phone=None, lid=LID))
     old = only(world)[0]
-    await world.desk.close(ADMIN, TicketParams(ticket_id=old.id))
+    await world.desk.tickets.close(ADMIN, TicketParams(ticket_id=old.id))
     await world.apply(message("A2", phone=PHONE, sent_at=T0 + 30 * HOUR))
     await world.apply(pair())
     ticket, contact = only(world)
@@ -152,7 +152,7 @@ async def test_closed_tickets_go_along_and_stay_closed(world: World) -> None:
 async def test_unread_counts_of_each_agent_come_together(world: World) -> None:
     await world.apply(message("A1", phone=None, lid=LID), message("A2", phone=PHONE))
     first, second = [ticket for ticket, _ in listed(world)]
-    await world.desk.seen(ADMIN, TicketParams(ticket_id=second.id))
+    await world.desk.tickets.seen(ADMIN, TicketParams(ticket_id=second.id))
     await world.apply(pair())
     ticket, _ = only(world)
     assert (ticket.id, ticket.inbound, ticket.unread) == (first.id, 2, 1)

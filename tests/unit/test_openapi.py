@@ -78,7 +78,7 @@ async def test_arguments_are_where_the_document_says(tmp_path: Path) -> None:
         change = paths["/v1/tickets/{ticket_id}"]["patch"]
         assert [item["name"] for item in change["parameters"]] == ["ticket_id"]
         body = change["requestBody"]["content"]["application/json"]["schema"]
-        assert body["properties"].keys() == {"version", "status", "assignee"}
+        assert body["properties"].keys() == {"version", "status", "assignee", "subject"}
         for path, item in paths.items():
             for operation in item.values():
                 in_path = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}

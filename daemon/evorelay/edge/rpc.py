@@ -12,7 +12,17 @@ from evorelay.model.principal import Principal
 from evorelay.model.views import TypingEvent, encode_json
 from evorelay.relay.desk import Desk
 from evorelay.relay.hub import Hub
-from evorelay.relay.questions import MessagesParams, TicketParams, TicketsParams
+from evorelay.relay.questions import (
+    InstanceRef,
+    MergeRef,
+    MergesParams,
+    MessagesParams,
+    NoParams,
+    TicketChange,
+    TicketParams,
+    TicketRef,
+    TicketsParams,
+)
 from evorelay.relay.session import Session
 
 P = TypeVar("P", bound=Struct)
@@ -31,12 +41,18 @@ class Rpc:
         self._methods: dict[str, tuple[type[Struct], Call]] = {
             "tickets.list": (TicketsParams, desk.tickets_list),
             "tickets.get": (TicketParams, desk.tickets_get),
-            "tickets.claim": (TicketParams, desk.claim),
-            "tickets.release": (TicketParams, desk.release),
-            "tickets.close": (TicketParams, desk.close),
-            "tickets.reopen": (TicketParams, desk.reopen),
+            "tickets.participants": (TicketRef, desk.participants),
+            "tickets.update": (TicketChange, desk.tickets.update),
+            "tickets.claim": (TicketParams, desk.tickets.claim),
+            "tickets.release": (TicketParams, desk.tickets.release),
+            "tickets.close": (TicketParams, desk.tickets.close),
+            "tickets.reopen": (TicketParams, desk.tickets.reopen),
             "messages.list": (MessagesParams, desk.messages_list),
-            "seen": (TicketParams, desk.seen),
+            "seen": (TicketRef, desk.tickets.seen),
+            "instances.list": (NoParams, desk.instances_list),
+            "instances.qrcode": (InstanceRef, desk.instance_qrcode),
+            "merges.list": (MergesParams, desk.merges.page),
+            "merges.undo": (MergeRef, desk.merges.undo),
         }
 
     async def call(self, session: Session, method: str, data: Raw) -> Any:

@@ -254,7 +254,7 @@ class StoreReader(Protocol):
         """
 
     def media(self, media_id: str) -> list[MessageRecord]:
-        """One message of each instance whose messages carry this file."""
+        """One message of each instance whose messages carry this file; deleted ones do not."""
 
     def instances(self) -> list[InstanceRecord]: ...
 

@@ -95,7 +95,7 @@ def _rest_operation(route: Route, schemas: dict[str, Document]) -> Document:
             "properties": elsewhere,
             "required": [name for name in required if name not in in_path],
         }
-        operation["requestBody"] = {"required": True, "content": _json(body)}
+        operation["requestBody"] = {"required": route.needs_body, "content": _json(body)}
     else:
         parameters += [
             {"name": name, "in": "query", "required": name in required, "schema": schema}

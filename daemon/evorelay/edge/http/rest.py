@@ -1,15 +1,20 @@
 """REST v1: the table (contract §3). The questions themselves are the desk's."""
 
-from typing import Any
-
-from evorelay.edge.http.route import NoParams, Route
-from evorelay.model.principal import Principal
+from evorelay.edge.http.route import Route
 from evorelay.model.views import Ticket
 from evorelay.relay.desk import Desk
 from evorelay.relay.questions import (
+    InstanceQrCode,
+    InstanceRef,
     InstancesPage,
+    MergeRef,
+    MergesPage,
+    MergesParams,
+    MergeView,
     MessagesPage,
     MessagesParams,
+    NoParams,
+    Participants,
     QuarantinedBody,
     QuarantinePage,
     QuarantineParams,
@@ -22,15 +27,12 @@ from evorelay.relay.questions import (
 
 
 def rest_routes(desk: Desk) -> tuple[Route, ...]:
-    async def instances(who: Principal, _: Any) -> InstancesPage:
-        return await desk.instances_list(who)
-
     return (
         Route(
             method="GET",
             path="/v1/tickets",
             name="tickets.list",
-            summary="Tickets of the caller's instances, newest activity first",
+            summary="Tickets of the caller's instances; without those merged into others",
             params=TicketsParams,
             result=TicketsPage,
             call=desk.tickets_list,
@@ -39,7 +41,7 @@ def rest_routes(desk: Desk) -> tuple[Route, ...]:
             method="GET",
             path="/v1/tickets/{ticket_id}",
             name="tickets.get",
-            summary="One ticket",
+            summary="One ticket; one merged into another is closed and names it",
             params=TicketRef,
             result=Ticket,
             call=desk.tickets_get,
@@ -47,17 +49,36 @@ def rest_routes(desk: Desk) -> tuple[Route, ...]:
         Route(
             method="PATCH",
             path="/v1/tickets/{ticket_id}",
-            name="tickets.change",
-            summary="Change status and assignee together, if the ticket is still at `version`",
+            name="tickets.update",
+            summary="Change status, assignee and subject, if the ticket is still at `version`",
             params=TicketChange,
             result=Ticket,
-            call=desk.change,
+            call=desk.tickets.update,
+        ),
+        Route(
+            method="POST",
+            path="/v1/tickets/{ticket_id}/seen",
+            name="seen",
+            summary="The caller has read the ticket",
+            params=TicketRef,
+            result=Ticket,
+            call=desk.tickets.seen,
+        ),
+        Route(
+            method="GET",
+            path="/v1/tickets/{ticket_id}/participants",
+            name="tickets.participants",
+            summary="Who is in the ticket's group, or its one person",
+            params=TicketRef,
+            result=Participants,
+            call=desk.participants,
         ),
         Route(
             method="GET",
             path="/v1/tickets/{ticket_id}/messages",
             name="messages.list",
-            summary="Messages in reading order; the newest page without `before` and `after`",
+            summary="Messages in reading order, the newest page without `before` and `after`; none "
+            "where the ticket was merged into another",
             params=MessagesParams,
             result=MessagesPage,
             call=desk.messages_list,
@@ -69,7 +90,36 @@ def rest_routes(desk: Desk) -> tuple[Route, ...]:
             summary="WhatsApp instances the caller may see, with their connection state",
             params=NoParams,
             result=InstancesPage,
-            call=instances,
+            call=desk.instances_list,
+        ),
+        Route(
+            method="GET",
+            path="/v1/instances/{name}/qrcode",
+            name="instances.qrcode",
+            summary="The code to pair an instance with a phone, null unless it can be paired now",
+            params=InstanceRef,
+            result=InstanceQrCode,
+            call=desk.instance_qrcode,
+        ),
+        Route(
+            method="GET",
+            path="/v1/merges",
+            name="merges.list",
+            summary="Contacts that turned out to be one person, newest first",
+            params=MergesParams,
+            result=MergesPage,
+            role="supervisor",
+            call=desk.merges.page,
+        ),
+        Route(
+            method="POST",
+            path="/v1/merges/{merge_id}/undo",
+            name="merges.undo",
+            summary="They are two people after all: part them, for good",
+            params=MergeRef,
+            result=MergeView,
+            role="supervisor",
+            call=desk.merges.undo,
         ),
         Route(
             method="GET",

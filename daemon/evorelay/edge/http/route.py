@@ -17,10 +17,6 @@ BODY_BYTES_MAX = 64 * 1024
 """A change to a ticket is a few hundred bytes; nothing here takes a file."""
 
 
-class NoParams(Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
 class Route(Struct, frozen=True, kw_only=True):
     """One row of the table.
 
@@ -52,6 +48,11 @@ class Route(Struct, frozen=True, kw_only=True):
     def has_body(self) -> bool:
         return self.method != "GET"
 
+    @property
+    def needs_body(self) -> bool:
+        """Whether a body may not be left out: nobody changes nothing, but a POST says it all."""
+        return self.method == "PATCH"
+
 
 def view_of(
     route: Route, access: Access, request: Request
@@ -67,7 +68,7 @@ def view_of(
 
 
 async def _params(route: Route, request: Request, path_values: dict[str, str]) -> Struct:
-    values = await _json_body(request) if route.has_body else _query(request)
+    values = await _json_body(route, request) if route.has_body else _query(request)
     for name in path_values:
         if name in values:
             raise Refusal(Code.BAD_REQUEST, f"{name}: is in the path already")
@@ -86,7 +87,9 @@ def _query(request: Request) -> dict[str, Any]:
     return values
 
 
-async def _json_body(request: Request) -> dict[str, Any]:
+async def _json_body(route: Route, request: Request) -> dict[str, Any]:
+    if not route.needs_body and not await request.get_data():
+        return {}
     if request.mimetype != JSON:
         raise Refusal(Code.BAD_REQUEST, f"the body must be JSON, with Content-Type: {JSON}")
     body = await request.get_data(cache=False)

@@ -151,7 +151,8 @@ class SqliteReader:
             rows: list[MessageRecord] = MESSAGES.select(
                 self._db,
                 "WHERE t.arrival IN (SELECT min(arrival) FROM messages"
-                " WHERE media IS NOT NULL AND media->>'id' = ? GROUP BY instance)",
+                " WHERE media IS NOT NULL AND media->>'id' = ? AND deleted_at IS NULL"
+                " GROUP BY instance)",
                 (media_id,),
             )
             return rows
