@@ -123,7 +123,7 @@ def test_only_the_composition_opens_stores() -> None:
     ("library", "homes"),
     [
         ("apsw", {"storage.sqlite"}),
-        ("httpx", {"edge.http_client", "cli.status", "simulator"}),
+        ("httpx", {"edge.http_client", "cli.daemon", "simulator"}),
         ("trio_websocket", {"edge"}),
         ("hypercorn", {"edge", "simulator"}),
         ("quart", {"edge.http", "simulator"}),
@@ -173,7 +173,7 @@ def test_the_environment_is_read_at_the_top_only() -> None:
 
 def test_nothing_is_caught_wholesale_but_at_a_boundary() -> None:
     """``except Exception`` hides bugs; these places answer for others' connections and lives."""
-    boundaries = {"runtime.supervisor", "relay.pipeline"}
+    boundaries = {"runtime.supervisor", "relay.pipeline", "relay.again"}
     catchers = {
         name
         for name, tree in MODULES.items()
