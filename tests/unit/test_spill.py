@@ -80,7 +80,9 @@ values = st.one_of(
     canonical,
     st.builds(lambda head, tail: head + tail, canonical, st.text(max_size=9)),
 )
-keys = st.one_of(st.sampled_from(["base64", "Base64", "base64 ", '"base64', "k"]), st.text())
+keys = st.one_of(
+    st.sampled_from(["base64", "media", "Base64", "base64 ", '"base64', "k"]), st.text()
+)
 documents = st.builds(
     lambda value, ascii_only, separators, indent: json.dumps(
         value, ensure_ascii=ascii_only, separators=separators, indent=indent
@@ -95,7 +97,19 @@ documents = st.builds(
 rubble = st.lists(
     st.sampled_from(
         [
-            *(b'"base64"', b'"base64":"', b'"secret"', b":", b" ", b'"', b"{", b"}", b",", b"\xff"),
+            *(
+                b'"base64"',
+                b'"base64":"',
+                b'"media":"',
+                b'"secret"',
+                b":",
+                b" ",
+                b'"',
+                b"{",
+                b"}",
+                b",",
+                b"\xff",
+            ),
             *(b"data:image/png;base64,", LONG.encode(), b"QUJD", b"Q", b"=", b"==", b"/"),
             *(b"\\", b"\\/"),
         ]
@@ -113,14 +127,14 @@ def test_putting_the_blobs_back_gives_the_same_document(document: bytes) -> None
 
 
 @given(documents)
-def test_exactly_the_long_values_under_base64_are_diverted(document: bytes) -> None:
+def test_exactly_the_long_values_under_our_keys_are_diverted(document: bytes) -> None:
     long_values = 0
 
     def count(pairs: list[tuple[str, object]]) -> None:
         nonlocal long_values
         for key, value in pairs:
             written = json.dumps(value, ensure_ascii=document.isascii())
-            if key == "base64" and isinstance(value, str):
+            if key in ("base64", "media") and isinstance(value, str):
                 long_values += len(written.encode("utf-8", "surrogatepass")) - 2 > SPILL_MIN
 
     json.loads(document.decode("utf-8", "surrogatepass"), object_pairs_hook=count)

@@ -4,9 +4,10 @@ Evolution puts media into its webhooks as ``"base64": "<up to 134 MB of text>"``
 reads the document chunk by chunk and splits it in two: the *residual*, the document with a short
 reference where each long string was, and the *blobs*, the bytes those strings stood for.
 
-What is diverted: a string value whose key is spelled exactly ``base64`` and whose text is longer
-than ``spill_min`` bytes. Everything else goes to the residual unchanged, malformed JSON included:
-whoever decodes the residual judges it. What the residual says instead of the string:
+What is diverted: a string value whose key is spelled exactly ``base64``, or ``media`` as the Cloud
+API's ``send.message`` has it, and whose text is longer than ``spill_min`` bytes. Everything else
+goes to the residual unchanged, malformed JSON included: whoever decodes the residual judges it.
+What the residual says instead of the string:
 
 ``"blob:<sha256>"``                         it was base64; the blob holds the decoded bytes
 ``"blob-text:<sha256>"``                    it was not; the blob holds the string as it stood
@@ -30,7 +31,7 @@ from typing import Final
 
 from evorelay.protocol.diverted import Diverted, Piece, Residual
 
-_DIVERTED_KEY: Final = "base64"
+_DIVERTED_KEYS: Final = (b"base64", b"media")
 _PREFIX_MAX: Final = 256
 """A ``data:`` prefix is looked for in this many bytes, which ``spill_min`` must cover."""
 
@@ -43,7 +44,7 @@ class Spiller:
     """One document. ``feed`` every chunk, then ``finish``; handle the pieces in order.
 
     ``blanked`` names keys whose string values leave as ``""``: what must not be written to a file
-    (secrets), because a residual may be one. Like ``base64`` they are recognised at any depth, and
+    (secrets), because a residual may be one. Like the others they are recognised at any depth, and
     only where they are spelled without escapes.
     """
 
@@ -51,7 +52,7 @@ class Spiller:
         if spill_min < _PREFIX_MAX:
             raise ValueError(f"spill_min must be at least {_PREFIX_MAX}")
         self._spill_min = spill_min
-        keys = [re.escape(key.encode()) for key in (_DIVERTED_KEY, *blanked)]
+        keys = [*_DIVERTED_KEYS, *(re.escape(key.encode()) for key in blanked)]
         key = rb'"(' + rb"|".join(keys) + rb')"'
         self._key = re.compile(key)
         self._key_bytes_max = max(map(len, keys)) + 2
@@ -117,7 +118,7 @@ class Spiller:
         quote = dull.end()
         if key := self._key.match(data, quote):
             end = key.end()
-            diverted = key[1] == _DIVERTED_KEY.encode()
+            diverted = key[1] in _DIVERTED_KEYS
             self._value_state = self._value if diverted else self._blank
             self._state = self._after_key
         elif len(data) - quote < self._key_bytes_max:
@@ -161,7 +162,7 @@ class Spiller:
         return self._close_string(end) if closed else end
 
     def _value(self, data: bytes, at: int) -> int:
-        """In a string under ``base64``: held while it is short, diverted once it is long."""
+        """In a string that may be diverted: held while it is short, diverted once it is long."""
         end, closed = _string_end(data, at)
         self._value_text(data[at:end])
         if closed:

@@ -53,17 +53,14 @@ def read_context(
     return quoted_id or _quoted_key(message)
 
 
-def read_association(
-    metadata: dict[str, Any], row: dict[str, Any], message: dict[str, Any]
-) -> None:
+def read_association(metadata: dict[str, Any], message: dict[str, Any]) -> None:
     """Name the album that a picture belongs to: its message's id."""
-    for place in (message, row):
-        info = place.get("messageContextInfo")
-        association = info.get("messageAssociation") if isinstance(info, dict) else None
-        if isinstance(association, dict) and association.get("associationType") in _ALBUM:
-            album = whatsapp_id(dig(association, ("parentMessageKey", "id")))
-            if album:
-                metadata["album"] = album
+    info = message.get("messageContextInfo")
+    association = info.get("messageAssociation") if isinstance(info, dict) else None
+    if isinstance(association, dict) and association.get("associationType") in _ALBUM:
+        album = whatsapp_id(dig(association, ("parentMessageKey", "id")))
+        if album:
+            metadata["album"] = album
 
 
 def _places(

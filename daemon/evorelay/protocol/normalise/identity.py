@@ -98,9 +98,12 @@ def chat_of(key: dict[str, Any], *, from_me: bool, own_phone: str | None) -> Cha
         names = [sender, parse_jid(key.get("participantAlt"))]
     else:
         previous = parse_jid(key.get("previousRemoteJid"))
-        if chat and previous and previous.lid and from_me and is_own(chat, own_phone):
-            chat = None  # 2.3.1-2.3.2 put the sender's number, ours, over the customer's LID
-        names = [chat, *_sender_jids(key, from_me=from_me, own_phone=own_phone), previous]
+        if chat is None or not is_own(chat, own_phone):
+            names = [chat, *_sender_jids(key, from_me=from_me, own_phone=own_phone), previous]
+        elif from_me and previous and previous.lid:
+            names = [previous]  # 2.3.1-2.3.2 put the sender's number, ours, over the customer's LID
+        else:
+            names = [chat]  # notes to ourselves
     return person_of([jid for jid in names if jid])
 
 

@@ -119,8 +119,8 @@ def _message(
     text, media, metadata = _read(kind, content, message)
     if is_corrected:
         metadata["chat_corrected"] = True
-    if "messageContextInfo" in message:
-        read_association(metadata, row, message)
+    for place in (message, content.message) if media and content else ():
+        read_association(metadata, place)
     reply_to = read_context(metadata, row, content, message)
     author = author_of(key, source.own_phone) if chat.is_group and not from_me else None
     fact = MessageFact(

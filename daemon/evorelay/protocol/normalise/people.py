@@ -7,13 +7,14 @@ it has the name of whoever wrote last (research: contacts), so a group is never 
 from typing import Any
 
 from evorelay.model.fact import Chat, Fact, NameRank, PersonFact
-from evorelay.protocol.normalise.identity import is_own, parse_jid, person_of
+from evorelay.protocol.normalise.identity import Jid, is_own, parse_jid, person_of
 from evorelay.protocol.normalise.names import person_name
 from evorelay.protocol.normalise.reason import Reason, quarantined
 from evorelay.protocol.normalise.source import Source
 from evorelay.protocol.normalise.values import url_of
 
 _IDS = ("remoteJid", "id", "jid", "phoneNumber", "lid")
+_MAYBE_OF_A_ROW = "id"
 _NAMES = ("pushName", "name", "notify", "verifiedName")
 _PICTURES = ("profilePicUrl", "profilePictureUrl", "imgUrl")
 
@@ -57,10 +58,17 @@ def _entry(source: Source, row: Any, *, names: tuple[str, ...], names_groups: bo
 
 def person_in(source: Source, row: dict[str, Any]) -> Chat | None:
     """The person or group that an object describes; None for ourselves and for nobody."""
-    jids = [jid for name in _IDS if (jid := parse_jid(row.get(name) or None))]
+    jids = [jid for name in _IDS if (jid := _jid(name, row.get(name)))]
     if not jids or any(is_own(jid, source.own_phone) for jid in jids):
         return None
     if jids[0].domain == "g.us":
         return Chat(jid=str(jids[0]), is_group=True)
     persons = [jid for jid in jids if jid.phone or jid.lid]
     return person_of(persons)
+
+
+def _jid(name: str, value: Any) -> Jid | None:
+    """A JID or a bare number; an ``id`` without a domain may be one of Evolution's own."""
+    if name == _MAYBE_OF_A_ROW and not (isinstance(value, str) and "@" in value):
+        return None
+    return parse_jid(value)
