@@ -1,7 +1,10 @@
 """A simulated Evolution API: emits realistic webhooks, takes sends, misbehaves on request.
 
-Pure, from the inside out: ``media``, ``cast``, ``scripts`` (who says what), ``baileys``,
-``channels`` (in whose words), ``dialects``, ``station``, ``conversations``, ``scenario`` (when),
-``emission`` (in what disorder), ``retry`` (how often). With IO: ``http``, ``delivery``, ``rest``,
-``run``. It imports nothing of the relay but the model's errors.
+Pure, from the inside out: ``media``, ``cast``, ``acts`` and ``scripts`` (who says and does what),
+``dialects`` (in whose words), ``aftermath`` (what becomes of a message), ``station``,
+``conversations``, ``scenario`` (when), ``emission`` (in what disorder), ``retry`` (how often).
+For tests ``day``: a day or a month of webhooks with the ``truth`` that must be left of it, written
+by a ``diary`` per instance from ``mornings``, ``stories`` (whose names change how) and a ``book``.
+With IO: ``http``, ``delivery``, ``rest``, ``run``. It imports nothing of the relay but the model's
+errors.
 """

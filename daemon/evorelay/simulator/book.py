@@ -23,7 +23,7 @@ class Book:
         """A message that came under that ``key``. ``quotes``: the webhook says what it answers."""
         kind = KINDS[message.kind]
         chat = message.chat
-        alias = self._witness.see(key.values())
+        alias = self._witness.see([chat.jid] if message.mistaken_for else key.values())
         quoted = message.quotes if quotes and not kind.is_about else None
         truth = MessageTruth(
             instance=self._name,

@@ -91,6 +91,9 @@ class Message(Struct, frozen=True, kw_only=True):
     sender_said: Literal["own", "partner", "nobody"] = "own"
     """Typed on the phone, in versions that say the other id of the *sender*: whose they say."""
 
+    mistaken_for: Person | None = None
+    """Evolution names this other customer's chat, as 2.3.6 does on the Cloud API when messages come
+    in quick succession; only the id tells whose it is."""
     is_nameless: bool = False
     """WhatsApp does not tell the author's name with it."""
 

@@ -60,6 +60,11 @@ class Month:
                 "group:" + diary.instance.group.jid: diary.instance.group.subject
                 for diary in self._diaries
             },
+            connections={
+                diary.instance.name: "open" if diary.is_linked else "close"
+                for diary in self._diaries
+                if DIALECTS[diary.instance.dialect].links_a_phone
+            },
             identities={
                 (person.instance, alias): identity
                 for person in persons

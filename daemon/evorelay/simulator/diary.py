@@ -23,6 +23,10 @@ DESTINATION = "http://relay.example/hook/secret"
 OPENS_S, CLOSES_S = 8 * 3600, 20 * 3600
 TEXT_SHARE = 0.55
 GROUP_SHARE = 0.1
+MISTAKEN = 0.15
+"""Share of messages in another customer's chat; 16-21 % were measured in quick succession."""
+LOGOUT_SHARE = 0.1
+"""Of days at whose end somebody unlinks the instance on the phone."""
 MESSAGES_PER_PERSON = 6
 """In a day, about."""
 EVENTFUL = Shares(failed=0.03, reacted=0.12, edited=0.1, revoked=0.04)
@@ -43,6 +47,8 @@ class Diary:
     def __init__(self, instance: Instance, seed: int) -> None:
         self.instance = instance
         self.book = Book(instance)
+        self.is_linked = False
+        """To a phone, at the end of what was written."""
         self._dialect = DIALECTS[instance.dialect]
         self._rng = random.Random(f"diary {seed} {instance.name}")
         self._stories: dict[Person, Story] = {
@@ -62,6 +68,7 @@ class Diary:
         self._morning(start_ms)
         for chat, count in self._chats_of_today(messages):
             self._talk(chat, count, start_ms, progress)
+        self._evening(start_ms)
         return sorted(self._page, key=lambda posted: posted.at_ms)
 
     def _chats_of_today(self, messages: int) -> list[tuple[Chat, int]]:
@@ -122,9 +129,15 @@ class Diary:
             quotes=quotes,
             through_api=through_api,
             address=address,
+            mistaken_for=self._mistaken(author),
             sender_said=rng.choice(("own", "partner", "nobody")),
             is_nameless=bare and self._dialect.links_people and rng.random() < 0.5,
         )
+
+    def _mistaken(self, author: Person | None) -> Person | None:
+        if author is None or not self._dialect.mistakes_chats:
+            return None
+        return self._rng.choice(self.instance.people) if self._rng.random() < MISTAKEN else None
 
     def _author(self, chat: Chat) -> Person | None:
         if self._rng.random() < 0.42:
@@ -174,10 +187,24 @@ class Diary:
 
     def _morning(self, start_ms: int) -> None:
         """What comes before the shop opens: the connection, imports, and what is for nobody."""
-        day = morning(self._dialect, self.instance, self._rng, start_ms, is_first=not self._met)
+        day = morning(
+            self._dialect,
+            self.instance,
+            self._rng,
+            start_ms,
+            is_first=not self._met,
+            is_paired=self.is_linked,
+        )
+        self.is_linked = self._dialect.links_a_phone
         for at_ms, webhooks in day.webhooks:
             self._post(webhooks, at_ms)
         self.book.enter_morning(day)
+
+    def _evening(self, start_ms: int) -> None:
+        if self.is_linked and self._rng.random() < LOGOUT_SHARE:
+            at_ms = start_ms + CLOSES_S * 1000 + 3_600_000
+            self._post(self._dialect.logged_out(self.instance, at_ms), at_ms)
+            self.is_linked = False
 
     def _call(self, caller: Person, at_ms: int, part: float) -> None:
         rng = self._rng

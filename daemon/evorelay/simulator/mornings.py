@@ -32,10 +32,16 @@ class Morning(NamedTuple):
 
 
 def morning(
-    dialect: Dialect, instance: Instance, rng: random.Random, start_ms: int, *, is_first: bool
+    dialect: Dialect,
+    instance: Instance,
+    rng: random.Random,
+    start_ms: int,
+    *,
+    is_first: bool,
+    is_paired: bool,
 ) -> Morning:
     made = Morning([], [], [], set())
-    _connect(made, dialect, instance, rng, start_ms, is_first=is_first)
+    _connect(made, dialect, instance, rng, start_ms, is_paired=is_paired)
     if not dialect.links_a_phone:
         return made
     at_ms = start_ms + 600_000
@@ -75,12 +81,12 @@ def _connect(
     rng: random.Random,
     start_ms: int,
     *,
-    is_first: bool,
+    is_paired: bool,
 ) -> None:
     if not dialect.links_a_phone:
         return
     at_ms = start_ms + rng.randrange(60_000)
-    if is_first:
+    if not is_paired:
         for number in range(3):
             made.webhooks.append((at_ms, dialect.qr_code(instance, number)))
             at_ms += 45_000

@@ -60,6 +60,8 @@ class Scenario:
         """Endless, in order of ``due_s``; made only as far ahead as the next message."""
         for index, station in enumerate(self._stations.values()):
             self._connect(station, FIRST_MESSAGE_S / 5 * index / len(self._stations))
+            for webhook in station.dialect.group(station.instance.group):
+                self._push_webhook(station, webhook, due_s=FIRST_MESSAGE_S)
         talk_s = FIRST_MESSAGE_S
         while True:
             while self._due and self._due[0][0] <= talk_s:

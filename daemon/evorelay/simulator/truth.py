@@ -98,11 +98,27 @@ class Truth(Struct, kw_only=True):
     """Call id → how it ended. Each is among the ``messages`` too, of kind ``call``."""
     groups: dict[str, str]
     """Alias → subject."""
+    connections: dict[str, str]
+    """Instance that links a phone → ``open`` or ``close``, at the end. No webhook says when."""
     identities: dict[tuple[str, str], frozenset[str]]
 
     def identity(self, instance: str, alias: str) -> frozenset[str]:
         """All aliases known to be the same as this one, itself too."""
         return self.identities.get((instance, alias), frozenset((alias,)))
+
+    def expected(self) -> dict[MessageKey, MessageTruth]:
+        """The messages that must be stored: history opens no ticket, so of people of whom nothing
+        else is known it may be left out."""
+        met = {
+            (message.instance, self.identity(message.instance, message.chat))
+            for message in self.messages.values()
+            if not message.is_history
+        }
+        return {
+            key: message
+            for key, message in self.messages.items()
+            if (message.instance, self.identity(message.instance, message.chat)) in met
+        }
 
 
 class Witness:

@@ -45,6 +45,8 @@ class Dialect(Protocol):
     """The status of a message that could not be sent."""
     quotes: bool
     """A reply names the message that it answers."""
+    mistakes_chats: bool
+    """It may name another customer's chat (``Message.mistaken_for``)."""
     kinds: frozenset[str]
     """Of messages that it carries, as in ``KINDS``."""
 

@@ -19,6 +19,7 @@ class Baileys:
     journey: tuple[str, ...] = ("SERVER_ACK", "DELIVERY_ACK", "READ")
     failure = "ERROR"
     quotes = True
+    mistakes_chats = False
     kinds = frozenset(KINDS)
 
     def __init__(self, traits: Traits) -> None:

@@ -25,12 +25,14 @@ class Business:
     links_people = False
     journey: tuple[str, ...] = ("SENT", "DELIVERED", "READ")
     failure = "FAILED"
+    mistakes_chats = False
     quotes = True
     kinds = frozenset(name for name, kind in KINDS.items() if kind.cloud)
 
     def __init__(self, version: str) -> None:
         self.version = version
         self._is_v1 = version == "1.8.2"
+        self.mistakes_chats = version == "2.3.6"
         if self._is_v1:  # it fails on these and tells nobody
             self.kinds = self.kinds - {"sticker", "location", "template reply"}
             self.journey = ("SENT", "DELIVERED")
@@ -47,7 +49,7 @@ class Business:
         data: Data = {
             "key": {
                 "id": message.id,
-                "remoteJid": message.chat.jid,
+                "remoteJid": (message.mistaken_for or message.chat).jid,
                 "fromMe": message.author is None,
             },
             "pushName": message.author.name if message.author else instance.profile,
@@ -195,6 +197,11 @@ class EvolutionChannel(Business):
 
     integration = "EVOLUTION"
     quotes = False
+
+    def __init__(self, version: str) -> None:
+        super().__init__(version)
+        self.mistakes_chats = False
+
     journey: tuple[str, ...] = ()
     kinds = frozenset(name for name, kind in KINDS.items() if kind.posted)
 

@@ -59,8 +59,11 @@ def reported_jid(traits: Traits, message: Message) -> str:
 def _other(traits: Traits, instance: Instance, message: Message) -> str | None:
     address = message.named
     assert address is not None
-    if message.author is not None or message.sender_said == "partner":
+    if message.author is not None:
         return address.other
+    if message.sender_said == "partner":
+        # Seen of a phone alone; a privacy id here could as well be ours, so it would link nobody.
+        return address.other if address.by_lid else None
     if message.sender_said == "nobody" or (traits.phone_over_lid and not traits.keeps_previous):
         return None  # with our own number over it nobody could tell whose chat it is
     return instance.jid if address.by_lid else instance.lid
