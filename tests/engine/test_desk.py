@@ -1,4 +1,4 @@
-"""What agents may ask and do (P7), and that two of them never do it over each other."""
+"""What agents may ask (P7): each sees its own, and a foreign thing is like an unknown one."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -7,58 +7,54 @@ from typing import Any
 
 import msgspec
 import pytest
-import trio
 
+from evorelay.model.change import Revoke
+from evorelay.model.clock import utc
 from evorelay.model.envelope import Entry
-from evorelay.model.errors import Code, Refusal
-from evorelay.model.fact import MediaFact, QuarantineFact
+from evorelay.model.errors import Code
+from evorelay.model.fact import (
+    ChangeFact,
+    Chat,
+    GroupFact,
+    MediaFact,
+    Member,
+    QrCodeFact,
+    QuarantineFact,
+)
 from evorelay.model.principal import Principal
-from evorelay.model.views import Ticket
 from evorelay.relay.apply import Applied, Understood, apply_batch
 from evorelay.relay.desk import QUARANTINED_BODY_BYTES_MAX
 from evorelay.relay.draft import Draft
 from evorelay.relay.questions import (
+    InstanceRef,
     MessagesParams,
     NoParams,
     QuarantineParams,
     QuarantineRef,
     TicketChange,
-    TicketParams,
-    TicketRef,
     TicketsParams,
 )
-from tests.engine.harness import HOUR, T0, World, envelope, message, open_blobs, stored
-
-ANA = Principal(sub="ana", name="Ana", role="agent", instances=frozenset({"loja"}))
-BIA = Principal(sub="bia", role="agent", instances=frozenset({"loja", "filial"}))
-CHEFE = Principal(sub="chefe", role="supervisor", instances=frozenset({"loja"}))
-ADMIN = Principal(sub="root", role="admin")
-NOBODY = Principal(sub="caio", instances="*")
+from evorelay.storage.ports import Plan
+from tests.engine.harness import HOUR, T0, World, connection, envelope, message, reply
+from tests.engine.office import (
+    ADMIN,
+    ANA,
+    BIA,
+    CHEFE,
+    NOBODY,
+    STRANGER,
+    ids,
+    office,
+    only,
+    ref,
+    refused,
+)
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """A ticket with ten messages in ``loja``, one with one in ``filial``."""
-    with stored(tmp_path) as storage:
-        world = World(storage, await open_blobs(tmp_path))
-        await world.apply(*(message(f"W{n}", sent_at=T0 + n) for n in range(10)))
-        await world.apply(message("F", instance="filial", phone="5511911112222", sent_at=T0 + 99))
+    async with office(tmp_path) as world:
         yield world
-
-
-def ids(world: World) -> tuple[str, str]:
-    by_instance = {ticket.instance: ticket.id for ticket in world.tickets()}
-    return by_instance["loja"], by_instance["filial"]
-
-
-def ref(ticket_id: str, version: int | None = None) -> TicketParams:
-    return TicketParams(ticket_id=ticket_id, version=version)
-
-
-async def refused(call: Any) -> tuple[Code, str]:
-    with pytest.raises(Refusal) as caught:
-        await call
-    return caught.value.code, caught.value.message
 
 
 async def test_everybody_lists_their_own_tickets_newest_first(world: World) -> None:
@@ -74,6 +70,48 @@ async def test_everybody_lists_their_own_tickets_newest_first(world: World) -> N
     assert await seen(ANA, instance="filial") == []
     assert await seen(ADMIN, instance="filial") == ["filial"]
     assert await seen(Principal(sub="x", role="agent")) == []
+
+
+async def test_search_finds_among_ones_own(world: World) -> None:
+    """P7: what was said elsewhere is not found, however it is asked for."""
+    await world.apply(message("secret", instance="filial", phone="5511911112222"))
+
+    async def found(who: Principal, **filters: Any) -> list[str]:
+        page = await world.desk.tickets_list(who, TicketsParams(q="secret", **filters))
+        return [ticket.instance for ticket in page.tickets]
+
+    assert await found(BIA) == await found(ADMIN) == ["filial"]
+    assert await found(ANA) == await found(ANA, instance="filial") == await found(NOBODY) == []
+
+
+async def test_a_list_may_hold_only_what_the_caller_has_not_read(world: World) -> None:
+    mine, foreign = ids(world)
+    await world.desk.tickets.seen(BIA, only(mine))
+
+    async def unread(who: Principal) -> list[tuple[str, int]]:
+        page = await world.desk.tickets_list(who, TicketsParams(unread=True))
+        return [(ticket.id, ticket.unread) for ticket in page.tickets]
+
+    assert await unread(BIA) == [(foreign, 1)]
+    await world.apply(message("W10"))
+    assert await unread(BIA) == [(foreign, 1), (mine, 1)]
+    assert await unread(ANA) == [(mine, 1)]
+
+
+async def test_who_has_waited_longest_may_come_first(world: World) -> None:
+    mine, foreign = ids(world)
+    order: list[str] = []
+    params = TicketsParams(sort="waiting", limit=1)
+    while (page := await world.desk.tickets_list(BIA, params)).next_cursor:
+        order += [ticket.id for ticket in page.tickets]
+        params = msgspec.structs.replace(params, cursor=page.next_cursor)
+    assert order == [mine, foreign]
+    await world.apply(reply("R", sent_at=T0 + HOUR))
+    first = await world.desk.tickets_list(BIA, TicketsParams(sort="waiting"))
+    assert [(t.id, t.waiting_since is None) for t in first.tickets] == [
+        (foreign, False),
+        (mine, True),
+    ]
 
 
 async def test_a_list_is_paged_by_its_cursor(world: World) -> None:
@@ -98,7 +136,7 @@ async def test_a_foreign_ticket_and_an_unknown_one_are_alike(world: World) -> No
     _, foreign = ids(world)
     desk = world.desk
     for call in (
-        lambda id_: desk.tickets_get(ANA, TicketRef(ticket_id=id_)),
+        lambda id_: desk.tickets_get(ANA, only(id_)),
         lambda id_: desk.messages_list(ANA, MessagesParams(ticket_id=id_)),
         lambda id_: desk.tickets.claim(ANA, ref(id_)),
         lambda id_: desk.tickets.release(ANA, ref(id_)),
@@ -106,12 +144,13 @@ async def test_a_foreign_ticket_and_an_unknown_one_are_alike(world: World) -> No
         lambda id_: desk.tickets.reopen(ANA, ref(id_)),
         lambda id_: desk.tickets.seen(ANA, ref(id_)),
         lambda id_: desk.tickets.update(ANA, TicketChange(ticket_id=id_, status="closed")),
+        lambda id_: desk.participants(ANA, only(id_)),
         lambda id_: desk.instance_of(ANA, id_),
         lambda id_: desk.tickets.claim(ANA, ref(id_, version=77)),
     ):
         await desk.instance_of(BIA, foreign)  # also once the desk knows the ticket
         assert await refused(call(foreign)) == await refused(call("never"))
-    assert (await desk.tickets_get(BIA, TicketRef(ticket_id=foreign))).assignee is None
+    assert (await desk.tickets_get(BIA, only(foreign))).assignee is None
 
 
 async def test_messages_are_paged_in_reading_order(world: World) -> None:
@@ -148,115 +187,57 @@ def test_parameters_are_checked_before_anything_is_asked(text: str) -> None:
         msgspec.json.decode(text, type=MessagesParams)
 
 
-async def test_of_two_who_claim_one_gets_the_ticket_and_all_are_told(world: World) -> None:
-    mine, _ = ids(world)
-    outcomes: list[Any] = []
-
-    async def claim(who: Principal) -> None:
-        try:
-            outcomes.append((await world.desk.tickets.claim(who, ref(mine))).assignee)
-        except Refusal as refusal:
-            outcomes.append(refusal.code)
-
-    async with trio.open_nursery() as nursery:
-        for who in (ANA, BIA):
-            nursery.start_soon(claim, who)
-    assert sorted(map(str, outcomes)) in (
-        [str(Code.VERSION_CONFLICT), "ana"],
-        [str(Code.VERSION_CONFLICT), "bia"],
-    )
-    told = world.events(f"ticket:{mine}")[-1]
-    assert (told["type"], told["ticket"]["version"]) == ("ticket.updated", 2)
-    assert told["ticket"]["assignee"] in outcomes
-
-
-async def test_a_change_made_on_an_old_version_is_a_conflict(world: World) -> None:
-    mine, _ = ids(world)
-    ticket = await world.desk.tickets.claim(ANA, ref(mine, version=1))
-    assert ticket.version == 2
-    code, message_ = await refused(world.desk.tickets.close(BIA, ref(mine, version=1)))
-    assert (code, "version 2" in message_) == (Code.VERSION_CONFLICT, True)
-    assert (await world.desk.tickets.close(BIA, ref(mine, version=2))).status == "closed"
-
-
-async def test_what_changes_nothing_tells_nobody(world: World) -> None:
-    mine, _ = ids(world)
-    await world.desk.tickets.claim(ANA, ref(mine))
-    before = len(world.events(f"ticket:{mine}"))
-    assert (await world.desk.tickets.claim(ANA, ref(mine))).version == 2
-    assert len(world.events(f"ticket:{mine}")) == before
-
-
-async def test_a_ticket_is_given_back_by_its_owner_or_a_supervisor(world: World) -> None:
-    mine, _ = ids(world)
-    await world.desk.tickets.claim(ANA, ref(mine))
-    assert (await refused(world.desk.tickets.release(BIA, ref(mine))))[0] is Code.FORBIDDEN
-    assert (await world.desk.tickets.release(ANA, ref(mine))).assignee is None
-    await world.desk.tickets.claim(ANA, ref(mine))
-    assert (await world.desk.tickets.release(CHEFE, ref(mine))).assignee is None
-
-
-async def test_only_a_supervisor_gives_a_ticket_to_somebody(world: World) -> None:
-    mine, _ = ids(world)
-
-    async def give(who: Principal, assignee: str | None) -> Ticket:
-        return await world.desk.tickets.update(who, TicketChange(ticket_id=mine, assignee=assignee))
-
-    assert (await give(CHEFE, "ana")).assignee == "ana"
-    assert (await refused(give(BIA, "bia")))[0] is Code.VERSION_CONFLICT
-    assert (await refused(give(ANA, "bia")))[0] is Code.FORBIDDEN
-    assert (await give(CHEFE, "bia")).assignee == "bia"
-    assert (await give(BIA, None)).assignee is None
-    assert (await give(BIA, "bia")).assignee == "bia"
-
-
-async def test_closing_and_reopening(world: World) -> None:
-    mine, _ = ids(world)
-    world.now.ms = T0 + HOUR
-    assert (await world.desk.tickets.close(ANA, ref(mine))).status == "closed"
-    (stored_,) = [ticket for ticket in world.tickets() if ticket.id == mine]
-    assert stored_.closed_at == T0 + HOUR
-    assert (await refused(world.desk.tickets.claim(ANA, ref(mine))))[0] is Code.TICKET_CLOSED
-    assert (await world.desk.tickets.close(ANA, ref(mine))).version == 2
-    assert (await world.desk.tickets.reopen(ANA, ref(mine))).status == "open"
-    assert (await world.desk.tickets.reopen(ANA, ref(mine))).version == 3
-
-
-async def test_a_person_has_one_open_ticket(world: World) -> None:
-    mine, _ = ids(world)
-    await world.desk.tickets.close(ANA, ref(mine))
-    await world.apply(message("later", sent_at=T0 + 48 * HOUR))
-    code, text = await refused(world.desk.tickets.reopen(ANA, ref(mine)))
-    newest = next(t.id for t in world.tickets() if t.instance == "loja" and t.status == "open")
-    assert (code, newest in text) == (Code.TICKET_OPEN, True)
-    call = world.desk.tickets.update(ANA, TicketChange(ticket_id=mine, status="pending"))
-    assert (await refused(call))[0] is Code.TICKET_OPEN
-
-
-async def test_a_change_refused_in_part_is_refused_whole(world: World) -> None:
-    mine, _ = ids(world)
-    await world.desk.tickets.claim(BIA, ref(mine))
-    change = TicketChange(ticket_id=mine, status="closed", assignee="ana")
-    assert (await refused(world.desk.tickets.update(ANA, change)))[0] is Code.VERSION_CONFLICT
-    ticket = await world.desk.tickets_get(ANA, TicketRef(ticket_id=mine))
-    assert (ticket.status, ticket.assignee, ticket.version) == ("open", "bia", 2)
-    whole = TicketChange(ticket_id=mine, status="pending", assignee=None, version=2)
-    changed = await world.desk.tickets.update(BIA, whole)
-    assert (changed.status, changed.assignee, changed.version) == ("pending", None, 3)
-
-
-async def test_seen_means_nothing_is_unread(world: World) -> None:
-    mine, _ = ids(world)
-    assert (await world.desk.tickets_get(ANA, TicketRef(ticket_id=mine))).unread == 10
-    assert (await world.desk.tickets.seen(ANA, ref(mine))).unread == 0
-    await world.apply(message("W10"))
-    assert (await world.desk.tickets_get(ANA, TicketRef(ticket_id=mine))).unread == 1
-
-
 async def test_instances_are_listed_to_whom_they_belong(world: World) -> None:
     await world.apply(message("X"))
-    assert [row.name for row in (await world.desk.instances_list(ANA, NoParams())).instances] == ["loja"]
+    assert [row.name for row in (await world.desk.instances_list(ANA, NoParams())).instances] == [
+        "loja"
+    ]
     assert (await world.desk.instances_list(NOBODY, NoParams())).instances == []
+
+
+async def test_a_pairing_code_is_for_whom_the_instance_is(world: World) -> None:
+    """P7: a foreign instance and an unknown one are alike."""
+    desk, mine = world.desk, InstanceRef(name="loja")
+    await world.apply(connection("connecting"))
+    answer = await desk.instance_qrcode(ANA, mine)
+    assert (answer.instance, answer.state, answer.qrcode) == ("loja", "connecting", None)
+    await world.apply(QrCodeFact(instance="loja", code="2@abc", image="data:image/png;base64,AA=="))
+    code = (await desk.instance_qrcode(ANA, mine)).qrcode
+    assert code is not None
+    assert (code.code, code.pairing_code, code.image) == (
+        "2@abc",
+        None,
+        "data:image/png;base64,AA==",
+    )
+    none = await refused(desk.instance_qrcode(ANA, InstanceRef(name="never")))
+    assert none[0] is Code.NOT_FOUND
+    assert await refused(desk.instance_qrcode(STRANGER, mine)) == none
+    assert await refused(desk.instance_qrcode(NOBODY, mine)) == none
+
+
+async def test_participants_of_a_group_and_of_a_chat_of_two(world: World) -> None:
+    mine, _ = ids(world)
+    (person,) = (await world.desk.participants(ANA, only(mine))).participants
+    assert (person.phone, person.role) == ("5531988887777", None)
+    group = Chat(jid="1203@g.us", is_group=True)
+    zoe, admin = (
+        Chat(jid=f"{n}@s.whatsapp.net", phone=n) for n in ("5511900000001", "447911123456")
+    )
+    await world.apply(
+        message("G1", chat=group, author=zoe, sender_id=zoe.jid, sender_name="Zoé"),
+        GroupFact(
+            instance="loja",
+            group=group,
+            action="snapshot",
+            members=(Member(person=zoe), Member(person=admin, role="admin")),
+        ),
+    )
+    ticket = next(t for t in world.tickets() if t.id not in ids(world) and t.instance == "loja")
+    found = (await world.desk.participants(ANA, only(ticket.id))).participants
+    assert [(one.phone, one.role) for one in found] == [
+        ("447911123456", "admin"),
+        ("5511900000001", "member"),
+    ]
 
 
 async def test_quarantine_is_for_supervisors(world: World) -> None:
@@ -264,8 +245,7 @@ async def test_quarantine_is_for_supervisors(world: World) -> None:
     assert (await refused(world.desk.quarantine_list(ANA, QuarantineParams())))[0] is Code.FORBIDDEN
     page = await world.desk.quarantine_list(CHEFE, QuarantineParams())
     assert [row.reason for row in page.quarantine] == ["no_key"]
-    stranger = Principal(sub="x", role="supervisor", instances=frozenset({"filial"}))
-    assert (await world.desk.quarantine_list(stranger, QuarantineParams())).quarantine == []
+    assert (await world.desk.quarantine_list(STRANGER, QuarantineParams())).quarantine == []
 
 
 async def test_an_entry_of_quarantine_is_for_supervisors_of_its_instance(world: World) -> None:
@@ -281,10 +261,9 @@ async def test_an_entry_of_quarantine_is_for_supervisors_of_its_instance(world: 
         None,
     )
     assert (await refused(world.desk.quarantine_get(ANA, mine)))[0] is Code.FORBIDDEN
-    stranger = Principal(sub="x", role="supervisor", instances=frozenset({"filial"}))
     none = await refused(world.desk.quarantine_get(CHEFE, QuarantineRef(quarantine_id="x")))
     assert none[0] is Code.NOT_FOUND
-    assert await refused(world.desk.quarantine_get(stranger, mine)) == none
+    assert await refused(world.desk.quarantine_get(STRANGER, mine)) == none
 
 
 async def test_a_quarantined_body_is_cut_or_said_to_be_elsewhere(world: World) -> None:
@@ -299,7 +278,7 @@ async def test_a_quarantined_body_is_cut_or_said_to_be_elsewhere(world: World) -
 
     def work(draft: Draft) -> Applied:
         batch: list[Understood] = [
-            (Entry(900 + place, entry), [fact]) for place, entry in enumerate(entries)
+            Understood(Entry(900 + place, entry), [fact]) for place, entry in enumerate(entries)
         ]
         return apply_batch(draft, batch=batch, journal="other", reopen_within_ms=HOUR)
 
@@ -315,6 +294,16 @@ async def test_a_quarantined_body_is_cut_or_said_to_be_elsewhere(world: World) -
     }
 
 
+async def test_what_was_understood_after_all_is_listed_on_request(world: World) -> None:
+    await world.apply(QuarantineFact(reason="no_key", detail="d"))
+    (row,) = (await world.desk.quarantine_list(CHEFE, QuarantineParams())).quarantine
+    assert row.replayed_at is None
+    world.storage.writer.transact(lambda tx: tx.write(Plan(replayed=[(row.id, T0)])))
+    assert (await world.desk.quarantine_list(CHEFE, QuarantineParams())).quarantine == []
+    page = await world.desk.quarantine_list(CHEFE, QuarantineParams(replayed=True))
+    assert [(one.id, one.replayed_at) for one in page.quarantine] == [(row.id, utc(T0))]
+
+
 async def test_a_file_is_for_whom_its_message_is(world: World) -> None:
     """P7: the hash of a file is no key to it."""
     blob = "ab" * 32
@@ -322,6 +311,7 @@ async def test_a_file_is_for_whom_its_message_is(world: World) -> None:
         message("P", instance="filial", type="image", media=MediaFact(mimetype="x/y", blob=blob))
     )
     assert (await world.desk.media_of(BIA, blob))["mimetype"] == "x/y"
-    assert await refused(world.desk.media_of(ANA, blob)) == await refused(
-        world.desk.media_of(ANA, "cd" * 32)
-    )
+    none = await refused(world.desk.media_of(ANA, "cd" * 32))
+    assert await refused(world.desk.media_of(ANA, blob)) == none
+    await world.apply(ChangeFact(instance="filial", whatsapp_id="P", change=Revoke(at=T0)))
+    assert await refused(world.desk.media_of(BIA, blob)) == none

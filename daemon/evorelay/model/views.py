@@ -110,7 +110,8 @@ class Message(Struct, kw_only=True):
             description="What else WhatsApp said, at most 16 KiB of scalars and lists of them. "
             "`origin` (of `out`): `phone` or `api`. `forwarded`, `mentioned`, `view_once`, "
             "`transcription`, `quoted` (what is replied to, in short), `late` (later messages were "
-            "here already), `history` (imported), `votes` of a poll; by type `latitude` and `longitude`, `vcard`, `question` and "
+            "here already), `history` (imported), `unconfirmed` (`sent` is assumed), "
+            "`votes` of a poll; by type `latitude` and `longitude`, `vcard`, `question` and "
             "`options`, `selected_id`, `order_id`, …; `content_cut`, `metadata_cut`: too long "
             "to be kept whole; `whatsapp_type`: the name of a type that is `unsupported`"
         ),

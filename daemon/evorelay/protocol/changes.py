@@ -11,7 +11,7 @@ import msgspec
 
 from evorelay.model.change import Change, Edit, Reaction, Revoke, Status, Vote
 from evorelay.model.records import MessageRecord
-from evorelay.protocol.delivery import advance
+from evorelay.protocol.delivery import OUTBOUND, advance
 
 REACTIONS_MAX = 500
 VOTES_MAX = 200
@@ -74,9 +74,13 @@ def settle_content(message: MessageRecord) -> None:
 
 
 def _advance(message: MessageRecord, reported: str) -> bool:
-    status = advance(message.status, reported)
-    if status == message.status:
-        return False
+    if "unconfirmed" in message.metadata and reported in OUTBOUND:
+        del message.metadata["unconfirmed"]  # any word of WhatsApp's beats our assumption
+        status = reported
+    else:
+        status = advance(message.status, reported)
+        if status == message.status:
+            return False
     message.status = status
     message.error = dict(_UNDELIVERED) if status == "failed" else None
     return True

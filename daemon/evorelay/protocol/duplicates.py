@@ -62,7 +62,7 @@ def _worth(row: MessageRecord) -> int:
 def _rewrite(known: MessageRecord, again: MessageRecord) -> None:
     for name in _SAID:
         setattr(known, name, getattr(again, name))
-    of_its_own = ("origin", "late", "history", "votes")
+    of_its_own = ("origin", "late", "history", "votes", "unconfirmed")
     kept = {name: known.metadata[name] for name in of_its_own if name in known.metadata}
     known.metadata = {**again.metadata, **kept}
     settle_content(known)

@@ -32,7 +32,7 @@ from evorelay.relay.draft import Draft
 from evorelay.relay.early import EarlyChanges
 from evorelay.relay.groups import author_in, change_members
 from evorelay.relay.instances import Instances
-from evorelay.relay.message_rows import message_row, sent_status
+from evorelay.relay.message_rows import message_row
 from evorelay.relay.people import People
 from evorelay.relay.placing import Tickets
 from evorelay.relay.quarantine import Quarantine
@@ -194,8 +194,8 @@ class _Application:
         self._count(fact.type, "duplicate")
         sent_at = known.created_at
         is_changed = rewrite(known, again) if self._refresh else absorb(known, again)
-        if fact.from_me:
-            is_changed |= apply_change(known, Status(sent_status(fact)))
+        if fact.from_me and fact.status is not None:
+            is_changed |= apply_change(known, Status(fact.status))
         if "history" in known.metadata and not fact.is_history:
             del known.metadata["history"]
             self._draft.change_message(known)

@@ -19,6 +19,12 @@ def message_row(
         metadata["origin"] = fact.origin
     if fact.is_history:
         metadata["history"] = True
+    status = "received"
+    if fact.from_me:
+        status = fact.status if fact.status in OUTBOUND else "sent"
+        if status != fact.status:
+            # That there is a webhook says that it was sent; protocol/changes.py knows better later.
+            metadata["unconfirmed"] = True
     return MessageRecord(
         id=id_,
         ticket_id=None,
@@ -30,7 +36,7 @@ def message_row(
         sender_name=fact.sender_name,
         type=fact.type,
         content=fact.content,
-        status=sent_status(fact) if fact.from_me else "received",
+        status=status,
         is_internal=False,
         created_at=fact.sent_at,
         received_at=received_at,
@@ -44,11 +50,6 @@ def message_row(
         metadata=metadata,
         journal_seq=seq,
     )
-
-
-def sent_status(fact: MessageFact) -> str:
-    """The status of a message of ours; that there is a webhook says at least that it was sent."""
-    return fact.status if fact.status in OUTBOUND else "sent"
 
 
 def preview(message: MessageRecord) -> str:
