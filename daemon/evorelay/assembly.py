@@ -122,7 +122,7 @@ def build(
     epoch = storage.readers[0].epoch()
     engine = Engine(hub, cache, reads, desk, catchup, epoch)
     centrifuge = CentrifugeEdge(
-        engine, sessions, Rpc(desk, hub), authenticator, new_id=new_id, now=now_ms
+        engine, sessions, Rpc(desk, hub, replay), authenticator, new_id=new_id, now=now_ms
     )
     websockets = WebSocketEdge(centrifuge, config.auth, flusher)
     ingest = Ingest(config.webhook, journal, blobs, metrics, now=now_ms)

@@ -40,6 +40,7 @@ from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
+from evorelay.relay.replay import Replay
 from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
 from evorelay.storage.open import Storage, open_storage
@@ -241,13 +242,21 @@ class Port:
             reopen_within_ms=3_600_000,
         )
         desk = Desk(reads, ledger, self.hub)
+        replay = Replay(
+            reads,
+            ledger,
+            self.journal,
+            blobs,
+            handled=lambda: self.pipeline.cursor,
+            reopen_within_ms=3_600_000,
+        )
         self.sessions = Sessions(self.hub, metrics, now=now_ms)
         self.epoch = storage.readers[0].epoch()
         engine = Engine(self.hub, cache, reads, desk, self.catchup, self.epoch)
         self.centrifuge = CentrifugeEdge(
             engine,
             self.sessions,
-            Rpc(desk, self.hub),
+            Rpc(desk, self.hub, replay),
             Authenticator(auth, None, now_ms),
             new_id=new_id,
             now=now_ms,

@@ -1,6 +1,8 @@
 """What several commands share: the options, reading the configuration, durations as arguments."""
 
 import os
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,29 @@ class Duration(click.ParamType[float]):
         if seconds > LONGEST_S:
             self.fail("must be at most 100 years", param, ctx)
         return seconds
+
+
+class Moment(click.ParamType[datetime]):
+    """``2h`` ago, or an RFC 3339 time."""
+
+    name = "moment"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            return datetime.fromtimestamp(time.time() - parse_seconds(value), UTC)
+        except (ValueError, OverflowError, OSError):
+            pass
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail("is no moment; write 2h, 7d, or 2026-11-22T08:00:00-03:00", param, ctx)
+        if moment.tzinfo is None:
+            self.fail("lacks its time zone; write it like 2026-11-22T08:00:00-03:00", param, ctx)
+        return moment
 
 
 def read_config(config_file: Path | None) -> Config:

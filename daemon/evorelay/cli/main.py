@@ -18,6 +18,7 @@ _COMMANDS = {
     "urls": "urls",
     "token": "token",
     "status": "status",
+    "replay": "replay",
     "check-config": "check_config",
     "simulate": "simulate",
     "version": "version",

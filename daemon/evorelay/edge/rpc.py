@@ -23,6 +23,8 @@ from evorelay.relay.questions import (
     TicketRef,
     TicketsParams,
 )
+from evorelay.relay.replay import Replay
+from evorelay.relay.replay_questions import QuarantineReplay
 from evorelay.relay.session import Session
 
 P = TypeVar("P", bound=Struct)
@@ -35,7 +37,7 @@ class TypingParams(Struct, frozen=True, kw_only=True):
 
 
 class Rpc:
-    def __init__(self, desk: Desk, hub: Hub) -> None:
+    def __init__(self, desk: Desk, hub: Hub, replay: Replay) -> None:
         self._desk = desk
         self._hub = hub
         self._methods: dict[str, tuple[type[Struct], Call]] = {
@@ -53,6 +55,7 @@ class Rpc:
             "instances.qrcode": (InstanceRef, desk.instance_qrcode),
             "merges.list": (MergesParams, desk.merges.page),
             "merges.undo": (MergeRef, desk.merges.undo),
+            "quarantine.replay": (QuarantineReplay, replay.quarantine),
         }
 
     async def call(self, session: Session, method: str, data: Raw) -> Any:

@@ -19,6 +19,7 @@ from evorelay.relay.blobs import BlobStore
 from evorelay.relay.differences import Difference, Found
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
+from evorelay.relay.permission import check_supervisor
 from evorelay.relay.reads import Reads
 from evorelay.relay.replay_questions import (
     JournalReplay,
@@ -65,8 +66,7 @@ class Replay:
         Of a list the elements that are understood are acted on, and the entry stays as long as
         there is another one in it.
         """
-        if not who.is_at_least("supervisor"):
-            raise Refusal(Code.FORBIDDEN, "this needs the role supervisor")
+        check_supervisor(who)
         id_ = params.quarantine_id
         row = await self._reads(lambda reader: reader.quarantined(id_, body_bytes=_BODY_BYTES_MAX))
         if row is None or not who.may_see(row[0].instance):

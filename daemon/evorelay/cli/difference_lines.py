@@ -1,0 +1,41 @@
+"""What a replay changes, in lines for a terminal."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+_NEW = {"message.created": "message", "ticket.created": "ticket", "contact.created": "person"}
+_CHANGED = {"message.changed": "message", "ticket.changed": "ticket", "contact.changed": "person"}
+
+
+def difference_lines(difference: dict[str, Any]) -> Iterator[str]:
+    """One difference of the daemon's answer (relay/differences.py): a line, and one per field."""
+    what, who = difference["what"], difference["who"]
+    name = f" of {printable(who)}" if who else ""
+    id_ = printable(difference["id"])
+    if what == "message.created":
+        yield f'new message {id_}{name}: "{printable(difference["text"] or "")}"'
+    elif what in _NEW:
+        yield f"new {_NEW[what]}{name}"
+    elif what == "ignored":
+        yield f"{printable(difference['text'] or id_)} is of no consequence any more"
+    elif what == "ticket.merged":
+        yield f"ticket {id_}{name} is one with ticket {difference['fields'][0]['after']}"
+    else:
+        yield f"{_CHANGED.get(what, printable(what))} {id_}{name}"
+        for field in difference["fields"]:
+            before, after = _shown(field["before"]), _shown(field["after"])
+            yield f"    {printable(field['field'])}: {before} -> {after}"
+
+
+def printable(text: str) -> str:
+    """A stranger's text for a terminal: it moves no cursor and turns no line around."""
+    return "".join(
+        character if character.isprintable() else json.dumps(character)[1:-1] for character in text
+    )
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return f'"{printable(value)}"' if isinstance(value, str) else json.dumps(value)
