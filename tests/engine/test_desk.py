@@ -232,7 +232,7 @@ async def test_participants_of_a_group_and_of_a_chat_of_two(world: World) -> Non
             members=(Member(person=zoe), Member(person=admin, role="admin")),
         ),
     )
-    ticket = next(t for t in world.tickets() if t.id not in ids(world) and t.instance == "loja")
+    ticket = next(t for t in world.tickets() if t.id != mine and t.instance == "loja")
     found = (await world.desk.participants(ANA, only(ticket.id))).participants
     assert [(one.phone, one.role) for one in found] == [
         ("447911123456", "admin"),
