@@ -1,43 +1,91 @@
-// One message as it is shown.
+// One message as it is shown: whose it is, what it answers, what it says, what became of it.
 
-import { element } from "./dom.js";
-import { clock, texts } from "./texts.js";
+import { adOf, contentOf } from "./contents.js";
+import { element, isolated } from "./dom.js";
+import { authorOf, reactorOf } from "./persons.js";
+import { clock, moment, texts } from "./texts.js";
 
 const TICKS = { pending: "◷", sent: "✓", delivered: "✓✓", read: "✓✓", played: "✓✓", failed: "✗" };
+const OFTEN_FORWARDED = 4; // WhatsApp's own bound
+const QUOTE_CHARS = 300;
 
-// The daemon's words for a file that came without any, and says itself what it is.
-const LABELS = {
-  image: "[Imagem]", sticker: "[Figurinha]", audio: "[Áudio]", video: "[Vídeo]", document: "[Documento]",
-};
-
-// `file` is the element that shows its file, or null.
-export function bubble(message, contact, file) {
-  const item = element("li", message.is_internal ? "internal" : message.direction);
-  if (message.sender_name && message.sender_name !== contact.name) {
-    item.append(element("b", "", message.sender_name));
-  }
-  if (file) item.append(file);
-  if (!isLabel(message)) {
-    item.append(element(message.deleted_at ? "s" : "p", "text", message.content));
-  }
-  const notes = [
-    message.is_internal && texts.internal,
-    message.edited_at && texts.edited,
-    message.deleted_at && texts.deleted,
-    clock(message.created_at),
-  ].filter(Boolean);
-  const foot = element("small", "", notes.join(" · "));
-  if (message.direction === "out") foot.append(tick(message.status));
-  item.append(foot);
-  if (message.reactions.length) {
-    item.append(element("span", "reactions", message.reactions.map((one) => one.emoji ?? one.text ?? "").join(" ")));
-  }
+// `file` is the element that shows its file, or null; `quoted` the message it answers, if that is
+// on the page; `onQuote` is called when somebody wants to see it.
+export function bubble(message, { contact, file, quoted, onQuote }) {
+  const { metadata } = message;
+  const item = element("li", classesOf(message));
+  const author = authorOf(message, contact);
+  const parts = [
+    author && element("bdi", "author", author),
+    marks(message),
+    adOf(metadata),
+    (message.reply_to || metadata.quoted) && quote(message, contact, quoted, onQuote),
+    file,
+    ...contentOf(message, contact),
+    message.error && element("p", "error", texts.undelivered(isolated(message.error.message))),
+    foot(message),
+    message.reactions.length && reactions(message.reactions, contact),
+  ];
+  item.append(...parts.filter(Boolean));
   return item;
 }
 
-function isLabel({ type, content, media }) {
-  const label = media?.url && LABELS[type];
-  return Boolean(label) && (content === label || content === `${label} ${media.filename}`);
+function classesOf({ is_internal, direction, deleted_at, metadata }) {
+  return [
+    is_internal ? "internal" : direction,
+    deleted_at && "deleted",
+    metadata.history && "history",
+    metadata.album && "in-album",
+  ].filter(Boolean).join(" ");
+}
+
+function marks({ metadata }) {
+  const words = [
+    metadata.forwarding_score >= OFTEN_FORWARDED ? texts.forwardedOften : metadata.forwarded && texts.forwarded,
+    metadata.view_once && texts.viewOnce,
+    metadata.gif && texts.gif,
+    metadata.round && texts.round,
+    metadata.album && texts.inAlbum,
+    metadata.live && texts.liveLocation,
+    metadata.status_post && texts.statusPost,
+  ].filter(Boolean);
+  return words.length ? element("p", "marks", words.join(" · ")) : null;
+}
+
+function quote(message, contact, quoted, onQuote) {
+  const button = element("button", "quote");
+  button.type = "button";
+  button.setAttribute("aria-label", texts.quoted);
+  button.onclick = () => onQuote(message.reply_to);
+  const author = quoted && (authorOf(quoted, contact) ?? (quoted.direction === "in" ? contact.name : texts.us));
+  if (author) button.append(element("bdi", "author", author));
+  else if (message.metadata.quoted_status_post) button.append(element("b", "", texts.statusPost));
+  const said = quoted?.deleted_at ? texts.deleted : quoted?.content ?? message.metadata.quoted?.content;
+  button.append(element("bdi", "", (said ?? texts.quoted).slice(0, QUOTE_CHARS)));
+  return button;
+}
+
+function foot(message) {
+  const { metadata } = message;
+  const small = element("small");
+  const note = (text, title) => {
+    if (!text) return;
+    const span = element("span", "", text);
+    if (title) span.title = title;
+    small.append(span, " · ");
+  };
+  note(message.is_internal && texts.internal);
+  note(metadata.origin === "phone" && texts.phone);
+  note(metadata.content_cut && texts.cut);
+  note(metadata.edit_unreadable ? texts.editUnreadable : message.edited_at && texts.edited,
+    message.edited_at && moment(message.edited_at));
+  note(metadata.history && texts.imported);
+  note(metadata.late && texts.late, texts.lateSince(moment(message.received_at)));
+  const time = element("time", "", clock(message.created_at));
+  time.dateTime = message.created_at;
+  small.append(time);
+  if (message.direction === "out" && !message.is_internal) small.append(tick(message.status));
+  return small;
 }
 
 function tick(status) {
@@ -46,4 +94,21 @@ function tick(status) {
   mark.setAttribute("aria-label", texts.status[status] ?? status);
   mark.title = texts.status[status] ?? status;
   return mark;
+}
+
+function reactions(all, contact) {
+  const byEmoji = new Map();
+  for (const reaction of all) {
+    const names = byEmoji.get(reaction.emoji) ?? [];
+    byEmoji.set(reaction.emoji, [...names, isolated(reactorOf(reaction, contact))]);
+  }
+  const list = element("ul", "reactions");
+  for (const [emoji, names] of byEmoji) {
+    const item = element("li", "", emoji);
+    if (names.length > 1) item.append(element("span", "", ` ${names.length}`));
+    item.title = names.join(", ");
+    item.setAttribute("aria-label", `${emoji} ${names.join(", ")}`);
+    list.append(item);
+  }
+  return list;
 }

@@ -1,58 +1,50 @@
-// One ticket's conversation, as it happens.
+// The ticket under the reader's eyes, as it happens: its messages, who else is there, who types.
 
-import { Attachments } from "./attachments.js";
-import { bubble } from "./bubble.js";
-import { $, element } from "./dom.js";
-import { day, nameOf, texts } from "./texts.js";
+import { $, element, isolated } from "./dom.js";
+import { People } from "./people.js";
+import { nameOf } from "./persons.js";
+import { texts } from "./texts.js";
+import { Thread } from "./thread.js";
+import { waitOf } from "./ticket-line.js";
 
-const KEPT_MAX = 1000;
 const TYPING_MS = 6000;
-const NEAR_END_PX = 60;
-
-const inReadingOrder = (a, b) =>
-  a.created_at < b.created_at || (a.created_at === b.created_at && a.id < b.id) ? -1 : 1;
+const NOTICE_MS = 15_000;
 
 export class Conversation {
-  // `onSeen` is called with the ticket once its messages were read here.
-  constructor(live, token, { onSeen, onProblem }) {
+  // `onRead` is called, and awaited, with the id of the ticket whose messages are being read;
+  // `onSeen` with the event that somebody read it elsewhere; `onMoved` with the ticket that took
+  // its place.
+  constructor(live, token, { onRead, onSeen, onMoved, onProblem }) {
     this.live = live;
+    this.onRead = onRead;
     this.onSeen = onSeen;
+    this.onMoved = onMoved;
     this.onProblem = onProblem;
-    this.attachments = new Attachments(token);
     this.ticket = null;
-    const scroll = $("scroll");
-    $("older").onclick = () => this.load(this.before);
-    document.onvisibilitychange = () => this.tellSeen();
-    // Who reads the end goes on reading it, whatever grows: a new message, or a picture that came.
-    // Only a person scrolls up.
-    scroll.onscroll = () => {
-      const below = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight;
-      if (below < NEAR_END_PX) this.atEnd = true;
-      else if (scroll.scrollTop < this.scrolledTo) this.atEnd = false;
-      this.scrolledTo = scroll.scrollTop;
-    };
-    this.growth = new ResizeObserver(() => { if (this.atEnd) this.scrollDown(); });
-    this.growth.observe($("messages"));
-    this.growth.observe(scroll);
+    this.people = new People(live, onProblem);
+    this.thread = new Thread(live, token, {
+      onRead: () => { this.unseen = true; this.tellRead(); },
+      onNotLoaded: () => this.say(() => texts.notLoaded),
+      onProblem,
+    });
+    document.onvisibilitychange = () => this.tellRead();
   }
 
   close() {
     this.leave();
-    this.growth.disconnect();
+    this.thread.close();
   }
 
   open(ticket) {
     this.leave();
     this.ticket = ticket;
-    this.messages = new Map();
-    this.before = null;
-    this.people = null;
+    this.watching = null;
     this.unseen = false;
-    $("messages").replaceChildren();
+    this.thread.show(ticket);
     this.subscription = this.live.watch(`ticket:${ticket.id}`, {
       onEvent: (event) => this.handle(event),
       onReload: () => this.reload(),
-      onMembers: () => this.countPeople(),
+      onMembers: () => this.countWatching(),
     });
     this.draw();
     $("scroll").focus();
@@ -61,74 +53,83 @@ export class Conversation {
   leave() {
     if (this.subscription) this.live.unwatch(this.subscription);
     this.subscription = this.ticket = null;
-    this.attachments.clear();
+    this.thread.show(null);
     this.stopTyping();
+    this.say(null);
     this.draw();
   }
 
-  // Shows the newest page alone: between it and what was shown before, messages may be missing.
-  reload() {
-    this.messages = new Map();
-    this.load(null);
-  }
-
-  async load(before) {
-    const messages = this.messages;
+  // Events before now were not delivered: the ticket may be another one's by now.
+  async reload() {
+    const { id } = this.ticket;
+    this.thread.reload();
     try {
-      const page = await this.live.call("messages.list", { ticket_id: this.ticket.id, before });
-      if (this.messages !== messages || !this.ticket) return; // opened or reloaded since
-      for (const message of page.messages) {
-        // An event that came meanwhile is as new as the page, or newer.
-        if (!messages.has(message.id)) messages.set(message.id, message);
-      }
-      this.before = page.next_cursor;
-      const height = $("scroll").scrollHeight;
-      this.draw();
-      if (before === null) {
-        this.atEnd = true;
-        this.scrollDown();
-        this.unseen = true;
-        this.tellSeen();
-      } else $("scroll").scrollTop += $("scroll").scrollHeight - height;
+      const ticket = await this.live.call("tickets.get", { ticket_id: id });
+      if (this.ticket?.id !== id) return;
+      if (ticket.merged_into === null) this.ticket = ticket;
+      else this.move(await this.live.call("tickets.get", { ticket_id: ticket.merged_into }));
     } catch (problem) {
       this.onProblem(problem);
     }
+    this.draw();
+  }
+
+  // The messages are another ticket's now: that one is opened in this one's place.
+  move(ticket) {
+    this.open(ticket);
+    this.onMoved(ticket);
+    this.say(() => texts.merged);
   }
 
   handle(event) {
-    if (event.type === "typing") { this.showTyping(event); return; }
-    if (event.ticket) this.ticket = event.ticket;
-    if (event.message) {
-      this.messages.set(event.message.id, event.message);
-      if (event.message.direction === "out") this.stopTyping();
-      else if (event.type === "message.created") this.unseen = true;
+    switch (event.type) {
+      case "typing": this.showTyping(event); return;
+      case "seen": this.onSeen(event); return;
+      case "ticket.merged":
+        if (event.ticket_id === this.ticket.id) { this.move(event.ticket); return; }
+        this.ticket = event.ticket;
+        this.thread.reload();
+        this.say(() => texts.movedHere);
+        break;
+      case "message.created":
+      case "message.updated":
+        this.take(event);
+        break;
+      default:
+        if (event.ticket?.id === this.ticket.id) this.ticket = event.ticket;
     }
     this.draw();
-    this.tellSeen();
+  }
+
+  take({ type, message }) {
+    if (message.direction === "out") this.stopTyping();
+    else if (type === "message.created") this.unseen = true;
+    this.thread.put(message);
+    this.tellRead();
   }
 
   // Nothing of an open ticket is unread while somebody looks at the page. One call at a time: what
   // comes meanwhile is told by the next.
-  async tellSeen() {
+  async tellRead() {
     if (!this.unseen || this.telling || !this.ticket || document.hidden) return;
     this.unseen = false;
     this.telling = true;
     try {
-      this.onSeen(await this.live.tell("seen", { ticket_id: this.ticket.id }));
+      await this.onRead(this.ticket.id);
     } catch {
       this.unseen = true; // told with the next message, or when the page is loaded again
       return;
     } finally {
       this.telling = false;
     }
-    this.tellSeen();
+    this.tellRead();
   }
 
-  async countPeople() {
+  async countWatching() {
     try {
-      this.people = (await this.subscription.presenceStats()).numUsers;
+      this.watching = (await this.subscription.presenceStats()).numUsers;
     } catch {
-      this.people = null; // the next join or leave asks again
+      this.watching = null; // the next join or leave asks again
     }
     this.draw();
   }
@@ -136,7 +137,7 @@ export class Conversation {
   showTyping({ name, user, is_typing }) {
     this.stopTyping();
     if (!is_typing) return;
-    $("typing").textContent = texts.typing(name ?? user);
+    $("typing").textContent = texts.typing(isolated(name ?? user));
     this.typingTimer = setTimeout(() => this.stopTyping(), TYPING_MS);
   }
 
@@ -145,59 +146,38 @@ export class Conversation {
     $("typing").textContent = "";
   }
 
-  scrollDown() { $("scroll").scrollTop = $("scroll").scrollHeight; }
+  // Says something about the conversation for a while; `what` says it in the current language.
+  say(what) {
+    clearTimeout(this.noticeTimer);
+    this.notice = what;
+    $("notice").textContent = what ? what() : "";
+    if (what) this.noticeTimer = setTimeout(() => this.say(null), NOTICE_MS);
+  }
 
   draw() {
-    const ticket = this.ticket;
+    const { ticket } = this;
     $("nothing-open").hidden = ticket !== null;
     $("open-ticket").hidden = ticket === null;
     document.body.classList.toggle("reading", ticket !== null);
+    this.people.show(ticket);
     if (ticket === null) return;
+    this.thread.ticket = ticket;
     $("who").textContent = nameOf(ticket.contact);
-    $("facts").textContent = [
+    const facts = [
+      ticket.subject,
       ticket.contact.phone && `+${ticket.contact.phone}`,
       ticket.instance,
       texts.ticket[ticket.status],
       ticket.assignee ?? texts.nobody,
-    ].filter(Boolean).join(" · ");
-    $("presence").textContent = this.people === null ? "" : texts.watching(this.people);
-    $("older").hidden = this.before === null;
-    this.drawMessages();
+    ].filter(Boolean);
+    $("facts").replaceChildren(...facts.flatMap((fact) => [element("bdi", "", fact), " · "]), waitOf(ticket));
+    $("presence").textContent = this.watching === null ? "" : texts.watching(this.watching);
   }
 
   // For another language.
   redraw() {
-    this.attachments.clear();
-    $("messages").replaceChildren();
     this.draw();
-  }
-
-  // Elements of unchanged messages stay, so that a selection in them survives.
-  drawMessages() {
-    const ordered = [...this.messages.values()].sort(inReadingOrder);
-    for (const dropped of ordered.splice(0, ordered.length - KEPT_MAX)) {
-      this.messages.delete(dropped.id);
-      this.before = ordered[0].id;
-    }
-    const list = $("messages");
-    const wanted = [];
-    let lastDay = null;
-    for (const message of ordered) {
-      const itsDay = day(message.created_at);
-      if (itsDay !== lastDay) wanted.push({ key: `day ${itsDay}`, make: () => element("li", "day", itsDay) });
-      lastDay = itsDay;
-      wanted.push({
-        key: JSON.stringify(message),
-        make: () => bubble(message, this.ticket.contact, this.attachments.node(message)),
-      });
-    }
-    this.attachments.keepOnly(this.messages);
-    const present = new Map([...list.children].map((child) => [child.key, child]));
-    wanted.forEach(({ key, make }, index) => {
-      const child = present.get(key) ?? Object.assign(make(), { key });
-      present.delete(key);
-      if (list.children[index] !== child) list.insertBefore(child, list.children[index] ?? null);
-    });
-    for (const gone of present.values()) gone.remove();
+    this.say(this.notice);
+    if (this.ticket) this.thread.redraw();
   }
 }

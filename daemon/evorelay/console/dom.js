@@ -1,11 +1,26 @@
 // Small helpers. Text only ever enters the page as text, so no message can become markup.
 
+const DIRECTION_MARKS = /[\u202a-\u202e\u2066-\u2069]/g;
+
 export const $ = (id) => document.getElementById(id);
 
 export function element(tag, className, text) {
   const made = document.createElement(tag);
   if (className) made.className = className;
   if (text !== undefined && text !== null) made.textContent = text;
+  return made;
+}
+
+// What somebody else wrote, for a place inside one of our own sentences or a tooltip: it cannot
+// turn the text around it. Elements do the same for what stands alone (<bdi>, and any block).
+export function isolated(text) {
+  return `\u2068${String(text).replace(DIRECTION_MARKS, "")}\u2069`;
+}
+
+// A link that leads out of the console; what it leads to learns nothing of where it stood.
+export function link(href, text) {
+  const made = element("a", "", text);
+  Object.assign(made, { href, target: "_blank", rel: "noopener noreferrer" });
   return made;
 }
 

@@ -1,7 +1,8 @@
 // The WhatsApp instances: a row where there is room for it, else a summary that opens a list.
 
 import { $, element, oncePerFrame } from "./dom.js";
-import { texts } from "./texts.js";
+import { QrCode } from "./qrcode.js";
+import { moment, texts } from "./texts.js";
 
 const KEPT_MAX = 200; // two channels each, and one connection may have 512
 const ROW_MAX = 6;
@@ -15,6 +16,7 @@ export class Instances {
     this.onNew = onNew;
     this.known = new Map();
     this.total = 0;
+    this.qrcode = new QrCode();
     this.render = oncePerFrame(() => this.draw());
     PHONE.onchange = this.render;
     $("instances").onbeforetoggle = () => {
@@ -41,6 +43,7 @@ export class Instances {
   close() {
     this.known.clear();
     this.total = 0;
+    this.qrcode.close();
     this.draw();
   }
 
@@ -57,21 +60,42 @@ export class Instances {
     summary.textContent = texts.instances(total, count("close"), count("connecting"));
     summary.dataset.state = ORDER.find((state) => state !== "unknown" && count(state)) ?? "unknown";
     all.sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || (a.name < b.name ? -1 : 1));
-    list.replaceChildren(...all.map(line));
+    const focused = list.contains(document.activeElement) ? document.activeElement.dataset.name : null;
+    list.replaceChildren(...all.map((instance) => this.line(instance)));
+    if (focused) [...list.querySelectorAll("button")].find((one) => one.dataset.name === focused)?.focus();
+    const scanned = this.known.get(this.qrcode.instance?.name);
+    if (scanned?.state === "open") this.qrcode.close();
+    else if (scanned) this.qrcode.update(scanned);
     const left = total - this.known.size;
     if (left > 0) list.append(element("li", "left", texts.instancesLeft(left)));
   }
+
+  line(instance) {
+    const item = element("li");
+    item.dataset.state = instance.state;
+    item.append(element("bdi", "", instance.name), " ", element("span", "", stateOf(instance)));
+    if (instance.qrcode) {
+      const button = element("button", "", texts.qrcode);
+      button.type = "button";
+      button.dataset.name = instance.name;
+      button.onclick = () => this.qrcode.open(instance);
+      item.append(" ", button);
+    }
+    return item;
+  }
 }
 
-function line(instance) {
-  const item = element("li", "", instance.name);
-  item.dataset.state = instance.state;
-  item.append(element("span", "", ` ${stateOf(instance)}`));
-  return item;
+// "disconnected since 14:02: the phone ended the session"
+function stateOf({ state, state_since, cause, last_event_at }) {
+  // Evolution reports a state only when it changes, so one that posts may never have told any.
+  if (state === "unknown") {
+    const isHeardOf = Date.now() - Date.parse(last_event_at) < LATELY_MS;
+    return isHeardOf ? texts.unreported : texts.instance.unknown;
+  }
+  const said = `${texts.instance[state] ?? state} ${texts.since(moment(state_since))}`;
+  return cause ? `${said}: ${causeOf(cause)}` : said;
 }
 
-// Evolution reports a state only when it changes, so one that posts may never have told any.
-function stateOf({ state, last_event_at }) {
-  if (state === "unknown" && Date.now() - Date.parse(last_event_at) < LATELY_MS) return texts.unreported;
-  return texts.instance[state] ?? state;
+function causeOf(cause) {
+  return texts.cause[cause] ?? (cause.startsWith("code_") ? texts.causeCode(cause.slice(5)) : cause);
 }

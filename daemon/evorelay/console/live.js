@@ -11,6 +11,7 @@ export class Live {
   constructor(token, { onChange, onSignedOut, onEnd, onRefused }) {
     this.onChange = onChange;
     this.onRefused = onRefused;
+    this.user = null; // who we are, once the daemon has said it
     this.failures = 0;
     this.freshAt = null; // when everything shown was last known to be current
     this.loading = 0;
@@ -24,7 +25,8 @@ export class Live {
       : {};
     this.client = new Centrifuge(`${scheme}//${location.host}/connection/websocket`, options);
     this.client.on("connecting", () => this.changed());
-    this.client.on("connected", () => {
+    this.client.on("connected", ({ data }) => {
+      this.user = data.user;
       this.failures = 0;
       this.changed();
     });
@@ -90,6 +92,9 @@ export class Live {
     this.client.removeSubscription(subscription);
     this.changed();
   }
+
+  // Resolves when we are connected, and so know who we are.
+  ready() { return this.client.ready(); }
 
   async tell(method, params) { return (await this.client.rpc(method, params)).data; }
 

@@ -52,7 +52,9 @@ async function start() {
   });
   const onProblem = (failure) => say(() => texts.failed(failure.message ?? String(failure)));
   const conversation = new Conversation(live, token, {
-    onSeen: (ticket) => tickets.handle({ ticket }),
+    onRead: (id) => tickets.read(id),
+    onSeen: (event) => tickets.seen(event),
+    onMoved: (ticket) => tickets.mark(ticket.id),
     onProblem,
   });
   const tickets = new Tickets(live, {
@@ -149,6 +151,8 @@ function showTexts() {
   desk.conversation.redraw();
 }
 
+// What the same agent read on another device meanwhile is not told to this one.
+document.addEventListener("visibilitychange", () => { if (!document.hidden) desk?.tickets.reload(); });
 addEventListener("hashchange", () => { if (location.hash.includes("token=")) { stop(); start(); } });
 showTexts();
 start();
