@@ -163,6 +163,16 @@ async def test_1_8_2_tries_once() -> None:
     assert bench.ledger.totals.dropped == 1
 
 
+async def test_2_4_names_instance_and_event_in_headers_too() -> None:
+    async with _bench(200) as bench:
+        await bench.deliver([bench.webhook(version="2.4.0")])
+    headers = bench.receiver.requests[0].headers
+    assert headers["x-instance-name"] == bench.station.instance.name
+    assert headers["x-instance-id"] == bench.station.instance.id
+    assert headers["x-event-type"] == "messages.upsert"
+    assert headers["x-timestamp"].endswith("Z")
+
+
 async def test_a_stalled_receiver_is_left_after_30_s_and_tried_again(
     mock_clock: trio.testing.MockClock,
 ) -> None:

@@ -79,7 +79,7 @@ def test_the_words_of_the_truth_stand_in_the_body(made: Day) -> None:
     """After an edit the new ones stand in another body."""
     bodies = _bodies_of_messages(made)
     for key, message in made.truth.messages.items():
-        words = message.text or message.within
+        words = message.text or message.within or message.transcription
         if words and not message.edited:
             assert any(words in text for row in bodies[key] for text in _strings(row)), message
 

@@ -93,7 +93,10 @@ def _receipts(
 def _meant(dialect: Dialect, message: Message, rng: random.Random, shares: Shares) -> list[Change]:
     """What people do to it, with no moment yet. What is deleted gets nothing else."""
     if rng.random() < shares.revoked:
-        return [Revoke(target=message, at_ms=0, through_api=_by_api(message, rng))]
+        chat = message.chat
+        admin = chat.members[0] if isinstance(chat, Group) and message.author else None
+        by_api = message.through_api and rng.random() < 0.5
+        return [Revoke(target=message, at_ms=0, through_api=by_api, by=admin)]
     changes: list[Change] = []
     if message.kind in _EDITABLE and message.text and rng.random() < shares.edited:
         changes += _edits(dialect, message, rng)
@@ -167,10 +170,6 @@ def _somebody(message: Message, rng: random.Random) -> Person | None:
         return None
     chat = message.chat
     return rng.choice(chat.members) if isinstance(chat, Group) else chat
-
-
-def _by_api(message: Message, rng: random.Random) -> bool:
-    return message.through_api and rng.random() < 0.5
 
 
 def _in_group(message: Message) -> bool:

@@ -38,6 +38,7 @@ class Book:
             stored_as=kind.stored_as,
             text=message.text if message.text and kind.words == "whole" else None,
             within=message.text if kind.words == "within" else None,
+            transcription=message.text if kind.words == "beside" else None,
             quotes=quoted.id if quoted else None,
         )
         self.messages[truth.instance, truth.whatsapp_id] = truth

@@ -244,7 +244,7 @@ class Diary:
 def _words(kind: str, rng: random.Random) -> str:
     """For the name of a thing one line; some files have no caption."""
     words = KINDS[kind].words
-    if words == "none" or (KINDS[kind].media and rng.random() < 0.4):
+    if words == "none" or (words == "whole" and KINDS[kind].media and rng.random() < 0.4):
         return ""
     text = small_talk(rng)
     return text.replace("\n", " ") if words == "within" else text

@@ -53,6 +53,7 @@ class MessageTruth(Struct, kw_only=True):
     """What must be read, exactly, after all edits; None: a label. May be blanked when deleted."""
     within: str | None
     """Words that must be part of what is read, a poll's question for instance."""
+    transcription: str | None = None
     quotes: str | None = None
     """WhatsApp id."""
     status: str | None = None

@@ -20,12 +20,12 @@ class Baileys:
     failure = "ERROR"
     quotes = True
     mistakes_chats = False
-    kinds = frozenset(KINDS)
 
     def __init__(self, traits: Traits) -> None:
         self.traits = traits
         self.version = traits.version
         self.links_people = traits.links_people
+        self.kinds = frozenset(KINDS) - ({"transcribed voice"} if traits.is_v1 else set())
 
     def new_id(self, rng: random.Random, chat: Chat, *, through_api: bool) -> str:
         if through_api and self.traits.is_v1:

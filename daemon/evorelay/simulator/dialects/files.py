@@ -35,6 +35,11 @@ def voice(message: Message) -> Data:
     return {"audioMessage": part}
 
 
+def transcribed_voice(message: Message) -> Data:
+    """Evolution has had it transcribed; the words stand beside the file."""
+    return voice(message) | {"speechToText": f"[audio] {message.text}"}
+
+
 def audio(message: Message) -> Data:
     return {"audioMessage": _file(message, seconds=_media(message).seconds, ptt=False)}
 

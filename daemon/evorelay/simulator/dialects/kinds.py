@@ -21,8 +21,9 @@ class Kind(NamedTuple):
     """The type of the message in the relay's contract."""
     phone: Builder
     """``data.message`` through a linked phone, without ``messageContextInfo`` and ``base64``."""
-    words: Literal["whole", "within", "none"] = "none"
-    """Whether the text of the message is what one reads, a part of it, or no part of it."""
+    words: Literal["whole", "within", "beside", "none"] = "none"
+    """Whether the text of the message is what one reads, a part of it, a transcription, or not in
+    it at all."""
     cloud: Builder | None = None
     """The same through Meta's Cloud API; None where that does not carry it."""
     cloud_type: str | None = None
@@ -66,6 +67,7 @@ KINDS: dict[str, Kind] = {
     "gif": _captioned("video", "video", files.gif),
     "round video": _file("video", "video", files.round_video),
     "voice": _file("audio", "audio", files.voice, cloud=meta.file, posted=True, sendable=True),
+    "transcribed voice": Kind("audio", files.transcribed_voice, "beside", media="audio"),
     "audio": _file("audio", "audio", files.audio),
     "document": _file(
         "document", "document", files.document, cloud=meta.file, posted=True, sendable=True
