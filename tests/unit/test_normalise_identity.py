@@ -93,6 +93,15 @@ def test_a_chat_with_ourselves_is_a_chat() -> None:
     assert chat.phone == OWN
 
 
+@pytest.mark.parametrize("name", ["remoteJidAlt", "senderLid", "senderPn"])
+@pytest.mark.parametrize("from_me", [True, False])
+def test_notes_to_ourselves_give_nobody_our_number(name: str, from_me: bool) -> None:
+    """2.x marks them as ours or not, and writes one of our names or anybody's beside it."""
+    key = {"remoteJid": f"{OWN}@s.whatsapp.net", name: LID}
+    expected = Chat(jid=f"{OWN}@s.whatsapp.net", phone=OWN)
+    assert expected == chat_of(key, from_me=from_me, own_phone=OWN)
+
+
 def test_the_other_names_stand_in_for_a_missing_one() -> None:
     key = {"remoteJid": None, "previousRemoteJid": LID, "senderPn": PHONE}
     expected = Chat(jid=PHONE, phone="5531988887777", lid=LID)

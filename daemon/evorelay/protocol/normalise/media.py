@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from evorelay.model.fact import MediaFact
+from evorelay.protocol.normalise.names import one_line
 from evorelay.protocol.normalise.values import (
     base64_of,
     count_of,
@@ -38,7 +39,7 @@ def media_of(content: dict[str, Any], message: dict[str, Any], outer: dict[str, 
         base64=base64,
         remote_url=url_of(message.get("mediaUrl")) or url_of(outer.get("mediaUrl")) or url_of(sent),
         size=count_of(content.get("fileLength")),
-        filename=_first_short(content, "fileName", "filename", "title"),
+        filename=filename_of(content),
         seconds=_natural(content.get("seconds")),
         width=_natural(content.get("width")),
         height=_natural(content.get("height")),
@@ -48,6 +49,14 @@ def media_of(content: dict[str, Any], message: dict[str, Any], outer: dict[str, 
             flag_of(content.get(name)) for name in ("isAnimated", "animated", "gifPlayback")
         ),
     )
+
+
+def filename_of(content: Any) -> str | None:
+    """A file's name, fit to be shown: ``foto<RLO>gpj.exe`` ends in ``gpj.exe`` for everybody."""
+    if not isinstance(content, dict):
+        return None
+    name = _first_short(content, "fileName", "filename", "title")
+    return (one_line(name) or None) if name else None
 
 
 def _bytes_of(text: str | None) -> tuple[str | None, str | None]:

@@ -31,7 +31,7 @@ _HIDDEN = re.compile(
     "\U000e0001]"
     f"|(?<![\U0001f3f4{_TAGS}])[{_TAGS}]+"  # spells a flag behind a black one, else hides text
 )
-_STAND_IN = re.compile(r"\+?[\d\s().-]{5,}|\d+|\d+(?::\d+)?@[\w.]+")
+_STAND_IN = re.compile(r"(?=.*\d)\+?[\d\s().-]{5,}|\d+|\d+(?::\d+)?@[\w.]+")
 """A number or a JID: what Evolution writes for somebody whose name it does not know."""
 
 
@@ -39,15 +39,19 @@ def person_name(value: Any) -> str | None:
     """The name, or None where there is none."""
     if not isinstance(value, str):
         return None
-    name = value[:_READ_CHARS_MAX]
-    if not (name.isascii() and name.isprintable()):
-        name = _HIDDEN.sub("", _TERMINAL.sub("", clean(name)))
-    name = " ".join(name.split()).strip("\u200c\u200d ")
+    name = one_line(value[:_READ_CHARS_MAX]).strip("\u200c\u200d ")
     if len(name) > NAME_CHARS_MAX:
         name = name[: _boundary(name, NAME_CHARS_MAX)].rstrip("\u200c\u200d ")
     if not name or name == _OURSELVES or _STAND_IN.fullmatch(name):
         return None
     return name if any(map(_is_visible, name)) else None
+
+
+def one_line(text: str) -> str:
+    """The text as one line with nothing hidden in it: for names of people and of files."""
+    if not (text.isascii() and text.isprintable()):
+        text = _HIDDEN.sub("", _TERMINAL.sub("", clean(text)))
+    return " ".join(text.split())
 
 
 def _is_visible(char: str) -> bool:

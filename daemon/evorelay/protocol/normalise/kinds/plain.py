@@ -43,7 +43,7 @@ PLAIN: dict[str, Kind] = {
         "Documento",
         text="caption",
         media=".",
-        detail="fileName filename title",
+        detail=".:filename",
         pages="pageCount",
     ),
     "stickerMessage": kind("sticker", "Figurinha", text="caption", media="."),

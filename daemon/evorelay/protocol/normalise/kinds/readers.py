@@ -11,6 +11,7 @@ from typing import Any
 
 from evorelay.protocol.normalise.calls import call_log_label
 from evorelay.protocol.normalise.kinds.vcard import cards_of, names_of
+from evorelay.protocol.normalise.media import filename_of
 from evorelay.protocol.normalise.values import (
     SMALL_ITEMS_MAX,
     Path,
@@ -200,6 +201,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "canceled": _canceled,
     "cards": cards_of,
     "date": _date,
+    "filename": filename_of,
     "form": _form,
     "gif": _gif,
     "goods": _goods,
