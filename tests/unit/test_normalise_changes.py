@@ -186,6 +186,13 @@ def test_an_edit_in_an_update_may_name_another_message() -> None:
     assert change("messages.update", {"keyId": "3EB0BB", "message": edited}).content == "novo"
 
 
+def test_a_deletion_in_the_wrapper_of_an_edit_is_a_deletion() -> None:
+    protocol = {"protocolMessage": {"key": {"id": "3EB0AA"}, "type": "REVOKE"}}
+    message = {"editedMessage": {"message": protocol}}
+    data = {"key": {"remoteJid": PHONE, "id": "3EB0BB"}, "message": message}
+    assert change("messages.upsert", data) == Revoke(at=RECEIVED_AT)
+
+
 def vote(**row: Any) -> Any:
     return change("messages.update", {"keyId": "3EB0AA", "remoteJid": PHONE, "fromMe": True, **row})
 

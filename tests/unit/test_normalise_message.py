@@ -183,6 +183,7 @@ def test_a_message_without_its_content_holds_the_place(message: Any, hint: str |
     """A later delivery of the same id brings the content."""
     fact = read_message(message, messageType=hint)
     assert (fact.type, fact.content) == ("unsupported", "[Mensagem sem conteúdo]")
+    assert fact.metadata == {"placeholder": True}
     assert read(message, messageType="unknown") == IgnoredFact(event="messages.upsert")
     assert read(message, event="messages.set") == IgnoredFact(event="messages.set")
 

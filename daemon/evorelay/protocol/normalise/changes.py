@@ -92,13 +92,10 @@ def edit_of(source: Source, id_: str | None, message: Any, said_at: Any) -> list
     """The edit that made a message say what ``message`` says."""
     content = find_content(message, None) if isinstance(message, dict) else None
     if content and content.name == "protocolMessage" and isinstance(content.value, dict):
-        inner = content.value
-        return _edit(
-            source,
-            _target(inner.get("key")) or id_,
-            _text(inner.get("editedMessage")),
-            inner.get("timestampMs") or said_at,
-        )
+        protocol = content.value
+        if _target(protocol.get("key")) is None:
+            protocol = {**protocol, "key": {"id": id_}}
+        return _protocol(source, protocol, said_at)
     return _edit(source, id_, _text(message), said_at)
 
 

@@ -179,7 +179,7 @@ def _read(
 ) -> tuple[str, MediaFact | None, dict[str, Any]]:
     """(what a person reads, attachment, metadata)"""
     if content is None:
-        return kind.label, None, {}
+        return kind.label, None, {"placeholder": True}
     metadata = kept(kind, content.value) if kind.keep else {}
     if kind is UNKNOWN_KIND:
         metadata["whatsapp_type"] = short_text(content.name, 64)

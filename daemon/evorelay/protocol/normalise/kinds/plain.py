@@ -99,6 +99,8 @@ PLAIN: dict[str, Kind] = {
     "keepInChatMessage": kind(
         "unsupported", "Mensagem mantida", text="keepType.:kept", target="key.id"
     ),
-    "placeholderMessage": kind("unsupported", "Mensagem disponível só no celular"),
+    "placeholderMessage": kind(
+        "unsupported", "Mensagem disponível só no celular", placeholder=".:yes"
+    ),
     "requestPhoneNumberMessage": kind("unsupported", "Pedido de número de telefone"),
 }
