@@ -171,9 +171,13 @@ def _journal(daemon: Daemon, choice: Choice, *, dry_run: bool, as_json: bool) ->
         result = {"dry_run": dry_run, "entries": entries, "counts": counts}
         click.echo(json.dumps({**result, "differences": examples}))
     else:
-        would = "would be " if dry_run else ""
-        found = ", ".join(f"{count:,} {_KINDS.get(kind, kind)}" for kind, count in counts.items())
-        click.echo(f"{entries:,} webhooks read again; {would}different: {found or 'nothing'}")
+        click.echo(f"webhooks read again: {entries:,}")
+        for kind, count in counts.items():
+            click.echo(f"{_KINDS.get(kind, kind)}: {count:,}")
+        if not counts:
+            click.echo("nothing is different")
+        elif dry_run:
+            click.echo("Nothing was changed: this is what it would do.")
     return not counts["failed"]
 
 
