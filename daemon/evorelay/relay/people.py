@@ -36,6 +36,7 @@ class People:
         """``own_phones``: by instance, its own number, which is nobody else's."""
         self._draft = draft
         self._own = {instance: phone_key(phone) for instance, phone in own_phones.items() if phone}
+        self._contacts: dict[AliasKey, ContactRecord] = {}
         aliases: set[AliasKey] = set()
         same: Groups[AliasKey] = Groups()
         self._as_written: dict[AliasKey, str] = {}
@@ -91,14 +92,17 @@ class People:
         return contact
 
     def believable(self, instance: str, chat: Chat) -> Chat:
-        """Without our own number beside somebody's privacy id, which is an error of Evolution's.
+        """A chat without what is not this person's, though the webhook names both in one breath.
 
-        (research: JIDs. Where the webhook names our number, identity.py has seen to it before.)
+        That is our own number beside somebody's privacy id, an error of Evolution's (research:
+        JIDs; where the webhook names our number, identity.py has seen to it before), and the
+        privacy id of somebody who is kept apart.
         """
         own = self._own.get(instance)
         if own and chat.lid and chat.phone and phone_key(chat.phone) == own:
             return Chat(jid=chat.lid, lid=chat.lid)
-        return chat
+        owners = {row.id for key in _keys(instance, chat) if (row := self._contacts.get(key))}
+        return replace(chat, lid=None) if len(owners) > 1 else chat
 
     def _unite(self, keys: list[AliasKey]) -> None:
         """Have all these ids lead to one contact: they were named in one breath."""
