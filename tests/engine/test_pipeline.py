@@ -451,6 +451,25 @@ async def test_a_huge_import_cut_anywhere_is_repeated_and_stored_once(
     assert imported(storage) == [*ids(4000), *(f"W{n:05d}" for n in range(9000, 9003))]
 
 
+async def test_draining_does_not_wait_for_a_huge_import(storage: Storage, tmp_path: Path) -> None:
+    """P1, P2: it stops after a part, and begins anew at the next start."""
+    blobs = await open_blobs(tmp_path)
+    storage.journal.append([spilled_history(await blobs.put(history(8000)))])
+
+    def fault(plan: Plan) -> None:
+        if plan.new_messages:
+            trio.from_thread.run_sync(world.pipeline.close_asap)
+
+    world = World(storage, blobs, writer=Moody(storage.writer, fault))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(world.pipeline.run)
+    assert world.pipeline.lag == 1
+    assert 0 < len(imported(storage)) < 8000
+    async with running(storage, tmp_path) as world:
+        await world.handled()
+    assert imported(storage) == ids(8000)
+
+
 async def test_a_message_of_a_list_that_cannot_be_stored_is_set_aside_alone(
     storage: Storage, tmp_path: Path
 ) -> None:

@@ -137,13 +137,17 @@ class Pipeline:
     ) -> None:
         """An entry that was too large for the journal, one transaction for each part of it.
 
-        A crash or a shutdown in between repeats those parts at the next start.
+        A crash or a shutdown in between repeats its parts at the next start.
         """
         parts = await self._surely(entry, partial(self._reader.parts, entry.envelope))
         if isinstance(parts, QuarantineFact):
             await send.send([_understood(entry, parts)])
             return
         for number, part in enumerate(parts, 1):
+            if self._closing and number > 1:
+                # Not to the end, like any backlog: it is safe in the journal.
+                log.info("journal entry %d is large: it begins anew at the next start", entry.seq)
+                self._scope.cancel()
             facts = await self._surely(entry, part)
             await send.send([_understood(entry, facts, is_whole=number == len(parts))])
 
