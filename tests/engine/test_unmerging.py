@@ -2,13 +2,14 @@
 
 import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from evorelay.model.errors import Code
+from evorelay.model.errors import Code, Refusal
 from evorelay.model.fact import Chat, PersonFact, phone_key
 from evorelay.model.principal import Principal
 from evorelay.model.records import ContactRecord, TicketRecord
@@ -340,18 +341,18 @@ async def test_a_name_that_came_from_the_other_does_not_stay(world: World) -> No
     assert look(world, first)[1].name == "Ana"
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(20))
 async def test_whatever_is_merged_and_undone_nothing_is_lost_or_counted_twice(
     world: World, seed: int
 ) -> None:
     """I6, P2: one open ticket per person, every message once, counts that follow from them."""
     chance = random.Random(seed)
-    phones = [f"55119000000{number:02}" for number in range(4)]
-    lids = [f"{number}@lid" for number in range(4)]
+    phones = [f"55119000000{number:02}" for number in range(12)]
+    lids = [f"{number}@lid" for number in range(12)]
     sent: list[str] = []
-    for step in range(40):
-        world.now.ms += HOUR
-        match chance.choice(["say", "say", "say", "pair", "undo", "close", "read"]):
+    for step in range(150):
+        world.now.ms += HOUR // 10
+        match chance.choice(["say", "say", "say", "pair", "undo", "close", "close", "read"]):
             case "say":
                 who: dict[str, Any] = chance.choice(
                     [{"phone": chance.choice(phones)}, {"phone": None, "lid": chance.choice(lids)}]
@@ -361,9 +362,9 @@ async def test_whatever_is_merged_and_undone_nothing_is_lost_or_counted_twice(
             case "pair":
                 await world.apply(pair(chance.choice(phones), chance.choice(lids)))
             case "undo":
-                merges = await standing(world)
-                if merges:
-                    await undo(world, merges[0].id)
+                if merges := await standing(world):
+                    with suppress(Refusal):  # another one rests on it
+                        await undo(world, chance.choice(merges).id)
             case "close" | "read" as what:
                 open_ones = [row.id for row in world.tickets() if row.status != "closed"]
                 if open_ones and what == "close":
