@@ -87,10 +87,11 @@ def build(
         free_bytes_min=config.webhook.min_free_bytes,
     )
     news = InstanceNews(ledger)
+    reader = Reader(blobs, store_status_posts=config.tickets.store_status_posts)
     pipeline = Pipeline(
         journal,
         ledger,
-        Reader(blobs),
+        reader,
         news,
         metrics,
         now=now_ms,
@@ -100,7 +101,7 @@ def build(
         reads,
         ledger,
         journal,
-        blobs,
+        reader,
         handled=lambda: pipeline.cursor,
         reopen_within_ms=int(config.tickets.reopen_within * 1000),
     )

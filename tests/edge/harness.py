@@ -246,7 +246,7 @@ class Port:
             reads,
             ledger,
             self.journal,
-            blobs,
+            Reader(blobs),
             handled=lambda: self.pipeline.cursor,
             reopen_within_ms=3_600_000,
         )

@@ -88,7 +88,7 @@ class World:
                     self.reads,
                     ledger,
                     self.journal,
-                    blobs,
+                    Reader(blobs),
                     handled=lambda: self.pipeline.cursor,
                     reopen_within_ms=3_600_000,
                 ),

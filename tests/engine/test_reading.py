@@ -151,3 +151,20 @@ async def test_a_huge_history_costs_little_memory(blobs: BlobStore) -> None:
         tracemalloc.stop()
     assert found == 10_000
     assert peak < 5 * MIB
+
+
+@pytest.mark.parametrize("stores", [False, True])
+async def test_status_posts_are_history_where_that_is_configured(
+    blobs: BlobStore, stores: bool
+) -> None:
+    post = row(1)
+    post["key"] |= {
+        "remoteJid": "status@broadcast",
+        "participant": "5531988887777@s.whatsapp.net",
+    }
+    reader = Reader(blobs, store_status_posts=stores)
+    body = json.dumps({"data": [post]}).encode()
+    (part,) = await reader.parts(await spilled(blobs, body))
+    (dry_part,) = await reader.dry().parts(envelope(body))
+    for facts in (await part(), await dry_part()):
+        assert any(isinstance(fact, MessageFact) for fact in facts) == stores

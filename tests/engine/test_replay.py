@@ -23,6 +23,7 @@ from evorelay.protocol.normalise import normalise, normalise_row
 from evorelay.relay import differences, reading, replay
 from evorelay.relay.differences import Difference, FieldChange
 from evorelay.relay.pipeline import POISONED
+from evorelay.relay.reading import Reader
 from evorelay.relay.replay import Replay
 from evorelay.relay.replay_questions import (
     JournalReplay,
@@ -56,11 +57,11 @@ def older(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
             return [msgspec.structs.replace(fact, type="unsupported", content=label)]
         return [fact]
 
-    def older_normalise(one: Envelope) -> list[Fact]:
-        return [new for fact in normalise(one) for new in reworded(fact)]
+    def older_normalise(one: Envelope, **options: Any) -> list[Fact]:
+        return [new for fact in normalise(one, **options) for new in reworded(fact)]
 
-    def older_row(one: Envelope, outer: Any, row: bytes) -> list[Fact]:
-        return [new for fact in normalise_row(one, outer, row) for new in reworded(fact)]
+    def older_row(one: Envelope, outer: Any, row: bytes, **options: Any) -> list[Fact]:
+        return [new for fact in normalise_row(one, outer, row, **options) for new in reworded(fact)]
 
     monkeypatch.setattr(reading, "normalise", older_normalise)
     monkeypatch.setattr(reading, "normalise_row", older_row)
@@ -107,7 +108,7 @@ async def archive(storage: Storage, tmp_path: Path) -> AsyncIterator[Archive]:
         world.reads,
         world.ledger,
         world.journal,
-        world.blobs,
+        Reader(world.blobs),
         handled=lambda: world.pipeline.cursor,
         reopen_within_ms=24 * HOUR,
     )
@@ -217,7 +218,7 @@ async def test_of_a_list_what_is_understood_is_taken_and_the_rest_stays(
         assert world.ids() == ["L0", "L2"]
         older.undo()
 
-        def still_odd(one: Envelope) -> list[Fact]:
+        def still_odd(one: Envelope, **options: Any) -> list[Fact]:
             return [*normalise(one), QuarantineFact(reason="no_key", detail="one of them")]
 
         older.setattr(reading, "normalise", still_odd)
@@ -257,7 +258,7 @@ async def test_a_bug_met_by_a_replay_is_an_answer(
         await world.post(webhook("A", "NEW thing"))
         (row,) = world.quarantined()
 
-        def crash(one: Envelope) -> list[Fact]:
+        def crash(one: Envelope, **options: Any) -> list[Fact]:
             raise ZeroDivisionError("a bug")
 
         older.setattr(reading, "normalise", crash)
@@ -426,7 +427,7 @@ async def test_an_entry_that_meets_a_bug_fails_alone(
         await world.post(*(webhook(f"W{n}", "WRONG") for n in range(9)), webhook("X", "NEW"))
         older.undo()
 
-        def odd(one: Envelope) -> list[Fact]:
+        def odd(one: Envelope, **options: Any) -> list[Fact]:
             if b'"W4"' in one.body:
                 raise ZeroDivisionError
             facts = normalise(one)

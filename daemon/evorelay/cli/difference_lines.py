@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-_NEW = {"message.created": "message", "ticket.created": "ticket", "contact.created": "person"}
 _CHANGED = {"message.changed": "message", "ticket.changed": "ticket", "contact.changed": "person"}
 
 
@@ -15,8 +14,10 @@ def difference_lines(difference: dict[str, Any]) -> Iterator[str]:
     id_ = printable(difference["id"])
     if what == "message.created":
         yield f'new message {id_}{name}: "{printable(difference["text"] or "")}"'
-    elif what in _NEW:
-        yield f"new {_NEW[what]}{name}"
+    elif what == "ticket.created":
+        yield f"new ticket{name}"
+    elif what == "contact.created":
+        yield f"new person {printable(who or id_)}"
     elif what == "ignored":
         yield f"{printable(difference['text'] or id_)} is of no consequence any more"
     elif what == "ticket.merged":

@@ -12,7 +12,6 @@ from evorelay.model.envelope import Entry
 from evorelay.model.errors import RelayError
 from evorelay.model.fact import Fact, IgnoredFact, InstanceFact, QrCodeFact, QuarantineFact
 from evorelay.relay.apply import Understood, apply_facts
-from evorelay.relay.blobs import BlobStore
 from evorelay.relay.differences import Difference, Found, differences
 from evorelay.relay.draft import Draft
 from evorelay.relay.ledger import Ledger
@@ -28,10 +27,10 @@ class Again:
     """``is_dry``: nothing is stored, neither rows nor files, and nobody is told."""
 
     def __init__(
-        self, ledger: Ledger, blobs: BlobStore, *, reopen_within_ms: int, is_dry: bool
+        self, ledger: Ledger, reader: Reader, *, reopen_within_ms: int, is_dry: bool
     ) -> None:
         self._run = ledger.rehearse if is_dry else ledger.change
-        self._reader = Reader(blobs, is_dry=is_dry)
+        self._reader = reader.dry() if is_dry else reader
         self._reopen_within_ms = reopen_within_ms
 
     async def parts(self, entry: Entry) -> list[Part] | QuarantineFact:

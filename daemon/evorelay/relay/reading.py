@@ -3,7 +3,7 @@
 A body of ordinary size is one part. One that was too large for the journal lies in a blob; where
 its ``data`` is an array (an import of history) it is read in parts of some hundred elements, so
 that memory stays flat and nobody else waits: 150 MB with 102,000 messages were in the store after
-8 s, for 25 MiB of memory, on 2 shared cores (``tests/e2e/test_huge_import.py`` posts a smaller one).
+8 s, for 25 MiB of memory, on 2 shared cores (a smaller one: ``tests/e2e/test_huge_import.py``).
 """
 
 from collections.abc import Awaitable, Callable
@@ -43,11 +43,18 @@ _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Reader:
-    """``is_dry``: media bytes are named, as if they had been stored, and not stored."""
+    """``store_status_posts`` as in ``normalise``; ``is_dry`` as in ``Attachments``."""
 
-    def __init__(self, blobs: BlobStore, *, is_dry: bool = False) -> None:
+    def __init__(
+        self, blobs: BlobStore, *, store_status_posts: bool = False, is_dry: bool = False
+    ) -> None:
         self._blobs = blobs
         self._attachments = Attachments(blobs, is_dry=is_dry)
+        self._store_status_posts = store_status_posts
+
+    def dry(self) -> "Reader":
+        """One that reads the same and stores nothing."""
+        return Reader(self._blobs, store_status_posts=self._store_status_posts, is_dry=True)
 
     async def facts(self, envelope: Envelope) -> list[Fact]:
         """What an envelope says whose body is in it.
@@ -56,8 +63,8 @@ class Reader:
         wrong with the body is a fact.
         """
         if len(envelope.body) > THREAD_BYTES:
-            return await self._kept(await trio.to_thread.run_sync(normalise, envelope))
-        return await self._kept(normalise(envelope))
+            return await self._kept(await trio.to_thread.run_sync(self._normalise, envelope))
+        return await self._kept(self._normalise(envelope))
 
     async def parts(self, envelope: Envelope) -> list[Part]:
         """All parts of an envelope in order, at least one. Errors are those of ``facts``."""
@@ -111,8 +118,20 @@ class Reader:
             return [QuarantineFact(reason=Reason.TOO_LARGE, detail=detail)]
         group = await self._blobs.read(envelope.body_blob, end - start, start=start)
         return await self._kept(
-            await trio.to_thread.run_sync(_elements, envelope, outer, group or b"")
+            await trio.to_thread.run_sync(self._elements, envelope, outer, group or b"")
         )
+
+    def _normalise(self, envelope: Envelope) -> list[Fact]:
+        return normalise(envelope, store_status_posts=self._store_status_posts)
+
+    def _elements(self, envelope: Envelope, outer: dict[str, Any], group: bytes) -> list[Fact]:
+        return [
+            fact
+            for row in split(group)
+            for fact in normalise_row(
+                envelope, outer, row, store_status_posts=self._store_status_posts
+            )
+        ]
 
     async def _kept(self, facts: list[Fact]) -> list[Fact]:
         if any(isinstance(fact, MessageFact) and fact.media for fact in facts):
@@ -130,7 +149,3 @@ def _quarantined(reason: Reason, detail: str) -> Part:
 def _feed(outliner: Outliner, data: bytes) -> None:
     for start in range(0, len(data), _FEED_BYTES):
         outliner.feed(data[start : start + _FEED_BYTES])
-
-
-def _elements(envelope: Envelope, outer: dict[str, Any], group: bytes) -> list[Fact]:
-    return [fact for row in split(group) for fact in normalise_row(envelope, outer, row)]

@@ -15,11 +15,11 @@ from evorelay.model.fact import Fact, GroupFact, QuarantineFact
 from evorelay.model.principal import Principal
 from evorelay.relay.again import Again
 from evorelay.relay.apply import Understood
-from evorelay.relay.blobs import BlobStore
 from evorelay.relay.differences import Difference, Found
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.permission import check_supervisor
+from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
 from evorelay.relay.replay_questions import (
     JournalReplay,
@@ -46,7 +46,7 @@ class Replay:
         reads: Reads,
         ledger: Ledger,
         journal: Journal,
-        blobs: BlobStore,
+        reader: Reader,
         *,
         handled: Callable[[], int],
         reopen_within_ms: int,
@@ -55,7 +55,7 @@ class Replay:
         self._journal = journal
         self._handled = handled
         self._again = {
-            is_dry: Again(ledger, blobs, reopen_within_ms=reopen_within_ms, is_dry=is_dry)
+            is_dry: Again(ledger, reader, reopen_within_ms=reopen_within_ms, is_dry=is_dry)
             for is_dry in (False, True)
         }
         self._turn = trio.Lock()
