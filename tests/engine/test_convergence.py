@@ -1,4 +1,4 @@
-"""The same day ends in the same store, in whatever order, however often, in whatever batches (P2)."""
+"""The same day ends in the same store, in whatever order, repeated, in whatever batches (P2)."""
 
 from pathlib import Path
 from random import Random

@@ -10,10 +10,8 @@ from random import Random
 from typing import Any
 
 import pytest
-import trio
 
 from evorelay.model.envelope import Entry, Envelope
-from evorelay.model.fact import Chat
 from evorelay.model.records import MessageRecord, TicketRecord
 from evorelay.model.views import DELETED_LABEL, message_view
 from evorelay.protocol.normalise import normalise

@@ -190,17 +190,20 @@ def test_any_other_id_names_nobody(id_: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("jid", "from_me", "public"),
+    ("jid", "public"),
     [
-        ("status@broadcast", False, True),
-        ("1700000000@broadcast", True, True),
-        ("1700000000@broadcast", False, False),
-        ("1@newsletter", False, True),
-        (PHONE, False, False),
-        (None, False, False),
+        ("status@broadcast", True),
+        ("1700000000@broadcast", False),
+        ("1@newsletter", True),
+        (PHONE, False),
+        (None, False),
     ],
 )
-def test_posts_to_everybody_are_nobodys_conversation(
-    jid: str | None, from_me: bool, public: bool
-) -> None:
-    assert public == is_public({"remoteJid": jid}, from_me=from_me)
+def test_posts_to_everybody_are_nobodys_conversation(jid: str | None, public: bool) -> None:
+    assert is_public({"remoteJid": jid}) is public
+
+
+def test_our_own_broadcast_list_is_a_chat_of_its_own() -> None:
+    key = {"remoteJid": "1700000000@broadcast", "participant": OWN}
+    chat = chat_of(key, from_me=True, own_phone=OWN)
+    assert chat == Chat(jid="1700000000@broadcast", is_group=True)

@@ -61,7 +61,8 @@ def takes_name(contact: ContactRecord, name: str | None, rank: NameRank, at: int
 def made_up_name(chat: Chat) -> str:
     """What stands in a list for somebody who has told no name."""
     if chat.is_group:
-        return f"Grupo …{chat.jid.partition('@')[0][-4:]}"
+        user, _, domain = chat.jid.partition("@")
+        return f"{'Lista' if domain == 'broadcast' else 'Grupo'} …{user[-4:]}"
     if chat.phone:
         return "+" + chat.phone
     return f"Contato …{(chat.lid or chat.jid).partition('@')[0][-4:]}"
@@ -99,7 +100,7 @@ def move_to(contact: ContactRecord, chat: Chat, at: int) -> bool:
 
     The latest counts. Return whether clients see a difference.
     """
-    if contact.is_group or at < contact.address_at:
+    if contact.is_group or (at, address_of(chat)) < (contact.address_at, contact.jid):
         return False
     before = (contact.phone, contact.lid, contact.jid)
     contact.address_at = at

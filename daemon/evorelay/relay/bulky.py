@@ -20,8 +20,9 @@ from evorelay.relay.blobs import BlobStore, Sink
 
 INLINE_MAX: Final = 4 * 1024 * 1024
 """A larger residual is kept as a blob itself."""
-_SECRET_KEYS: Final = ("apikey", "api_key", "destination")
-"""Evolution puts its key, and our own URL with the secret in it, into every body (P7)."""
+_SECRET_KEYS: Final = ("apikey", "api_key", "destination", "keyData")
+"""Evolution puts its key and our own URL with the secret into every body, and the account's
+sync keys (``appStateSyncKeyShare``) into some (P7)."""
 _FREE_BYTES: Final = 64 * 1024
 """Read without a turn, so that a small body never waits behind the large ones."""
 _SLICE_BYTES: Final = 16 * 1024

@@ -7,8 +7,10 @@ import random
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from evorelay.simulator.acts import Membership
-from evorelay.simulator.cast import Address, Instance, Message, Person, row_id
+from evorelay.simulator.cast import Address, Group, Instance, Message, Person, row_id
 from evorelay.simulator.dialects import Dialect, Webhook
 from evorelay.simulator.scripts import small_talk
 
@@ -26,7 +28,7 @@ class Morning(NamedTuple):
     imported: list[tuple[Message, Key]]
     """Old messages with the keys under which they came."""
     broadcast: list[tuple[Message, Key]]
-    """What customers sent to many at once: for us a message like any other."""
+    """What was sent to a list: the customer's own, or a chat of its own when it is ours."""
     never: set[str]
     """Ids of what must be no message."""
 
@@ -125,15 +127,18 @@ def _posts(
     made: Morning, dialect: Dialect, instance: Instance, rng: random.Random, at_ms: int
 ) -> None:
     person = rng.choice(instance.people)
+    our_list = Group("Lista", "1700000000@broadcast", ())
     for to, ours, is_ours_to_read in (
         ("status@broadcast", False, False),
         ("120363000000000009@newsletter", False, False),
-        ("1700000000@broadcast", True, False),
+        (our_list.jid, True, True),
         ("1700000001@broadcast", False, True),
     ):
         message = _message(dialect, rng, person, sent_ms=at_ms, ours=ours)
         webhooks = dialect.post(instance, message, to)
         made.webhooks.append((at_ms + 50, webhooks))
+        if ours:
+            message = replace(message, chat=our_list)
         if is_ours_to_read:
             made.broadcast.extend((message, webhook.data["key"]) for webhook in webhooks)
         else:

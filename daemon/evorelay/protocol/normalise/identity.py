@@ -71,14 +71,10 @@ def parse_jid(value: Any) -> Jid | None:
     return Jid(user, _SAME_DOMAIN.get(domain, domain))
 
 
-def is_public(key: dict[str, Any], *, from_me: bool) -> bool:
-    """Whether this is a status post, a channel post or our own broadcast: nobody's conversation."""
+def is_public(key: dict[str, Any]) -> bool:
+    """Whether this is a status post or a channel post: nobody's conversation."""
     jid = parse_jid(key.get("remoteJid"))
-    if jid is None:
-        return False
-    if jid.domain == "broadcast":
-        return jid.user == "status" or from_me
-    return jid.domain == "newsletter"
+    return jid is not None and (jid.domain == "newsletter" or str(jid) == "status@broadcast")
 
 
 def poster_of(key: dict[str, Any], own_phone: str | None) -> Chat | None:
@@ -91,8 +87,8 @@ def poster_of(key: dict[str, Any], own_phone: str | None) -> Chat | None:
 def chat_of(key: dict[str, Any], *, from_me: bool, own_phone: str | None) -> Chat | None:
     """The chat of a message's key; None when no JID in it can be read."""
     chat = parse_jid(key.get("remoteJid"))
-    if chat and chat.domain == "g.us":
-        return Chat(jid=str(chat), is_group=True)
+    if chat and (chat.domain == "g.us" or (chat.domain == "broadcast" and from_me)):
+        return Chat(jid=str(chat), is_group=True)  # our broadcast list is a chat, as on the phone
     if chat and chat.domain == "broadcast":  # what a customer's broadcast list sent to us
         sender = parse_jid(key.get("participant"))
         names = [sender, parse_jid(key.get("participantAlt"))]

@@ -51,7 +51,7 @@ def message_facts(source: Source, row: Any) -> list[Fact]:
         return [quarantined(Reason.NO_KEY, "the message has no key: no id, no chat")]
     said_from_me = flag_of(key.get("fromMe"))
     from_me = source.event == SEND_EVENT if said_from_me is None else said_from_me
-    if is_public(key, from_me=from_me):
+    if is_public(key):
         return _post(source, row, key, from_me=from_me)
     message = row.get("message")
     if message is not None and not isinstance(message, dict):

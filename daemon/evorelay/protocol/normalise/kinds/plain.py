@@ -19,7 +19,7 @@ _POLL_RESULT = kind(
     listed="pollVotes.:tally",
     question="name",
     options="pollVotes.*.optionName",
-    votes="pollVotes.*.optionVoteCount",
+    counts="pollVotes.*.optionVoteCount",
 )
 
 PLAIN: dict[str, Kind] = {
