@@ -47,8 +47,49 @@ async def test_a_ticket_goes_through_its_life_and_its_watchers_see_it(tmp_path: 
                 status,
                 assignee,
             )
-        await ana.rpc("seen", ticket_id=ticket_id)
-        assert (await ana.rpc("tickets.get", ticket_id=ticket_id))["unread"] == 0
+        await ana.rpc("tickets.update", ticket_id=ticket_id, subject="Troca", status="pending")
+        event = await bia.event()
+        assert (event.data["ticket"]["subject"], event.data["ticket"]["status"]) == (
+            "Troca",
+            "pending",
+        )
+
+
+async def test_who_has_read_a_ticket_is_seen_and_counted_for_each(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, agent(port, "ana") as ana, agent(port, "bia") as bia:
+        await receive_messages(port, 1, 2)
+        ticket_id = await ticket_of(ana)
+        await subscribed(bia, f"ticket:{ticket_id}")
+        assert (await ana.rpc("seen", ticket_id=ticket_id))["unread"] == 0
+        event = await bia.event()
+        assert (event.data["type"], event.data["ticket"]["unread"]) == ("ticket.updated", 0)
+        push = await next_push(bia)
+        assert "offset" not in push["pub"]
+        assert push["pub"]["data"] == {
+            "type": "seen",
+            "ticket_id": ticket_id,
+            "user": "ana",
+            "name": None,
+        }
+        await receive_messages(port, 3, 3)
+        await bia.rpc("seen", ticket_id=ticket_id)
+        assert (await ana.rpc("tickets.get", ticket_id=ticket_id))["unread"] == 1
+        assert (await bia.rpc("tickets.get", ticket_id=ticket_id))["unread"] == 0
+        assert (await ana.rpc("tickets.list", unread=True))["tickets"]
+        assert (await bia.rpc("tickets.list", unread=True))["tickets"] == []
+
+
+async def test_what_rest_offers_is_offered_by_rpc_too(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, agent(port) as client:
+        await receive_messages(port, 1, 1)
+        ticket = await client.rpc("tickets.get", ticket_id=await ticket_of(client))
+        found = await client.rpc("tickets.participants", ticket_id=ticket["id"])
+        assert [row["phone"] for row in found["participants"]] == [ticket["contact"]["phone"]]
+        name = ticket["instance"]
+        assert [row["name"] for row in (await client.rpc("instances.list"))["instances"]] == [name]
+        assert (await client.rpc("instances.qrcode", name=name))["qrcode"] is None
+        assert await client.rpc("merges.list") == {"merges": [], "next_cursor": None}
+        assert (await client.rpc("tickets.list", q="text 1"))["tickets"] == [ticket]
 
 
 @pytest.mark.parametrize(
@@ -70,6 +111,14 @@ async def test_a_ticket_goes_through_its_life_and_its_watchers_see_it(tmp_path: 
         ("tickets.get", {"ticket_id": "0192f000-0000-7000-8000-000000000000"}, 1004),
         ("messages.list", {"ticket_id": "nope"}, 1004),
         ("seen", {"ticket_id": "nope"}, 1004),
+        ("seen", {"ticket_id": "nope", "agent": "bia"}, 107),
+        ("tickets.update", {"ticket_id": "nope", "subject": "x"}, 1004),
+        ("tickets.update", {"ticket_id": "nope", "subject": "a\nb"}, 107),
+        ("tickets.participants", {"ticket_id": "nope"}, 1004),
+        ("instances.list", {"name": "x"}, 107),
+        ("instances.qrcode", {"name": "nope"}, 1004),
+        ("instances.qrcode", {}, 107),
+        ("merges.undo", {"merge_id": "nope"}, 1004),
         ("typing", {"ticket_id": "nope"}, 1004),
         ("typing", {}, 107),
     ],
@@ -92,6 +141,7 @@ async def test_a_foreign_ticket_and_an_unknown_one_are_alike(tmp_path: Path) -> 
         async with agent(port, "bia", role="agent", instances=["b"]) as client:
             assert (await client.rpc("tickets.list"))["tickets"] == []
             methods = ["tickets.get", "messages.list", "seen", "typing", "tickets.claim"]
+            methods += ["tickets.participants", "tickets.update"]
             for method in methods:
                 replies = [
                     await client.ask(rpc={"method": method, "data": {"ticket_id": id_}})
@@ -99,6 +149,14 @@ async def test_a_foreign_ticket_and_an_unknown_one_are_alike(tmp_path: Path) -> 
                 ]
                 assert replies[0]["error"] == replies[1]["error"], method
             assert await failed(client, subscribe={"channel": f"ticket:{ticket_id}"}) == 103
+            for name in ("a", "nowhere"):
+                code = await failed(
+                    client, rpc={"method": "instances.qrcode", "data": {"name": name}}
+                )
+                assert code == 1004
+            for method in ("merges.list", "merges.undo"):
+                data = {"merge_id": "x"} if method == "merges.undo" else {}
+                assert await failed(client, rpc={"method": method, "data": data}) == 103
 
 
 class TestTyping:
