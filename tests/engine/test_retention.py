@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from evorelay.model.change import Change, Status
 from evorelay.model.errors import StoreUnavailable
 from evorelay.relay import retention as housekeeping
 from evorelay.relay.retention import Retention
@@ -65,10 +66,10 @@ async def test_a_status_whose_message_never_comes_goes_in_the_end(world: World) 
     await world.apply(status("NEVER", "read"))
     key = ("loja", "NEVER")
 
-    def kept() -> dict[tuple[str, str], str]:
+    def kept() -> dict[tuple[str, str], list[Change]]:
         return world.storage.writer.transact(lambda tx: tx.early_changes([key]))
 
-    assert kept() == {key: "read"}
+    assert kept() == {key: [Status("read")]}
     world.now.ms = LONG_AFTER
     await make(world).sweep()
     assert kept() == {}

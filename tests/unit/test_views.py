@@ -72,6 +72,7 @@ def test_reactions_media_and_the_reason_of_a_failure_are_read_as_they_were_store
     failure = {"code": "not_on_whatsapp", "message": "This number is not on WhatsApp."}
     row = record(
         MessageRecord,
+        ticket_id="t1",
         created_at=T,
         received_at=T,
         media=media | {"from_the_future": 1},
@@ -91,7 +92,7 @@ def test_a_ticket_carries_its_contact() -> None:
     )
     assert " ".join(seen) == (
         "id instance contact status assignee subject unread last_message_at last_message"
-        " created_at version"
+        " created_at version waiting_since merged_into"
     )
     assert " ".join(seen["contact"]) == "id name phone jid lid avatar_url is_group"
     assert (seen["last_message_at"], seen["unread"], seen["version"]) == (RFC3339, 2, 3)
@@ -119,5 +120,5 @@ def test_an_event_says_its_type_its_ticket_and_the_message() -> None:
 
 def test_events_are_one_line() -> None:
     """The Centrifuge dialect separates commands by newlines."""
-    row = record(MessageRecord, content="a\nb\r\n", created_at=T, received_at=T)
+    row = record(MessageRecord, ticket_id="t1", content="a\nb\r\n", created_at=T, received_at=T)
     assert b"\n" not in encode_json(message_view(row))
