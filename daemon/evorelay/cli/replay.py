@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -105,7 +105,8 @@ def _quarantine(
     reasons: Counter[str] = Counter()
     results = []
     room = _EXAMPLES_MAX
-    with _progress("webhooks", len(wanted)) as advance:
+    prints_each = not as_json and (dry_run or bool(ids))
+    with _progress(len(wanted), is_shown=not prints_each) as advance:
         for id_ in wanted:
             answer = daemon.ask(
                 "POST", f"/v1/quarantine/{quote(id_, safe='')}/replay", body={"dry_run": dry_run}
@@ -120,7 +121,7 @@ def _quarantine(
                 shown = result["differences"][:room]
                 room -= len(shown)
                 results.append(result | {"differences": shown})
-            elif dry_run or ids:
+            if prints_each:
                 _show(result)
             advance(1)
     if as_json:
@@ -153,14 +154,15 @@ def _journal(daemon: Daemon, choice: Choice, *, dry_run: bool, as_json: bool) ->
     counts: Counter[str] = Counter()
     entries = 0
     examples: list[dict[str, Any]] = []
-    with _progress("webhooks", None) as advance:
+    prints_each = dry_run and not as_json
+    with _progress(None, is_shown=not prints_each) as advance:
         while True:
             page = _checked(daemon, daemon.ask("POST", "/v1/journal/replay", body=body))
             entries += page["entries"]
             counts.update(page["counts"])
             if as_json:
                 examples += page["differences"][: _EXAMPLES_MAX - len(examples)]
-            elif dry_run:
+            if prints_each:
                 _show(page)
             advance(page["entries"])
             if page["next_seq"] is None:
@@ -236,15 +238,15 @@ def _summarise(outcomes: Counter[str], reasons: Counter[str], *, dry_run: bool) 
 
 
 @contextmanager
-def _progress(what: str, total: int | None) -> Iterator[Any]:
-    """A bar on standard error where somebody looks at it; yields what advances it."""
-    if not sys.stderr.isatty():
+def _progress(total: int | None, *, is_shown: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error if somebody looks at it; yields what advances it."""
+    if not (is_shown and sys.stderr.isatty()):
         yield lambda count: None
         return
     from rich.console import Console  # late: most commands and every script do without
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("webhooks"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total)
+        task = progress.add_task("", total=total)
         yield lambda count: progress.advance(task, count)
