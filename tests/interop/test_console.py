@@ -1,52 +1,26 @@
 """The console in a real Chromium: signed in by its address, live, honest about its freshness."""
 
-import base64
-import json
 import re
-import urllib.request
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from evorelay.simulator.media import Media, invoice, photo, voice_note
-from tests.interop.test_browser import PATIENCE_MS, opened
-from tests.support.daemon import Daemon, running, token
-from tests.support.webhooks import INSTANCE, PATH, as_body, text_message
-
-expect.set_options(timeout=PATIENCE_MS)
-
-
-def address(daemon: Daemon) -> str:
-    """What ``evorelay urls`` prints: the token is in the fragment, which is sent to nobody."""
-    return f"{daemon.url}/console#token={token()}"
-
-
-def post(daemon: Daemon, whatsapp_id: str, text: str = "", **fields: Any) -> None:
-    send(daemon, text_message(whatsapp_id, text or whatsapp_id, **fields))
-
-
-def send(daemon: Daemon, webhook: dict[str, Any]) -> None:
-    with urllib.request.urlopen(f"{daemon.url}{PATH}", as_body(webhook), timeout=10) as reply:
-        assert json.load(reply)["received"] is True
-
-
-def with_file(whatsapp_id: str, media: Media) -> dict[str, Any]:
-    """A customer's message with a file inside the webhook, as ``webhookBase64`` has Evolution."""
-    webhook = text_message(whatsapp_id, "")
-    kind = f"{media.kind}Message"
-    content = {"mimetype": media.mimetype, "fileName": media.filename}
-    encoded = base64.b64encode(media.content).decode()
-    webhook["data"].update(message={kind: content, "base64": encoded}, messageType=kind)
-    return webhook
-
-
-def ticket(page: Page, name: str = "Cliente 7777") -> Any:
-    return page.locator("#ticket-list button", has_text=name)
-
-
-def expect_state(page: Page, text: str | re.Pattern[str]) -> None:
-    expect(page.locator("#state")).to_have_text(text)
+from evorelay.simulator.media import invoice, photo, voice_note
+from tests.interop.console_page import (
+    address,
+    event,
+    expect_state,
+    of_group,
+    post,
+    send,
+    ticket,
+    with_file,
+)
+from tests.interop.test_browser import opened
+from tests.support.daemon import Daemon, running
+from tests.support.webhooks import INSTANCE, text_message
 
 
 def test_an_agent_reads_along_through_a_restart(daemon: Daemon) -> None:
@@ -70,24 +44,6 @@ def test_an_agent_reads_along_through_a_restart(daemon: Daemon) -> None:
         expect_state(page, "Live")
         page.reload()
         expect(ticket(page).locator(".preview")).to_have_text("Alô?")
-
-
-def test_what_somebody_reads_is_unread_for_nobody(daemon: Daemon) -> None:
-    post(daemon, "A")
-    with opened(address(daemon)) as page:
-        expect(ticket(page).locator(".unread")).to_have_text("1")
-        post(daemon, "B")
-        expect(ticket(page).locator(".unread")).to_have_text("2")
-        with page.context.new_page() as other:
-            other.goto(address(daemon))
-            expect(ticket(other).locator(".unread")).to_have_text("2")
-            ticket(other).click()
-            expect(ticket(other).locator(".unread")).to_be_hidden()
-            expect(ticket(page).locator(".unread")).to_be_hidden()
-            post(daemon, "C", "while it is open")
-            expect(other.locator("#messages .text").last).to_have_text("while it is open")
-            expect(ticket(page).locator(".preview")).to_have_text("while it is open")
-            expect(ticket(page).locator(".unread")).to_be_hidden()
 
 
 def test_files_are_seen_heard_and_saved(daemon: Daemon, tmp_path: Path) -> None:
@@ -118,15 +74,11 @@ def test_files_are_seen_heard_and_saved(daemon: Daemon, tmp_path: Path) -> None:
 
 
 def test_a_group_and_another_year_can_be_told(daemon: Daemon) -> None:
-    group = text_message("G", "Bom dia, grupo", sent_at=1_600_000_000)
-    group["data"]["key"].update(
-        remoteJid="120363041234567890@g.us", participant="5531988887777@s.whatsapp.net"
-    )
-    send(daemon, group)
+    send(daemon, of_group(text_message("G", "Bom dia, grupo", sent_at=1_600_000_000)))
     with opened(address(daemon)) as page:
-        expect(ticket(page, "Group 1203…7890").locator("time")).to_contain_text("2020")
+        expect(ticket(page, "Grupo …7890").locator("time")).to_contain_text("2020")
         page.get_by_role("button", name="Português").click()
-        expect(ticket(page, "Grupo 1203…7890").locator("time")).to_contain_text("2020")
+        expect(ticket(page, "Grupo …7890").locator(".wait")).to_contain_text("esperando há")
 
 
 def test_a_few_instances_are_a_row_and_many_a_summary(daemon: Daemon) -> None:
@@ -139,19 +91,46 @@ def test_a_few_instances_are_a_row_and_many_a_summary(daemon: Daemon) -> None:
         expect(page.locator("#instances-summary")).to_have_text("1 instance")
         for number in range(7):
             post(daemon, f"M{number}", instance=f"loja-{number}")
-        closed = text_message("", "", instance="loja-3")
-        closed |= {
-            "event": "connection.update",
-            "data": {"instance": "loja-3", "state": "close", "statusReason": 428},
-        }
-        send(daemon, closed)
+        state = {"instance": "loja-3", "state": "close", "statusReason": 401}
+        send(daemon, event("connection.update", state, instance="loja-3"))
         page.set_viewport_size({"width": 1280, "height": 800})
         page.reload()
         page.get_by_role("button", name="8 instances, 1 disconnected").click()
-        expect(listed.first).to_have_text("loja-3 disconnected")
+        expect(listed.first).to_have_text(
+            re.compile("^loja-3 disconnected since .+: the phone ended the session$")
+        )
         expect(listed).to_have_count(8)
         page.keyboard.press("Escape")
         expect(listed.first).to_be_hidden()
+
+
+def test_an_instance_is_linked_to_a_phone(daemon: Daemon) -> None:
+    """Its code is a picture under the strict policy (P7), renewed in place, gone when linked."""
+    codes = [
+        f"data:image/png;base64,{b64encode(photo(shade).content).decode()}" for shade in (0, 64)
+    ]
+    waiting = {"instance": INSTANCE, "state": "connecting", "statusReason": 200}
+    send(daemon, event("connection.update", waiting))
+    with opened(address(daemon)) as page:
+        listed = page.locator("#instances li")
+        expect(listed).to_contain_text("connecting since")
+        send(daemon, qrcode(codes[0]))
+        page.get_by_role("button", name="QR code").click()
+        picture = page.get_by_role("dialog").locator("img")
+        expect(picture).to_have_attribute("src", codes[0])
+        expect(picture).to_have_js_property("naturalWidth", 48)
+        expect(page.get_by_role("dialog")).to_contain_text("ABCD1234")
+        send(daemon, qrcode(codes[1]))
+        expect(picture).to_have_attribute("src", codes[1])
+        send(daemon, event("connection.update", waiting | {"state": "open"}))
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(listed).to_contain_text("connected since")
+        expect(page.get_by_role("button", name="QR code")).to_be_hidden()
+
+
+def qrcode(image: str) -> dict[str, Any]:
+    code = {"instance": INSTANCE, "pairingCode": "ABCD1234", "code": "2@X", "base64": image}
+    return event("qrcode.updated", {"qrcode": code})
 
 
 def test_a_console_whose_address_is_not_allowed_says_so(tmp_path: Path) -> None:
