@@ -9,9 +9,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evorelay.model.change import Edit, Reaction, Revoke
+from evorelay.model.change import Change, Edit, Reaction, Revoke
 from evorelay.model.fact import (
-    Change,
     ChangeFact,
     Chat,
     Fact,

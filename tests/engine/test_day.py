@@ -5,6 +5,7 @@ to it alone. Everything here goes the real way from body to store.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -155,7 +156,7 @@ def compare(world: World, truth: Truth) -> None:
         if row is None:
             assert said.is_history, f"{key} is missing: {said}"
             continue
-        agrees(row, said, lambda alias, said=said: truth.identity(said.instance, alias))
+        agrees(row, said, partial(truth.identity, said.instance))
         ticket = ticket_of(tickets, row)
         who = (said.instance, truth.identity(said.instance, said.chat))
         assert contact_of.setdefault(who, ticket.contact_id) == ticket.contact_id, said
