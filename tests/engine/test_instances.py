@@ -1,4 +1,4 @@
-"""What clients are told of the WhatsApp instances: everything that lasts, at a bearable rate (P5)."""
+"""What clients are told of WhatsApp instances: everything that lasts, at a bearable rate (P5)."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -51,8 +51,8 @@ def test_the_echo_of_the_api_says_where_a_message_came_from() -> None:
 
 
 def test_a_file_that_came_with_one_delivery_is_kept() -> None:
-    bare = {"id": None, "mimetype": "image/png", "size": None}
-    full = {"id": "ab", "mimetype": "image/png", "size": 7}
+    bare: dict[str, Any] = {"id": None, "mimetype": "image/png", "size": None}
+    full: dict[str, Any] = {"id": "ab", "mimetype": "image/png", "size": 7}
     for order in permutations((bare, full)):
         rows = [row(type="image", media=dict(media)) for media in order]
         assert after(*rows)[2] == full
