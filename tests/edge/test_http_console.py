@@ -92,12 +92,14 @@ def test_the_page_has_no_inline_code_and_no_dangerous_sink() -> None:
 
 
 def test_both_languages_say_the_same_things() -> None:
-    code = (CONSOLE / "texts.js").read_text()
     english, portuguese = (
-        re.findall(r"^    (\w+):", part, re.MULTILINE) for part in code.split("  pt: {")
+        re.findall(r"^ +(\w+):", (CONSOLE / name).read_text(), re.MULTILINE)
+        for name in ("words-en.js", "words-pt.js")
     )
     assert english == portuguese
-    named = set(re.findall(r'data-text="(\w+)"', (CONSOLE / "index.html").read_text()))
+    page = (CONSOLE / "index.html").read_text()
+    named = set(re.findall(r'data-(?:text|placeholder)="(\w+)"', page))
+    assert len(named) > 10
     assert named <= set(english)
 
 

@@ -62,6 +62,23 @@ def test_unread_is_each_agents_own(daemon: Daemon) -> None:
             expect(ticket(page).locator(".unread")).to_be_hidden()
 
 
+def test_what_is_read_on_another_device_is_read_here(daemon: Daemon) -> None:
+    """A page nobody looks at reads nothing itself; by a colleague, nothing is read for us."""
+    post(daemon, "A")
+    with opened(address(daemon)) as page:
+        page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true })")
+        ticket(page).click()
+        expect(bubbles(page)).to_have_count(1)
+        unread = ticket(page).locator(".unread")
+        expect(unread).to_have_text("1")
+        path = f"/v1/tickets/{ask(daemon, 'GET', '/v1/tickets')['tickets'][0]['id']}/seen"
+        ask(daemon, "POST", path, {}, sub="bia")
+        post(daemon, "B")
+        expect(unread).to_have_text("2")
+        ask(daemon, "POST", path, {})
+        expect(unread).to_be_hidden()
+
+
 def test_a_message_counts_once_however_its_answer_crosses(daemon: Daemon) -> None:
     """A page of the list is held up while two messages come in: one is in it, one is not."""
     with opened(address(daemon)) as page:

@@ -19,7 +19,7 @@ export function bubble(message, { contact, file, quoted, onQuote }) {
     author && element("bdi", "author", author),
     marks(message),
     adOf(metadata),
-    (message.reply_to || metadata.quoted) && quote(message, contact, quoted, onQuote),
+    (answered(message) || metadata.quoted) && quote(message, contact, quoted, onQuote),
     file,
     ...contentOf(message, contact),
     message.error && element("p", "error", texts.undelivered(isolated(message.error.message))),
@@ -30,10 +30,12 @@ export function bubble(message, { contact, file, quoted, onQuote }) {
   return item;
 }
 
-function classesOf({ is_internal, direction, deleted_at, metadata }) {
+// The WhatsApp id of the message that another one is about: quotes, or pins.
+export const answered = ({ reply_to, metadata }) => reply_to ?? metadata.target ?? null;
+
+function classesOf({ is_internal, direction, metadata }) {
   return [
     is_internal ? "internal" : direction,
-    deleted_at && "deleted",
     metadata.history && "history",
     metadata.album && "in-album",
   ].filter(Boolean).join(" ");
@@ -56,7 +58,7 @@ function quote(message, contact, quoted, onQuote) {
   const button = element("button", "quote");
   button.type = "button";
   button.setAttribute("aria-label", texts.quoted);
-  button.onclick = () => onQuote(message.reply_to);
+  button.onclick = () => onQuote(answered(message));
   const author = quoted && (authorOf(quoted, contact) ?? (quoted.direction === "in" ? contact.name : texts.us));
   if (author) button.append(element("bdi", "author", author));
   else if (message.metadata.quoted_status_post) button.append(element("b", "", texts.statusPost));

@@ -24,7 +24,9 @@ export function contentOf(message, contact) {
 function text(message) {
   if (isLabel(message)) return [];
   const isSaidByUs = message.type === "unsupported" || message.type === "call";
-  return [element("p", isSaidByUs ? "text label" : "text", message.content)];
+  const said = element("p", isSaidByUs ? "text label" : "text", message.content);
+  said.title = message.metadata.whatsapp_type ?? "";
+  return [said];
 }
 
 function isLabel({ type, content, media }) {
@@ -47,13 +49,19 @@ function poll({ metadata: { question, options, votes } }, contact) {
     item.title = names.map(isolated).join(", ");
     list.append(item);
   });
-  return [element("p", "text question", question ?? ""), list];
+  return [
+    element("p", "marks", isResult(votes) ? texts.pollResult : texts.poll),
+    element("p", "text question", question ?? ""),
+    list,
+  ];
 }
 
 // A poll has each person's votes, the published result of one has sums.
+const isResult = (votes) => Array.isArray(votes) && typeof votes[0] !== "object";
+
 function tally(option, index, votes, contact) {
   if (!Array.isArray(votes)) return { count: 0, names: [] };
-  if (typeof votes[index] === "number") return { count: votes[index], names: [] };
+  if (isResult(votes)) return { count: Number(votes[index]) || 0, names: [] };
   const voters = votes.filter((vote) => vote.options?.includes(option));
   return { count: voters.length, names: voters.map(({ who, name }) => personIn(who, name, contact)) };
 }

@@ -2,7 +2,6 @@
 
 import { $, element, isolated } from "./dom.js";
 import { People } from "./people.js";
-import { nameOf } from "./persons.js";
 import { texts } from "./texts.js";
 import { Thread } from "./thread.js";
 import { waitOf } from "./ticket-line.js";
@@ -162,7 +161,7 @@ export class Conversation {
     this.people.show(ticket);
     if (ticket === null) return;
     this.thread.ticket = ticket;
-    $("who").textContent = nameOf(ticket.contact);
+    $("who").textContent = ticket.contact.name;
     const facts = [
       ticket.subject,
       ticket.contact.phone && `+${ticket.contact.phone}`,

@@ -19,9 +19,7 @@ export class People {
 
   async load() {
     const { ticket } = this;
-    const { left, bottom } = $("show-people").getBoundingClientRect();
-    const width = document.documentElement.clientWidth;
-    Object.assign($("people").style, { top: `${bottom + 6}px`, right: `${Math.max(8, width - left - 160)}px` });
+    $("people").style.top = `${$("show-people").getBoundingClientRect().bottom + 6}px`;
     $("people").replaceChildren();
     try {
       const { participants } = await this.live.tell("tickets.participants", { ticket_id: ticket.id });

@@ -1,15 +1,8 @@
-// Who somebody is, in words: contacts, authors in groups, those who voted or reacted.
+// Who somebody is, in words: authors of messages, those who voted or reacted.
 
 import { texts } from "./texts.js";
 
 const OURSELVES = "me"; // as the daemon writes us in a poll's votes
-
-// A group whose name is not known has its number for one, of which all begin alike.
-export function nameOf({ name, jid, is_group }) {
-  if (!is_group || (name && name !== jid.split("@")[0])) return name;
-  const number = jid.split("@")[0];
-  return texts.group(`${number.slice(0, 4)}…${number.slice(-4)}`);
-}
 
 // The author of a message; null where it says itself whose it is: the customer's, or ours.
 export function authorOf({ direction, sender_name, sender_id }, contact) {
@@ -20,12 +13,12 @@ export function authorOf({ direction, sender_name, sender_id }, contact) {
 // Who reacted; nobody's address means that it was our side.
 export function reactorOf({ sender_id, sender_name }, contact) {
   if (sender_id === null) return sender_name ?? texts.us;
-  return sender_name ?? (contact.is_group ? byAddress(sender_id) : nameOf(contact));
+  return sender_name ?? (contact.is_group ? byAddress(sender_id) : contact.name);
 }
 
 export function personIn(who, name, contact) {
   if (who === OURSELVES) return texts.us;
-  return name ?? (contact.is_group ? who.replace(/^.*:/, "") : nameOf(contact));
+  return name ?? (contact.is_group ? who.replace(/^.*:/, "") : contact.name);
 }
 
 // A JID as people know it: a number, if WhatsApp tells it.

@@ -1,7 +1,7 @@
 // The messages of one ticket in reading order, and where in them the reader is.
 
 import { Attachments } from "./attachments.js";
-import { bubble } from "./bubble.js";
+import { answered, bubble } from "./bubble.js";
 import { $, element } from "./dom.js";
 import { day } from "./texts.js";
 
@@ -123,7 +123,7 @@ export class Thread {
     const made = bubble(message, {
       contact: this.ticket.contact,
       file: this.attachments.node(message),
-      quoted: message.reply_to ? this.find(message.reply_to) : undefined,
+      quoted: this.find(answered(message)),
       onQuote: (whatsappId) => this.pointOut(whatsappId),
     });
     made.id = `message-${message.id}`;
@@ -131,6 +131,7 @@ export class Thread {
   }
 
   find(whatsappId) {
+    if (whatsappId === null) return undefined;
     return [...this.messages.values()].find((message) => message.whatsapp_id === whatsappId);
   }
 

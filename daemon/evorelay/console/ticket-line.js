@@ -1,7 +1,6 @@
 // One ticket as the list shows it.
 
 import { element } from "./dom.js";
-import { nameOf } from "./persons.js";
 import { age, texts, when } from "./texts.js";
 
 const SOON_MS = 15 * 60_000;
@@ -14,7 +13,7 @@ export function fillLine(button, ticket, unread) {
   const about = element("span", "tag");
   about.append(element("bdi", "", ticket.instance), " · ", element("bdi", "", ticket.assignee ?? texts.nobody));
   button.replaceChildren(
-    element("bdi", "name", nameOf(ticket.contact)),
+    element("bdi", "name", ticket.contact.name),
     element("time", "", when(activity(ticket))),
     element("bdi", "preview", ticket.last_message ?? ""),
     count,
