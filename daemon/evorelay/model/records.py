@@ -55,7 +55,7 @@ class TicketRecord(Struct, array_like=True, kw_only=True):
     version: int
     last_message_id: str | None = None
     inbound: int = 0
-    """Messages that ever came in, history not counted; never goes down."""
+    """Messages that came in, history not counted; only an undone merge takes some away."""
     waiting_since: int | None = None
     """When the first message came in that is later than ``last_reply_at``."""
     last_reply_at: int | None = None

@@ -5,7 +5,6 @@ same results. Permission is decided here: a foreign ticket and an unknown one ar
 can be done is in ``tickets`` and ``merges``.
 """
 
-import re
 from collections import OrderedDict
 from typing import Any
 
@@ -18,6 +17,7 @@ from evorelay.relay.hub import Hub
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.merges import Merges
 from evorelay.relay.permission import check_supervisor, no_such_ticket
+from evorelay.relay.quarantine import blob_of
 from evorelay.relay.questions import (
     InstanceQrCode,
     InstanceRef,
@@ -47,8 +47,6 @@ PARTICIPANTS_MAX = 2048
 """Of a group; WhatsApp allows 1,024, and whoever wrote there once is kept until it says more."""
 
 _DIRECTORY_MAX = 100_000
-_SPILLED = re.compile(r'\{"blob":"([0-9a-f]{64})"\}')
-"""What relay/apply.py keeps of a webhook whose body is a blob."""
 
 
 class Desk:
@@ -142,12 +140,12 @@ class Desk:
         if found is None or not who.may_see(found[0].instance):
             raise Refusal(Code.NOT_FOUND, "there is no such entry in quarantine")
         row, body, is_cut = found
-        spilled = _SPILLED.fullmatch(body)
+        blob = blob_of(body)
         return QuarantinedBody(
             **_quarantined_fields(row),
-            body="" if spilled else body,
+            body="" if blob else body,
             body_truncated=is_cut,
-            body_blob=spilled.group(1) if spilled else None,
+            body_blob=blob,
         )
 
     async def instance_of(self, who: Principal, ticket_id: str) -> str:

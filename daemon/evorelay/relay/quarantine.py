@@ -1,11 +1,21 @@
 """Webhooks that were not understood, kept with the reason until a later version reads them."""
 
+import re
 from hashlib import sha256
 
 from evorelay.model.envelope import Entry
 from evorelay.model.fact import QuarantineFact
 from evorelay.model.records import QuarantineRecord
 from evorelay.relay.draft import Draft
+
+_SPILLED = '{"blob":"%s"}'
+_SPILLED_BODY = re.compile(re.escape(_SPILLED).replace("%s", "([0-9a-f]{64})"))
+
+
+def blob_of(body: str) -> str | None:
+    """The blob that holds the body of a quarantined webhook; None when it is ``body`` itself."""
+    spilled = _SPILLED_BODY.fullmatch(body)
+    return spilled.group(1) if spilled else None
 
 
 class Quarantine:
@@ -23,7 +33,7 @@ class Quarantine:
         envelope = entry.envelope
         body = envelope.body.decode("utf-8", "replace")
         if envelope.body_blob is not None:
-            body = f'{{"blob":"{envelope.body_blob}"}}'
+            body = _SPILLED % envelope.body_blob
         self._draft.plan.quarantined.append(
             QuarantineRecord(
                 id=self._draft.new_id(),

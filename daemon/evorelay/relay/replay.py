@@ -3,7 +3,6 @@
 What is done already stays as it is, so everything here may be repeated, cancelled, or cut off.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -19,6 +18,7 @@ from evorelay.relay.differences import Difference, Found
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.permission import check_supervisor
+from evorelay.relay.quarantine import blob_of
 from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
 from evorelay.relay.replay_questions import (
@@ -34,8 +34,6 @@ CALL_S = 2.0
 """After it a call answers how far it came. One huge entry is never left half replayed."""
 _BODY_BYTES_MAX = 64 * 1024 * 1024
 """Above any body that quarantine holds as text."""
-_SPILLED = re.compile(r'\{"blob":"([0-9a-f]{64})"\}')
-"""What relay/apply.py keeps of a webhook whose body is a blob."""
 
 
 class Replay:
@@ -74,13 +72,13 @@ class Replay:
         summary, body, _ = row
         if summary.replayed_at is not None:
             return QuarantineReplayed(id=id_, outcome="already_replayed")
-        blob = _SPILLED.fullmatch(body)
+        blob = blob_of(body)
         envelope = Envelope(
             received_at=summary.received_at,
             event=summary.event,
             instance=summary.instance,
             body=b"" if blob else body.encode(),
-            body_blob=blob[1] if blob else None,
+            body_blob=blob,
         )
         found = Found()
         async with self._turn:
