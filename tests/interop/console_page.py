@@ -14,6 +14,9 @@ from tests.interop.test_browser import PATIENCE_MS
 from tests.support.daemon import Daemon, token
 from tests.support.webhooks import PATH, as_body, text_message
 
+JID = "5531988887777@s.whatsapp.net"
+"""Of the customer who writes, unless a test says otherwise."""
+
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -54,6 +57,16 @@ def message(whatsapp_id: str, kind: str, content: Any, **extra: Any) -> dict[str
     webhook["data"]["key"].update(extra.pop("key", {}))
     webhook["data"].update(message={kind: content}, messageType=kind, **extra)
     return webhook
+
+
+def key(whatsapp_id: str, **fields: Any) -> dict[str, Any]:
+    """How WhatsApp names a message of that customer."""
+    return {"remoteJid": JID, "fromMe": False, "id": whatsapp_id} | fields
+
+
+def reaction(target: str, emoji: str, at: int, **fields: Any) -> dict[str, Any]:
+    content = {"key": key(target), "text": emoji, "senderTimestampMs": str(at * 1000)}
+    return message(f"R{at}", "reactionMessage", content, sent_at=at, key=fields)
 
 
 def of_group(webhook: dict[str, Any]) -> dict[str, Any]:

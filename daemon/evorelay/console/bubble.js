@@ -79,8 +79,9 @@ function foot(message) {
   note(message.is_internal && texts.internal);
   note(metadata.origin === "phone" && texts.phone);
   note(metadata.content_cut && texts.cut);
-  note(metadata.edit_unreadable ? texts.editUnreadable : message.edited_at && texts.edited,
-    message.edited_at && moment(message.edited_at));
+  if (message.edited_at && !message.deleted_at) {
+    note(metadata.edit_unreadable ? texts.editUnreadable : texts.edited, moment(message.edited_at));
+  }
   note(metadata.history && texts.imported);
   note(metadata.late && texts.late, texts.lateSince(moment(message.received_at)));
   const time = element("time", "", clock(message.created_at));
