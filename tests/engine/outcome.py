@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from evorelay.model.views import message_view, ticket_view
+from evorelay.model.rendering import message_view, ticket_view
 from tests.engine.harness import World
 
 

@@ -20,7 +20,7 @@ from evorelay.model.fact import (
     NameRank,
     PersonFact,
 )
-from evorelay.model.views import message_view
+from evorelay.model.rendering import message_view
 from evorelay.protocol.normalise.calls import call_label
 from tests.engine.harness import T0, World, message, open_blobs, reply, status, stored
 from tests.engine.outcome import outcome

@@ -14,7 +14,7 @@ import pytest
 
 from evorelay.model.envelope import Entry, Envelope
 from evorelay.model.records import MessageRecord, TicketRecord
-from evorelay.model.views import DELETED_LABEL, message_view
+from evorelay.model.rendering import DELETED_LABEL, message_view
 from evorelay.protocol.normalise import normalise
 from evorelay.relay.apply import Applied, Understood, apply_batch
 from evorelay.relay.draft import Draft

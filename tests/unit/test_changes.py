@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from evorelay.model.change import Change, Edit, Reaction, Revoke, Status, Vote
 from evorelay.model.records import MessageRecord
-from evorelay.model.views import DELETED_LABEL, message_view
+from evorelay.model.rendering import DELETED_LABEL, message_view
 from evorelay.protocol.changes import EARLY_MAX, apply_change, gather
 
 T0 = 1_795_000_000_000

@@ -12,7 +12,8 @@ from evorelay.model.clock import utc
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.principal import Principal
 from evorelay.model.records import QuarantineSummary
-from evorelay.model.views import Ticket, instance_view, message_view, ticket_view
+from evorelay.model.rendering import instance_view, message_view, ticket_view
+from evorelay.model.views import Ticket
 from evorelay.relay.hub import Hub
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.merges import Merges

@@ -12,15 +12,13 @@ from evorelay.model.records import (
     MessageRecord,
     TicketRecord,
 )
+from evorelay.model.rendering import instance_view, message_view, ticket_view
 from evorelay.model.views import (
     InstanceEvent,
     MessageEvent,
     TicketEvent,
     TicketMergedEvent,
     encode_json,
-    instance_view,
-    message_view,
-    ticket_view,
 )
 from evorelay.storage.ports import Plan, Transaction
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from evorelay.model.fact import MediaFact, MessageFact
 from evorelay.model.records import MessageRecord
-from evorelay.model.views import DELETED_LABEL
+from evorelay.model.rendering import DELETED_LABEL
 from evorelay.protocol.delivery import OUTBOUND
 
 PREVIEW_CHARS = 160

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import apsw
 
 from evorelay.model.records import MergeRecord
-from evorelay.model.views import DELETED_LABEL
+from evorelay.model.rendering import DELETED_LABEL
 from evorelay.storage.sqlite.bulk import Table, to_json
 
 MERGES = Table("merges", MergeRecord)
