@@ -100,6 +100,7 @@ class MergeRecord(Struct, array_like=True, kw_only=True):
     """Likewise, the absorbed ticket included."""
     undone_at: int | None
 
+
 class MessageRecord(Struct, array_like=True, kw_only=True):
     id: str
     ticket_id: str | None
