@@ -106,13 +106,15 @@ async def test_everybody_who_watches_is_told(world: World) -> None:
     shown = {id_: len(world.events(f"ticket:{id_}")) for id_ in (first, second)}
     await undo(world)
     for id_, count in shown.items():
-        (event,) = world.events(f"ticket:{id_}")[count:]
+        event, unmerged = world.events(f"ticket:{id_}")[count:]
+        assert unmerged["type"] == "ticket.unmerged"
+        assert (unmerged["ticket_id"], unmerged["origin"]) == (second, first)
         ticket, contact = look(world, id_)
         assert event["type"] == "ticket.updated"
         assert (event["ticket"]["id"], event["ticket"]["version"]) == (id_, ticket.version)
         assert event["ticket"]["contact"]["id"] == contact.id
         assert event["ticket"]["merged_into"] is None
-        assert event in world.events("inbox:loja")[-2:]
+        assert event in world.events("inbox:loja")[-3:-1]
 
 
 async def test_each_goes_on_alone_and_they_are_never_merged_again(world: World) -> None:
@@ -185,9 +187,8 @@ async def test_what_was_read_stays_read_and_what_was_not_is_shared_out(world: Wo
     await undo(world)
     counts = [(row.inbound, row.unread) for row, _ in (look(world, first), look(world, second))]
     assert counts == [(2, 2), (2, 0)]
-    for who in (ANA, BIA):
-        for id_, unread in ((first, 2), (second, 0)):
-            assert (await world.desk.tickets_get(who, only(id_))).unread == unread
+    for who, id_, unread in ((ANA, first, 2), (ANA, second, 2), (BIA, first, 2), (BIA, second, 0)):
+        assert (await world.desk.tickets_get(who, only(id_))).unread == unread
 
 
 async def test_what_was_read_while_they_were_one_is_read_in_both(world: World) -> None:
@@ -256,7 +257,7 @@ async def test_what_came_into_the_others_ticket_gets_a_ticket_of_its_own(world: 
     assert (made.inbound, made.unread, made.last_message) == (1, 1, "P2")
     assert contact.phone == PHONE
     events = world.events(f"ticket:{made.id}")
-    assert [event["type"] for event in events] == ["ticket.created"]
+    assert [event["type"] for event in events] == ["ticket.created", "ticket.unmerged"]
     assert events[0]["ticket"]["last_message"] == "P2"
     assert (look(world, second)[0].inbound, look(world, second)[0].unread) == (2, 2)
 

@@ -90,6 +90,10 @@ export class Conversation {
         this.thread.reload();
         this.say(() => texts.movedHere);
         break;
+      case "ticket.unmerged":
+        if (event.ticket_id === this.ticket.id) this.ticket = event.ticket;
+        this.thread.reload();
+        break;
       case "message.created":
       case "message.updated":
         this.take(event);

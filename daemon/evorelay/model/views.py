@@ -212,6 +212,16 @@ class TicketMergedEvent(Struct, kw_only=True):
     """The one that goes on."""
 
 
+class TicketUnmergedEvent(Struct, kw_only=True):
+    """A merge was undone: ``ticket_id`` has messages that ``origin`` does not have any more."""
+
+    type: str
+    ticket_id: str
+    origin: str
+    ticket: Ticket
+    """The one that has them back."""
+
+
 class InstanceEvent(Struct, kw_only=True):
     type: str
     instance: Instance

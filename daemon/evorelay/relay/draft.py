@@ -18,6 +18,7 @@ from evorelay.model.views import (
     MessageEvent,
     TicketEvent,
     TicketMergedEvent,
+    TicketUnmergedEvent,
     encode_json,
 )
 from evorelay.storage.ports import Plan, Transaction
@@ -107,6 +108,17 @@ class Draft:
         )
         channels = _ticket_channels(kept.id, kept.instance)
         self._tell("ticket.merged", event, (ticket_channel(absorbed_id), *channels))
+
+    def tell_unmerged(self, ticket: TicketRecord, origin: str, contact: ContactRecord) -> None:
+        """On both tickets' channels: whoever looks at either has to load its messages again."""
+        event = TicketUnmergedEvent(
+            type="ticket.unmerged",
+            ticket_id=ticket.id,
+            origin=origin,
+            ticket=ticket_view(ticket, contact),
+        )
+        channels = _ticket_channels(ticket.id, ticket.instance)
+        self._tell("ticket.unmerged", event, (ticket_channel(origin), *channels))
 
     def tell_instance(self, instance: InstanceRecord) -> None:
         event = InstanceEvent(type="instance.updated", instance=instance_view(instance))

@@ -101,10 +101,7 @@ def _seen_together(draft: Draft, kept: TicketRecord, absorbed: TicketRecord) -> 
         SeenRecord(
             ticket_id=kept.id,
             agent=agent,
-            inbound=sum(
-                marks.get((agent, ticket.id), ticket.inbound - ticket.unread)
-                for ticket in tickets.values()
-            ),
+            inbound=sum(marks.get((agent, ticket_id), 0) for ticket_id in tickets),
         )
         for agent in sorted({agent for agent, _ in marks})
     ]

@@ -133,10 +133,8 @@ def following(tx: Transaction, ticket: TicketRecord) -> TicketRecord:
 
 
 def _unread(tx: Transaction, ticket: TicketRecord, agent: str) -> int:
-    for row in tx.seen([ticket.id]):
-        if row.agent == agent:
-            return max(0, ticket.inbound - row.inbound)
-    return ticket.unread
+    seen = next((row.inbound for row in tx.seen([ticket.id]) if row.agent == agent), 0)
+    return max(0, ticket.inbound - seen)
 
 
 def _take(who: Principal, ticket: TicketRecord) -> None:

@@ -27,21 +27,28 @@ def undo_merge(draft: Draft, merge: MergeRecord) -> None:
     later = tx.standing_merge(merge.kept_contact)
     if later is not None:
         raise Refusal(Code.VERSION_CONFLICT, f"a later merge rests on it: undo {later.id} first")
-    changed = {*merge.tickets, *_give_back(draft, merge)}
+    sources = _give_back(draft, merge)
+    changed = {*merge.tickets, *sources}
     people = tx.contacts([merge.kept_contact, merge.absorbed_contact])
     kept, absorbed = people[merge.kept_contact], people[merge.absorbed_contact]
     _part(kept, absorbed, [row.alias for row in tx.aliases([kept.id])])
     draft.change_contact(kept)
-    home, is_new = _rehouse(draft, kept, absorbed, merge.tickets)
+    home, is_new, strays = _rehouse(draft, kept, absorbed, merge.tickets)
     if home is not None:
         changed.add(home)
-    for ticket in tx.tickets(changed).values():
+    tickets = tx.tickets(changed)
+    for ticket in tickets.values():
         if is_new and ticket.id == home:
             draft.tell_ticket("ticket.created", ticket, kept)
             continue
         ticket.version += 1
         draft.change_ticket(ticket)
         draft.tell_ticket("ticket.updated", ticket, people[ticket.contact_id])
+    moved = [*((merge.absorbed_ticket, id_) for id_ in sources), *((home, id_) for id_ in strays)]
+    for target, origin in moved:
+        if target is not None:
+            ticket = tickets[target]
+            draft.tell_unmerged(ticket, origin, people[ticket.contact_id])
 
 
 def _give_back(draft: Draft, merge: MergeRecord) -> list[str]:
@@ -71,16 +78,16 @@ def _give_back(draft: Draft, merge: MergeRecord) -> list[str]:
 
 def _rehouse(
     draft: Draft, kept: ContactRecord, absorbed: ContactRecord, returned: list[str]
-) -> tuple[str | None, bool]:
+) -> tuple[str | None, bool, list[str]]:
     """Move the kept contact's messages out of tickets that went back.
 
-    Return where to, None when there were none, and whether that ticket was made for it: as open,
-    and whose, as the one they were in.
+    Return where to, None when there were none, whether that ticket was made for it (as open, and
+    whose, as the one they were in), and where from.
     """
     tx = draft.tx
     strays = tx.tickets(tx.with_strays(absorbed.id, returned))
     if not strays:
-        return None, False
+        return None, False, []
     home = tx.latest_tickets([kept.id]).get(kept.id)
     is_new = home is None or home.status == "closed"
     if home is None or is_new:
@@ -102,7 +109,7 @@ def _rehouse(
         tx.write(Plan(new_tickets=[home]))
     for stray in strays:
         _carry(tx, stray, home.id, partial(tx.move_strays, absorbed.id, stray, home.id))
-    return home.id, is_new
+    return home.id, is_new, list(strays)
 
 
 def _carry(
@@ -128,9 +135,7 @@ def _carry(
         ticket = before[ticket_id]
         if agent is None:
             return ticket.unread
-        return max(
-            0, ticket.inbound - marks.get((agent, ticket_id), ticket.inbound - ticket.unread)
-        )
+        return max(0, ticket.inbound - marks.get((agent, ticket_id), 0))
 
     def divided(agent: str | None) -> dict[str, int]:
         total = unread(source, agent)

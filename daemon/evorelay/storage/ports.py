@@ -207,7 +207,7 @@ class TicketQuery(Struct, frozen=True, kw_only=True):
     q: str | None = None
     """Matches the contact's name or phone number, the subject, or what was said."""
     agent: str | None = None
-    """Whose ``unread`` the rows carry; None: the team's."""
+    """Whose ``unread`` the rows carry, all of it for who never looked; None: the team's."""
     is_unread: bool = False
     """Only what that agent has something unread in."""
     order: Literal["activity", "waiting"] = "activity"

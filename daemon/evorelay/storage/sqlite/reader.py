@@ -110,8 +110,7 @@ class SqliteReader:
                 )
             )
             for ticket in tickets:
-                if ticket.id in seen:
-                    ticket.unread = max(0, ticket.inbound - seen[ticket.id])
+                ticket.unread = max(0, ticket.inbound - seen.get(ticket.id, 0))
         contacts = self._contacts(ticket.contact_id for ticket in tickets)
         return [(ticket, contacts[ticket.contact_id]) for ticket in tickets]
 

@@ -28,8 +28,10 @@ def selection(query: TicketQuery) -> tuple[str, tuple[Any, ...]]:
         where("t.status = ?", query.status)
     if query.assignee is not None:
         where("t.assignee = ?", query.assignee)
-    if query.is_unread:
-        where(f"t.inbound > coalesce(({_SEEN}), t.inbound - t.unread)", query.agent)
+    if query.is_unread and query.agent is None:
+        where("t.unread > 0")
+    elif query.is_unread:
+        where(f"t.inbound > coalesce(({_SEEN}), 0)", query.agent)
     if query.q:
         condition, values = matching(query.q, query.instances)
         where(condition, *values)
