@@ -224,11 +224,18 @@ async def test_a_message_long_after_closing_opens_a_new_ticket(world: World) -> 
     assert [row.ticket_id for row in world.messages() if row.whatsapp_id != "A1"] == [second.id] * 2
 
 
-async def test_a_late_message_of_a_closed_ticket_is_put_there_and_leaves_it_closed(
-    world: World,
-) -> None:
+async def test_a_late_message_of_a_closed_ticket_is_put_there_and_seen(world: World) -> None:
     await world.apply(message("A1"))
     await close(world, T0 + HOUR)
+    await world.apply(reply("A2", sent_at=T0 - 2 * MINUTE))
+    assert world.tickets()[0].status == "closed"
+    await world.apply(message("A3", sent_at=T0 + MINUTE))
+    assert world.tickets()[0].status == "open"
+
+
+async def test_a_very_late_message_of_a_closed_ticket_leaves_it_closed(world: World) -> None:
+    await world.apply(message("A1"))
+    await close(world, T0 + 30 * HOUR)
     await world.apply(message("A0", sent_at=T0 - MINUTE))
     (ticket,) = world.tickets()
     assert (ticket.status, world.ids()) == ("closed", ["A0", "A1"])

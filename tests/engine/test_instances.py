@@ -68,6 +68,15 @@ async def test_a_code_is_shown_while_it_can_be_scanned(world: World) -> None:
     assert told(world)[-1]["qrcode"] is None
 
 
+async def test_a_code_that_comes_late_is_not_shown_on_an_instance_that_is_connected(
+    world: World,
+) -> None:
+    code = QrCodeFact(instance="loja", code="2@abc")
+    await world.apply(code, connection("open"), code)
+    (instance,) = world.storage.readers[0].instances()
+    assert instance.qrcode is None
+
+
 async def test_no_further_code_is_told(world: World) -> None:
     await world.apply(QrCodeFact(instance="loja", code="2@abc"))
     world.now.ms += 5000

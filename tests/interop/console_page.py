@@ -34,13 +34,24 @@ def send(daemon: Daemon, webhook: dict[str, Any]) -> None:
         assert json.load(reply)["received"] is True
 
 
-def ask(daemon: Daemon, method: str, path: str, body: Any = None, sub: str = "ana") -> Any:
+def ask(
+    daemon: Daemon,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    sub: str = "ana",
+    role: str = "agent",
+) -> Any:
     """One request to the REST API, as an agent."""
     request = urllib.request.Request(
         f"{daemon.url}{path}",
         method=method,
         data=None if body is None else json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {token(sub)}", "Content-Type": "application/json"},
+        headers={
+            "Authorization": f"Bearer {token(sub, role=role)}",
+            "Content-Type": "application/json",
+        },
     )
     with urllib.request.urlopen(request, timeout=10) as reply:
         return json.load(reply)

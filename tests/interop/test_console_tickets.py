@@ -218,6 +218,19 @@ def test_a_merge_is_not_missed_by_a_page_that_was_away(daemon: Daemon) -> None:
         expect_one_person(page)
 
 
+def test_a_merge_that_is_undone_is_undone_under_the_readers_eyes(daemon: Daemon) -> None:
+    post(daemon, "BY PHONE")
+    send(daemon, by_lid("BY LID"))
+    send(daemon, by_lid("BY BOTH", remoteJidAlt=PHONE))
+    with opened(address(daemon)) as page:
+        ticket(page, "Só LID").click()
+        expect(bubbles(page)).to_have_count(3)
+        (merge,) = ask(daemon, "GET", "/v1/merges", role="supervisor")["merges"]
+        ask(daemon, "POST", f"/v1/merges/{merge['id']}/undo", role="supervisor")
+        expect(bubbles(page)).to_have_count(2)
+        expect(page.locator("#ticket-list .name")).to_have_count(2)
+
+
 def test_a_groups_people_are_listed(daemon: Daemon) -> None:
     first, second = of_group(text_message("A", "Oi")), of_group(text_message("B", "Olá"))
     second["data"]["key"]["participant"] = "5531900001111@s.whatsapp.net"

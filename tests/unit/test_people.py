@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evorelay.model.fact import Chat, NameRank
+from evorelay.model.fact import Chat, NameRank, phone_key
 from evorelay.model.records import ContactRecord
 from evorelay.protocol.people import Groups, learn_ids, made_up_name, move_to, takes_name
 
@@ -99,3 +99,19 @@ def test_a_made_up_name_is_never_bare_digits() -> None:
         Chat(jid="120363000000000000@g.us", is_group=True),
     ):
         assert not made_up_name(chat).isdigit()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("5531988887777", "553188887777", True),
+        ("5511932104567", "551132104567", False),  # a mobile and a landline
+        ("5215512345678", "525512345678", True),
+        ("5491123456789", "541123456789", True),
+        ("4915112345678", "4915112345679", False),
+    ],
+)
+def test_two_spellings_of_a_number_are_one_and_two_numbers_are_two(
+    one: str, other: str, same: bool
+) -> None:
+    assert (phone_key(one) == phone_key(other)) is same

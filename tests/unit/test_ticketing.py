@@ -17,8 +17,10 @@ def ticket(status: str, closed_at: int | None = None) -> TicketRecord:
     return TicketRecord(**{**fields, "status": status, "closed_at": closed_at})
 
 
-def placed(latest: TicketRecord | None, sent_at: int, within: int = DAY) -> Placement:
-    return place(latest, sent_at=sent_at, reopen_within_ms=within)
+def placed(
+    latest: TicketRecord | None, sent_at: int, within: int = DAY, *, is_inbound: bool = True
+) -> Placement:
+    return place(latest, sent_at=sent_at, is_inbound=is_inbound, reopen_within_ms=within)
 
 
 def test_the_first_message_of_a_person_makes_a_ticket() -> None:
@@ -34,8 +36,8 @@ def test_a_ticket_that_is_not_closed_takes_everything(status: str, sent_at: int)
 @pytest.mark.parametrize(
     ("sent_at", "expected"),
     [
-        (CLOSED_AT - DAY, Placement.USE),
-        (CLOSED_AT - 1_400, Placement.USE),
+        (CLOSED_AT - DAY - 1_400, Placement.USE),
+        (CLOSED_AT - DAY, Placement.REOPEN),
         (CLOSED_AT - 400, Placement.REOPEN),
         (CLOSED_AT, Placement.REOPEN),
         (CLOSED_AT + 600, Placement.REOPEN),
@@ -46,8 +48,18 @@ def test_a_ticket_that_is_not_closed_takes_everything(status: str, sent_at: int)
 def test_a_closed_ticket_takes_what_was_late_and_reopens_for_a_while(
     sent_at: int, expected: Placement
 ) -> None:
-    """A message of the closing's own second must not vanish in a closed ticket."""
+    """What nobody had seen at the closing must not vanish in a closed ticket."""
     assert placed(ticket("closed", CLOSED_AT), sent_at) is expected
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "expected"),
+    [(CLOSED_AT - 1_400, Placement.USE), (CLOSED_AT - 400, Placement.REOPEN)],
+)
+def test_what_we_wrote_before_the_closing_reopens_nothing(
+    sent_at: int, expected: Placement
+) -> None:
+    assert placed(ticket("closed", CLOSED_AT), sent_at, is_inbound=False) is expected
 
 
 def test_without_a_reopening_window_every_later_message_is_a_new_ticket() -> None:

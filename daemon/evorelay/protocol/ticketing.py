@@ -13,19 +13,24 @@ class Placement(Enum):
     NEW = "new"
 
 
-def place(latest: TicketRecord | None, *, sent_at: int, reopen_within_ms: int) -> Placement:
+def place(
+    latest: TicketRecord | None, *, sent_at: int, is_inbound: bool, reopen_within_ms: int
+) -> Placement:
     """Decide by the person's latest ticket and when WhatsApp says the message was sent (Unix ms).
 
-    A message older than the closing arrived late: it belongs to the closed ticket and does not
-    reopen it. WhatsApp tells whole seconds, so one of the closing's own second counts as later: a
-    ticket reopened for nothing is seen, a message swallowed by a closed one is not.
+    A message older than the closing arrived late and belongs to the closed ticket. A customer's
+    reopens it all the same, unless it is much older: nobody had seen it when the ticket was
+    closed, and a ticket reopened for nothing is seen, a message swallowed by a closed one is not.
     """
     if latest is None:
         return Placement.NEW
     if latest.status != "closed":
         return Placement.USE
     closed_at = latest.closed_at or 0
-    if sent_at < closed_at // 1000 * 1000:
+    earliest = closed_at // 1000 * 1000  # WhatsApp tells whole seconds
+    if is_inbound:
+        earliest -= reopen_within_ms
+    if sent_at < earliest:
         return Placement.USE
     if sent_at - closed_at <= reopen_within_ms:
         return Placement.REOPEN

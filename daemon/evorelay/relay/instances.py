@@ -20,6 +20,8 @@ from evorelay.relay.ledger import Ledger
 log = logging.getLogger(__name__)
 
 TELL_EVERY_MS = 1000
+QR_CODE_MS = 60_000
+"""A code lives for less than that."""
 
 
 class Instances:
@@ -59,6 +61,8 @@ class Instances:
 
     def qrcode(self, fact: QrCodeFact, at: int) -> None:
         row = self._row(fact.instance, at)
+        if row.state == "open" and at - row.state_since < QR_CODE_MS:
+            return  # scanned already: this webhook was overtaken
         self._draft.put_instance(row)
         if fact.code is None and fact.image is None and fact.pairing_code is None:
             row.qrcode = None

@@ -96,13 +96,15 @@ class People:
 
         That is our own number beside somebody's privacy id, an error of Evolution's (research:
         JIDs; where the webhook names our number, identity.py has seen to it before), and the
-        privacy id of somebody who is kept apart.
+        id of somebody who is kept apart: then the chat's own id says whose it is.
         """
         own = self._own.get(instance)
         if own and chat.lid and chat.phone and phone_key(chat.phone) == own:
             return Chat(jid=chat.lid, lid=chat.lid)
         owners = {row.id for key in _keys(instance, chat) if (row := self._contacts.get(key))}
-        return replace(chat, lid=None) if len(owners) > 1 else chat
+        if len(owners) < 2:
+            return chat
+        return replace(chat, phone=None) if chat.jid == chat.lid else replace(chat, lid=None)
 
     def _unite(self, keys: list[AliasKey]) -> None:
         """Have all these ids lead to one contact: they were named in one breath."""

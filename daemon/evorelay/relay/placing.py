@@ -66,7 +66,10 @@ class Tickets:
     def _place(self, message: MessageRecord, contact: ContactRecord) -> TicketRecord:
         latest = self._latest.get(contact.id)
         placement = place(
-            latest, sent_at=message.created_at, reopen_within_ms=self._reopen_within_ms
+            latest,
+            sent_at=message.created_at,
+            is_inbound=message.direction == "in",
+            reopen_within_ms=self._reopen_within_ms,
         )
         if latest is None or placement is Placement.NEW:
             return self._open(contact)

@@ -145,6 +145,15 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX aliases_by_contact ON aliases (contact_id);
     UPDATE OR IGNORE aliases SET alias = substr(alias, 1, 8) || substr(alias, 10)
         WHERE length(alias) = 19 AND (alias LIKE 'phone:521%' OR alias LIKE 'phone:549%');
+    UPDATE OR IGNORE aliases SET alias = substr(alias, 1, 10) || '9' || substr(alias, 11)
+        WHERE length(alias) = 18 AND alias LIKE 'phone:55%' AND substr(alias, 11, 1) < '6'
+            AND EXISTS (SELECT 1 FROM contacts AS c WHERE c.id = contact_id
+                AND c.phone = substr(alias, 7, 4) || '9' || substr(alias, 11));
+    UPDATE contacts SET name = CASE
+            WHEN is_group THEN 'Grupo …' || substr(replace(jid, '@g.us', ''), -4)
+            WHEN phone IS NOT NULL THEN '+' || phone
+            ELSE 'Contato …' || substr(replace(jid, '@lid', ''), -4) END
+        WHERE name_rank = 0;
 
     ALTER TABLE tickets ADD COLUMN last_message_id TEXT;
     ALTER TABLE tickets ADD COLUMN inbound INTEGER NOT NULL DEFAULT 0;
