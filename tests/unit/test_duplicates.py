@@ -89,3 +89,17 @@ def test_a_reading_that_knows_less_rewrites_nothing() -> None:
     known = row(content="oi")
     assert not rewrite(known, empty())
     assert known.content == "oi"
+
+
+def test_what_one_delivery_alone_knows_is_kept() -> None:
+    bare = row(type="audio", content="[Áudio]", metadata={"view_once": True})
+    heard = row(type="audio", content="[Áudio]", metadata={"transcription": "oi"})
+    for order in permutations((bare, heard)):
+        rows = [row(type="audio", content="[Áudio]", metadata=dict(one.metadata)) for one in order]
+        assert after(*rows)[3] == {"transcription": "oi", "view_once": True}
+
+
+def test_reading_a_call_again_does_not_take_it_back() -> None:
+    known = row(type="call", content=call_label("accept", video=False), metadata={"call": "accept"})
+    offer = row(type="call", content=call_label("offer", video=False), metadata={"call": "offer"})
+    assert not rewrite(known, offer)

@@ -13,6 +13,8 @@ from evorelay.protocol.normalise.kinds import EMPTY_KIND
 
 _CALL_STATES = ("offer", "ringing", "terminate", "timeout", "reject", "accept")
 """As far as a call got: each one outranks those before it."""
+_OF_ITS_OWN = {"origin", "late", "history", "votes", "unconfirmed", "edit_unreadable"}
+"""Metadata about the row, not about what one of its webhooks says."""
 _SAID = ("type", "content", "reply_to", "media", "sender_id", "sender_name")
 
 
@@ -23,8 +25,12 @@ def absorb(known: MessageRecord, again: MessageRecord) -> bool:
     known.created_at = min(known.created_at, again.created_at)
     if _worth(again) > _worth(known):
         _rewrite(known, again)
-    elif known.type == "call" == again.type:
-        _go_on(known, again)
+        known.journal_seq = again.journal_seq
+    elif known.type == again.type and _worth(again) == _worth(known):
+        if known.type == "call":
+            _go_on(known, again)
+        for name in again.metadata.keys() - known.metadata.keys() - _OF_ITS_OWN:
+            known.metadata[name] = again.metadata[name]
     _fill_media(known, again.media)
     known.sender_name = known.sender_name or again.sender_name
     known.reply_to = known.reply_to or again.reply_to
@@ -39,10 +45,15 @@ def rewrite(known: MessageRecord, again: MessageRecord) -> bool:
     Edits, reactions, votes, the status and where it stands stay. Returns whether it changed.
     """
     before = _state(known)
-    if _worth(again) >= _worth(known):
-        media = known.media
+    if _worth(again) >= _worth(known) and not known.type == "call" == again.type:
+        media, name, reply_to = known.media, known.sender_name, known.reply_to
+        of_other_deliveries = known.metadata if known.type == again.type else {}
         _rewrite(known, again)
         _fill_media(known, media)
+        known.sender_name = known.sender_name or name
+        known.reply_to = known.reply_to or reply_to
+        known.metadata = {**of_other_deliveries, **known.metadata}
+        settle_content(known)
     return before != _state(known)
 
 
@@ -62,8 +73,7 @@ def _worth(row: MessageRecord) -> int:
 def _rewrite(known: MessageRecord, again: MessageRecord) -> None:
     for name in _SAID:
         setattr(known, name, getattr(again, name))
-    of_its_own = ("origin", "late", "history", "votes", "unconfirmed")
-    kept = {name: known.metadata[name] for name in of_its_own if name in known.metadata}
+    kept = {name: known.metadata[name] for name in _OF_ITS_OWN if name in known.metadata}
     known.metadata = {**again.metadata, **kept}
     settle_content(known)
 

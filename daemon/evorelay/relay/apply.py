@@ -193,7 +193,9 @@ class _Application:
         """A webhook about a message that is here: it may know more, or be the first live one."""
         self._count(fact.type, "duplicate")
         sent_at = known.created_at
-        is_changed = rewrite(known, again) if self._refresh else absorb(known, again)
+        # Only the webhook a row was made from may rewrite it: of several the order is unknown.
+        is_its_own = self._refresh and again.journal_seq == known.journal_seq
+        is_changed = rewrite(known, again) if is_its_own else absorb(known, again)
         if fact.from_me and fact.status is not None:
             is_changed |= apply_change(known, Status(fact.status))
         if "history" in known.metadata and not fact.is_history:
