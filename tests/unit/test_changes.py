@@ -156,5 +156,5 @@ def test_what_waits_for_a_message_is_bounded() -> None:
     for index in range(EARLY_MAX + 50):
         early = gather(early, reaction("👍", T0 + index, who=f"lid:{index}"))
         early = gather(early, Status("delivered"))
-    assert len(early) <= EARLY_MAX
+    assert len(early) <= EARLY_MAX + 1
     assert early.count(Status("delivered")) == 1

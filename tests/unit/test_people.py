@@ -73,7 +73,7 @@ def test_a_phone_learned_later_is_shown_and_written_to() -> None:
 
 def test_the_number_is_shown_as_people_know_it_and_written_to_as_whatsapp_does() -> None:
     who = contact()
-    learn_ids(who, "553188887777", None)
+    move_to(who, Chat(jid="553188887777@s.whatsapp.net", phone="553188887777"), 5)
     assert learn_ids(who, "5531988887777", None)
     assert (who.phone, who.jid) == ("5531988887777", "553188887777@s.whatsapp.net")
     assert not learn_ids(who, "553188887777", None)

@@ -24,6 +24,8 @@ class Edit(Struct, frozen=True, kw_only=True, tag="edit", tag_field="is"):
     """Unix ms, as WhatsApp says. None when the webhook does not: then any edit with a time wins."""
     seen_at: int
     """Unix ms, the webhook's arrival."""
+    by_us: bool | None = None
+    """Whose message it must be, where the webhook says who edited: nobody edits another's."""
 
 
 class Revoke(Struct, frozen=True, tag="revoke", tag_field="is"):
@@ -31,6 +33,8 @@ class Revoke(Struct, frozen=True, tag="revoke", tag_field="is"):
 
     at: int
     """Unix ms; the webhook's arrival where nothing says."""
+    by_us: bool | None = None
+    """As in ``Edit``; None in groups, where admins delete what others wrote."""
 
 
 class Reaction(Struct, frozen=True, kw_only=True, tag="reaction", tag_field="is"):

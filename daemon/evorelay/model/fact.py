@@ -41,7 +41,7 @@ class Chat(Struct, frozen=True, kw_only=True):
 def phone_key(phone: str) -> str:
     """The form under which two spellings of one number are equal."""
     if len(phone) == 13:
-        if phone.startswith("55") and phone[4] == "9" and phone[5] in "6789":
+        if phone.startswith("55") and phone[4] == "9" and phone[5] not in "2345":
             return phone[:4] + phone[5:]  # with 2 to 5 behind the 9, the rest is a landline's
         if phone.startswith(("521", "549")):  # Mexico and Argentina: an older mobile prefix
             return phone[:2] + phone[3:]

@@ -50,7 +50,7 @@ def message_view(row: MessageRecord) -> Message:
         received_at=utc(row.received_at),
         whatsapp_id=row.whatsapp_id,
         reply_to=row.reply_to,
-        reactions=_reactions(row.reactions) if row.reactions else [],
+        reactions=_reactions(row.reactions) if row.reactions and not is_deleted else [],
         edited_at=_moment(row.edited_at),
         deleted_at=_moment(row.deleted_at),
         media=None if row.media is None or is_deleted else msgspec.convert(row.media, Media),
@@ -86,12 +86,12 @@ def ticket_view(row: TicketRecord, contact: ContactRecord, *, unread: int | None
         status=row.status,  # type: ignore[arg-type]  # rows are written by relay/ with no other
         assignee=row.assignee,
         subject=row.subject,
-        unread=row.unread if unread is None else unread,
+        unread=0 if row.merged_into else row.unread if unread is None else unread,
         last_message_at=_moment(row.last_message_at),
         last_message=row.last_message,
         created_at=utc(row.created_at),
         version=row.version,
-        waiting_since=_moment(row.waiting_since),
+        waiting_since=None if row.status == "closed" else _moment(row.waiting_since),
         merged_into=row.merged_into,
     )
 

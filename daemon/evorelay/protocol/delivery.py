@@ -5,9 +5,9 @@ WhatsApp's receipts come late, twice, out of order and with steps missing. ``fai
 (research/evolution.md §3.2).
 """
 
-_RANK = {"pending": 1, "failed": 2, "sent": 3, "delivered": 4, "read": 5, "played": 6}
+RANK = {"pending": 1, "failed": 2, "sent": 3, "delivered": 4, "read": 5, "played": 6}
 
-OUTBOUND = frozenset(_RANK)
+OUTBOUND = frozenset(RANK)
 """The statuses a message of ours may have."""
 
 
@@ -16,6 +16,6 @@ def advance(current: str, reported: str) -> str:
 
     A status outside the table (``received``, of inbound messages) never moves.
     """
-    if current not in _RANK or reported not in _RANK:
+    if current not in RANK or reported not in RANK:
         return current
-    return max(current, reported, key=_RANK.__getitem__)
+    return max(current, reported, key=RANK.__getitem__)

@@ -74,7 +74,8 @@ def _rewrite(known: MessageRecord, again: MessageRecord) -> None:
     for name in _SAID:
         setattr(known, name, getattr(again, name))
     kept = {name: known.metadata[name] for name in _OF_ITS_OWN if name in known.metadata}
-    known.metadata = {**again.metadata, **kept}
+    said = {name: again.metadata[name] for name in again.metadata.keys() - _OF_ITS_OWN}
+    known.metadata = {**said, **kept}
     settle_content(known)
 
 

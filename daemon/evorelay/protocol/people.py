@@ -83,12 +83,11 @@ def learn_ids(contact: ContactRecord, phone: str | None, lid: str | None) -> boo
     if contact.is_group:
         return False
     before = (contact.phone, contact.lid)
-    if phone and (contact.phone is None or _is_longer(phone, contact.phone)):
-        is_first = contact.phone is None
+    if phone and _is_better(phone, contact):
         contact.phone = phone
-        if is_first:
+        if not contact.address_at:  # else a message of theirs has said how it is spelt
             contact.jid = address_of(Chat(jid=contact.jid, phone=phone))
-    contact.lid = contact.lid or lid
+    contact.lid = max(contact.lid or "", lid or "") or None  # of two the same one in any order
     if before == (contact.phone, contact.lid):
         return False
     _rename(contact)
@@ -96,21 +95,21 @@ def learn_ids(contact: ContactRecord, phone: str | None, lid: str | None) -> boo
 
 
 def move_to(contact: ContactRecord, chat: Chat, at: int) -> bool:
-    """The person wrote from here at that moment: another id, or the same number spelt otherwise.
+    """The person wrote from here at that moment: another number, or the same one spelt otherwise.
 
     The latest counts. Return whether clients see a difference.
     """
-    if contact.is_group or (at, address_of(chat)) < (contact.address_at, contact.jid):
+    if contact.is_group or chat.phone is None:
+        return False  # a privacy id alone does not say where they are
+    if (at, address_of(chat)) < (contact.address_at, contact.jid):
         return False
-    before = (contact.phone, contact.lid, contact.jid)
+    before = (contact.phone, contact.jid)
     contact.address_at = at
-    if chat.phone:
-        if contact.phone is None or phone_key(chat.phone) != phone_key(contact.phone):
-            contact.phone = chat.phone
-        contact.jid = address_of(chat)
-    contact.lid = chat.lid or contact.lid
+    if contact.phone is None or phone_key(chat.phone) != phone_key(contact.phone):
+        contact.phone = chat.phone
+    contact.jid = address_of(chat)
     _rename(contact)
-    return before != (contact.phone, contact.lid, contact.jid)
+    return before != (contact.phone, contact.jid)
 
 
 def become_one(kept: ContactRecord, other: ContactRecord) -> None:
@@ -130,5 +129,11 @@ def _rename(contact: ContactRecord) -> None:
         contact.name = made_up_name(Chat(jid=contact.jid, phone=contact.phone, lid=contact.lid))
 
 
-def _is_longer(phone: str, known: str) -> bool:
-    return len(phone) > len(known) and phone_key(phone) == phone_key(known)
+def _is_better(phone: str, contact: ContactRecord) -> bool:
+    """A longer spelling; or another number as long as no message says which one is theirs now."""
+    known = contact.phone
+    if known is None:
+        return True
+    if phone_key(phone) == phone_key(known):
+        return len(phone) > len(known)
+    return not contact.address_at and phone_key(phone) > phone_key(known)

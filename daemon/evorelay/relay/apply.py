@@ -26,7 +26,7 @@ from evorelay.model.fact import (
     QuarantineFact,
 )
 from evorelay.model.records import ContactRecord, MessageRecord
-from evorelay.protocol.changes import apply_change
+from evorelay.protocol.changes import News, apply_change
 from evorelay.protocol.duplicates import absorb, rewrite
 from evorelay.relay.draft import Draft
 from evorelay.relay.early import EarlyChanges
@@ -197,7 +197,7 @@ class _Application:
         is_its_own = self._refresh and again.journal_seq == known.journal_seq
         is_changed = rewrite(known, again) if is_its_own else absorb(known, again)
         if fact.from_me and fact.status is not None:
-            is_changed |= apply_change(known, Status(fact.status))
+            is_changed |= bool(apply_change(known, Status(fact.status)))
         if "history" in known.metadata and not fact.is_history:
             del known.metadata["history"]
             self._draft.change_message(known)
@@ -210,10 +210,12 @@ class _Application:
     def _change(self, key: MessageKey, change: Change) -> bool:
         known = self._messages.get(key)
         if known is not None:
-            is_news = apply_change(known, change)
-            if is_news:
+            news = apply_change(known, change)
+            if news is News.SHOWN:
                 self._changed(known, may_show=isinstance(change, Edit | Revoke))
-            return is_news
+            elif news is News.KEPT:
+                self._draft.change_message(known)
+            return bool(news)
         return self._early.keep(key, change)
 
     def _changed(self, message: MessageRecord, *, may_show: bool = True) -> None:
@@ -226,7 +228,8 @@ class _Application:
         contact = self._people.contact(
             fact.instance, fact.person, name=fact.name, rank=fact.name_rank, at=fact.at
         )
-        if fact.avatar_url is not None and fact.avatar_url != contact.avatar_url:
+        is_newer = contact.avatar_url is None or not self._refresh
+        if fact.avatar_url is not None and fact.avatar_url != contact.avatar_url and is_newer:
             # Not told: the address changes with every message, the picture hardly ever.
             contact.avatar_url = fact.avatar_url
             self._draft.change_contact(contact)

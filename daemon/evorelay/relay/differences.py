@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from evorelay.relay.draft import Draft
+from evorelay.relay.message_rows import preview
 
 VALUE_CHARS = 300
 """Of a value that is shown; the rest is cut off."""
@@ -95,7 +96,7 @@ def _created(draft: Draft) -> Iterator[Difference]:
             id=message.whatsapp_id or message.id,
             seq=message.journal_seq,
             who=names.get(message.contact_id),
-            text=_cut(message.content),
+            text=_cut(preview(message)),
         )
 
 

@@ -55,7 +55,7 @@ class Instances:
                 row.state_since = at
             row.state, row.cause = fact.state, cause
             self._news.add(row.name)
-        if row.qrcode is not None and (fact.state == "open" or fact.is_removed):
+        if row.qrcode is not None and fact.state in ("open", "close"):
             row.qrcode = None
             self._news.add(row.name)
 

@@ -55,8 +55,10 @@ def _absorb(
         )
     )
     become_one(kept, absorbed)
-    if kept_ticket is not None:
-        plan.adopted.append((kept.id, kept_ticket.id))
+    # As Tickets.join does: the latest one, closed or not.
+    home = tx.latest_tickets([kept.id]).get(kept.id)
+    if home is not None:
+        plan.adopted.append((kept.id, home.id))
     if kept_ticket is not None and absorbed_ticket is not None:
         plan.seen.extend(_seen_together(draft, kept_ticket, absorbed_ticket))
         _join(draft, kept_ticket, absorbed_ticket)

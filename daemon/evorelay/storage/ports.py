@@ -219,7 +219,8 @@ class TicketQuery(Struct, frozen=True, kw_only=True):
     def place(self, ticket: TicketRecord) -> tuple[int, str]:
         """Where a ticket stands in this order."""
         if self.order == "waiting":
-            moment, otherwise = ticket.waiting_since, NOT_WAITING
+            is_over = ticket.status == "closed"
+            moment, otherwise = None if is_over else ticket.waiting_since, NOT_WAITING
         else:
             moment, otherwise = ticket.last_message_at, ticket.created_at
         return (otherwise if moment is None else moment, ticket.id)

@@ -71,6 +71,8 @@ def call_facts(source: Source, row: Any) -> list[Fact]:
         return [quarantined(Reason.NO_ID, "the call has no id")]
     caller = _caller(source, row)
     group = parse_jid(row.get("groupJid")) or parse_jid(row.get("chatId"))
+    if flag_of(row.get("isGroup")) and not (group and group.domain == "g.us"):
+        return []  # of a group that is not named: its first webhook said which
     if group and group.domain == "g.us":
         chat: Chat | None = Chat(jid=str(group), is_group=True)
     else:

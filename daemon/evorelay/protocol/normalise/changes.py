@@ -6,16 +6,19 @@ whoever changed it, where ``fromMe`` and ``remoteJid`` are not ours (research: e
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from evorelay.model.change import OURSELVES, THE_OTHER, Edit, Reaction, Revoke
 from evorelay.model.fact import ChangeFact, Chat, Fact, PersonFact
 from evorelay.protocol.normalise.content import Content, find_content
-from evorelay.protocol.normalise.identity import author_of, chat_of
+from evorelay.protocol.normalise.identity import author_of, chat_of, parse_jid
 from evorelay.protocol.normalise.names import person_name
 from evorelay.protocol.normalise.reason import Reason, quarantined
 from evorelay.protocol.normalise.source import Source
 from evorelay.protocol.normalise.values import (
     CLOCK_SKEW_MS,
     cut,
+    flag_of,
     moment_of,
     text_of,
     timestamp_of,
@@ -42,13 +45,28 @@ def change_facts(
         case "reactionMessage" | "pollUpdateMessage":
             return _personal(source, row, key, content, from_me=from_me)
         case "protocolMessage":
-            return _protocol(source, value, row.get("messageTimestamp"))
+            return _signed(_protocol(source, value, row.get("messageTimestamp")), key)
         case "editedMessage":
-            return _edited(source, row, key, value)
+            return _signed(_edited(source, row, key, value), key)
         case "secretEncryptedMessage" if value.get("secretEncType") in _SECRET_EDIT:
             at = row.get("messageTimestamp")
-            return _edit(source, _target(value.get("targetMessageKey")), None, at)
+            found = _edit(source, _target(value.get("targetMessageKey")), None, at)
+            return _signed(found, key)
     return []
+
+
+def _signed(facts: list[Fact], key: dict[str, Any]) -> list[Fact]:
+    """The changes with who made them: here, unlike in ``messages.edited``, the key around tells."""
+    from_me = flag_of(key.get("fromMe"))
+    jid = parse_jid(key.get("remoteJid"))
+    is_group = jid is not None and jid.domain == "g.us"
+    return [
+        replace(fact, change=replace(fact.change, by_us=from_me))
+        if isinstance(fact, ChangeFact)
+        and (isinstance(fact.change, Edit) or (isinstance(fact.change, Revoke) and not is_group))
+        else fact
+        for fact in facts
+    ]
 
 
 def edited_facts(source: Source, row: Any) -> list[Fact]:

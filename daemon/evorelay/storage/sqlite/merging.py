@@ -70,6 +70,7 @@ class Merging:
             # Before the contact changes: it may have one ticket at most that is not closed.
             execute(
                 "UPDATE tickets SET status = 'closed', closed_at = ?, merged_into = ?,"
+                " last_message = NULL, last_message_id = NULL, waiting_since = NULL,"
                 " version = version + 1 WHERE id = ?",
                 (merge.at, merge.kept_ticket, merge.absorbed_ticket),
             )

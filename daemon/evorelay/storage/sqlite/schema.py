@@ -4,6 +4,24 @@ Message text and events are written once and read in pages, so rows are kept who
 a message costs four index entries and an event one per channel.
 """
 
+
+def _said(row: str) -> str:
+    """What search finds a message by, as SQL over ``row``."""
+    return (
+        f"({row}.content || coalesce(' ' || ({row}.metadata->>'transcription'), '')"
+        f" || coalesce(' ' || ({row}.media->>'filename'), ''))"
+    )
+
+
+_SEARCH = {"{said}": _said("m"), "{said_new}": _said("new"), "{said_old}": _said("old")}
+
+
+def _with_search(migration: str) -> str:
+    for name, sql in _SEARCH.items():
+        migration = migration.replace(name, sql)
+    return migration
+
+
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -79,7 +97,7 @@ MIGRATIONS: tuple[str, ...] = (
         body TEXT NOT NULL, digest TEXT NOT NULL UNIQUE
     ) WITHOUT ROWID;
     """,
-    """
+    _with_search("""
     -- What WhatsApp says beyond messages: changes, people, groups, and who has read how far.
     CREATE TABLE messages_new (
         arrival INTEGER PRIMARY KEY,
@@ -106,25 +124,29 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX messages_by_media ON messages (media->>'id', instance) WHERE media IS NOT NULL;
     CREATE INDEX messages_without_ticket ON messages (contact_id) WHERE ticket_id IS NULL;
 
-    -- Search over what was said. The index holds no text of its own: it reads ``messages``.
+    -- Search over what was said, transcriptions and names of files too, but nothing that was
+    -- deleted. The index holds no text of its own: it reads the view.
+    CREATE VIEW searchable AS SELECT arrival, {said} AS content FROM messages AS m
+        WHERE deleted_at IS NULL;
     CREATE VIRTUAL TABLE messages_text USING fts5(
-        content, content='messages', content_rowid='arrival',
+        content, content='searchable', content_rowid='arrival',
         tokenize="unicode61 remove_diacritics 2"
     );
     CREATE TRIGGER messages_text_insert AFTER INSERT ON messages WHEN new.deleted_at IS NULL BEGIN
-        INSERT INTO messages_text (rowid, content) VALUES (new.arrival, new.content);
+        INSERT INTO messages_text (rowid, content) VALUES (new.arrival, {said_new});
     END;
     CREATE TRIGGER messages_text_update AFTER UPDATE ON messages
     WHEN old.content IS NOT new.content OR (old.deleted_at IS NULL) <> (new.deleted_at IS NULL)
+        OR old.media IS NOT new.media OR old.metadata IS NOT new.metadata
     BEGIN
         INSERT INTO messages_text (messages_text, rowid, content)
-            SELECT 'delete', old.arrival, old.content WHERE old.deleted_at IS NULL;
+            SELECT 'delete', old.arrival, {said_old} WHERE old.deleted_at IS NULL;
         INSERT INTO messages_text (rowid, content)
-            SELECT new.arrival, new.content WHERE new.deleted_at IS NULL;
+            SELECT new.arrival, {said_new} WHERE new.deleted_at IS NULL;
     END;
     CREATE TRIGGER messages_text_delete AFTER DELETE ON messages WHEN old.deleted_at IS NULL BEGIN
         INSERT INTO messages_text (messages_text, rowid, content)
-            VALUES ('delete', old.arrival, old.content);
+            VALUES ('delete', old.arrival, {said_old});
     END;
     INSERT INTO messages_text (messages_text) VALUES ('rebuild');
 
@@ -132,6 +154,7 @@ MIGRATIONS: tuple[str, ...] = (
         instance TEXT NOT NULL, whatsapp_id TEXT NOT NULL, changes TEXT NOT NULL,
         at INTEGER NOT NULL, PRIMARY KEY (instance, whatsapp_id)
     ) WITHOUT ROWID;
+    CREATE INDEX early_changes_by_age ON early_changes (at);
     INSERT INTO early_changes SELECT instance, whatsapp_id,
         json_array(json_object('is', 'status', 'status', status)), at FROM early_statuses;
     DROP TABLE early_statuses;
@@ -140,14 +163,15 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE contacts ADD COLUMN name_at INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE contacts ADD COLUMN address_at INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE contacts ADD COLUMN merged_into TEXT;
+    CREATE INDEX contacts_merged ON contacts (merged_into) WHERE merged_into IS NOT NULL;
     UPDATE contacts SET name_rank = 2, name_at = 1
         WHERE name <> coalesce(phone, '') AND jid <> name || '@g.us' AND jid <> name || '@lid';
     CREATE INDEX aliases_by_contact ON aliases (contact_id);
     UPDATE OR IGNORE aliases SET alias = substr(alias, 1, 8) || substr(alias, 10)
         WHERE length(alias) = 19 AND (alias LIKE 'phone:521%' OR alias LIKE 'phone:549%');
     UPDATE OR IGNORE aliases SET alias = substr(alias, 1, 10) || '9' || substr(alias, 11)
-        WHERE length(alias) = 18 AND alias LIKE 'phone:55%' AND substr(alias, 11, 1) < '6'
-            AND EXISTS (SELECT 1 FROM contacts AS c WHERE c.id = contact_id
+        WHERE length(alias) = 18 AND alias LIKE 'phone:55%'
+            AND substr(alias, 11, 1) BETWEEN '2' AND '5' AND EXISTS (SELECT 1 FROM contacts AS c WHERE c.id = contact_id
                 AND c.phone = substr(alias, 7, 4) || '9' || substr(alias, 11));
     UPDATE contacts SET name = CASE
             WHEN is_group THEN 'Grupo …' || substr(replace(jid, '@g.us', ''), -4)
@@ -200,5 +224,5 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE instances ADD COLUMN is_untold INTEGER NOT NULL DEFAULT 0;
 
     ALTER TABLE quarantine ADD COLUMN replayed_at INTEGER;
-    """,
+    """),
 )

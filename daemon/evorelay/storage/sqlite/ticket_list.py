@@ -8,7 +8,11 @@ from evorelay.storage.sqlite.search import matching
 _SEEN = "SELECT inbound FROM seen WHERE ticket_id = t.id AND agent = ?"
 _ORDERS = {
     "activity": ("coalesce(t.last_message_at, t.created_at)", "<", "DESC"),
-    "waiting": (f"coalesce(t.waiting_since, {NOT_WAITING})", ">", "ASC"),
+    "waiting": (
+        f"iif(t.status = 'closed', {NOT_WAITING}, coalesce(t.waiting_since, {NOT_WAITING}))",
+        ">",
+        "ASC",
+    ),
 }
 """What a list is sorted by, how the tickets after one compare with it, and the direction."""
 
