@@ -17,7 +17,15 @@ from evorelay.storage.open import open_storage
 from evorelay.storage.sqlite.connection import DamagedFile
 from evorelay.storage.sqlite.journal import SqliteJournal
 from evorelay.storage.sqlite.schema import MIGRATIONS
-from tests.conformance.harness import Sqlite, contact, envelope, opened
+from tests.conformance.harness import (
+    T0,
+    Sqlite,
+    contact,
+    envelope,
+    make_message,
+    make_ticket,
+    opened,
+)
 
 WRITES_UNTIL_KILLED = """
 import sys
@@ -209,3 +217,32 @@ def test_trimming_lets_the_journal_use_its_pages_again(tmp_path: Path) -> None:
     finally:
         journal.close()
     assert sizes[3] < 2 * 50 * 20_000 + 17 * 1024 * 1024
+
+
+def test_the_index_of_search_is_sound_and_holds_nothing_deleted(tmp_path: Path) -> None:
+    """P7, P9: a repair of the index must not bring deleted words back."""
+    with opened(Sqlite(tmp_path)) as store:
+        store.write(new_contacts=[contact("c1")], new_tickets=[make_ticket("t1", contact_id="c1")])
+        gone = make_message("m1", ticket_id="t1", contact_id="c1", content="segredo")
+        heard = make_message(
+            "m2",
+            ticket_id="t1",
+            contact_id="c1",
+            whatsapp_id="W2",
+            content="[Áudio]",
+            media={"filename": "contrato.pdf"},
+        )
+        store.write(new_messages=[gone, heard])
+        heard.metadata = {"transcription": "remarcar"}
+        gone.deleted_at = T0
+        store.write(changed_messages=[gone, heard])
+        db = apsw.Connection(str(tmp_path / "store.db"))
+
+        def found(word: str) -> list[int]:
+            sql = "SELECT rowid FROM messages_text WHERE messages_text MATCH ?"
+            return [row for (row,) in db.execute(sql, (word,))]
+
+        for command in ("integrity-check", "rebuild", "integrity-check"):
+            db.execute("INSERT INTO messages_text (messages_text, rank) VALUES (?, 1)", (command,))
+            assert (found("segredo"), found("remarcar"), found("contrato")) == ([], [2], [2])
+        db.close()

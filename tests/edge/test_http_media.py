@@ -63,6 +63,11 @@ async def test_a_part_of_a_file_can_be_asked_for(tmp_path: Path) -> None:
         assert answer.status_code == 206
         assert await answer.get_data() == data[300:310]
         assert answer.headers["Content-Range"] == f"bytes 300-309/{len(data)}"
+        beyond = await world.ask(media["url"], token=token(), headers={"Range": "bytes=99999-"})
+        assert (beyond.status_code, beyond.headers["Content-Range"]) == (
+            416,
+            f"bytes */{len(data)}",
+        )
 
 
 async def test_a_file_that_could_run_is_only_offered_for_download(tmp_path: Path) -> None:

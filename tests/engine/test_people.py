@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from evorelay.model.fact import Chat, GroupFact, Member, NameRank, PersonFact
+from evorelay.model.change import Revoke
+from evorelay.model.fact import ChangeFact, Chat, GroupFact, Member, NameRank, PersonFact
 from evorelay.model.records import ContactRecord, TicketRecord
-from evorelay.relay.questions import TicketParams
+from evorelay.relay.questions import TicketParams, TicketRef
 from tests.engine.harness import (
     ADMIN,
     HOUR,
@@ -147,6 +148,24 @@ async def test_closed_tickets_go_along_and_stay_closed(world: World) -> None:
     assert closed is not None
     assert (closed[0].status, closed[0].merged_into, closed[1].id) == ("closed", None, contact.id)
     assert ticket.contact_id == contact.id
+
+
+async def test_what_was_deleted_is_not_shown_by_the_empty_ticket_either(world: World) -> None:
+    await world.apply(message("A1", phone=None, lid=LID))
+    await world.apply(message("A2", content="segredo"))
+    shell = listed(world)[1][0].id
+    await world.apply(pair())
+    await world.apply(ChangeFact(instance="loja", whatsapp_id="A2", change=Revoke(T0)))
+    ticket = await world.desk.tickets_get(ADMIN, TicketRef(ticket_id=shell))
+    assert (ticket.last_message, ticket.unread, ticket.waiting_since) == (None, 0, None)
+
+
+async def test_history_joins_a_closed_ticket_that_a_merge_brings(world: World) -> None:
+    await world.apply(message("H1", phone=None, lid=LID, is_history=True, sent_at=T0 - HOUR))
+    await world.apply(message("A1"))
+    await world.desk.tickets.close(ADMIN, TicketParams(ticket_id=only(world)[0].id))
+    await world.apply(pair())
+    assert world.ids() == ["H1", "A1"]
 
 
 async def test_unread_counts_of_each_agent_come_together(world: World) -> None:

@@ -4,6 +4,7 @@ from itertools import permutations
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from evorelay.model.change import Change, Edit, Reaction, Revoke, Status, Vote
 from evorelay.model.records import MessageRecord
 from evorelay.model.rendering import DELETED_LABEL, message_view
-from evorelay.protocol.changes import EARLY_MAX, apply_change, gather
+from evorelay.protocol.changes import EARLY_MAX, News, apply_change, gather
 
 T0 = 1_795_000_000_000
 
@@ -126,6 +127,35 @@ def test_a_deleted_message_is_masked_whatever_comes_later() -> None:
     view = message_view(message)
     assert (view.content, view.media, view.metadata) == (DELETED_LABEL, None, {})
     assert view.deleted_at is not None
+
+
+@pytest.mark.parametrize("change", [edit("mudado", T0 + 1), Revoke(T0 + 1)])
+def test_nobody_edits_or_deletes_what_somebody_else_wrote(change: Edit | Revoke) -> None:
+    """P7: a customer could make our own words say anything."""
+    message = row()
+    assert apply_change(message, msgspec.structs.replace(change, by_us=False)) is News.NONE
+    assert (message.content, message.deleted_at) == ("oi", None)
+    assert apply_change(message, msgspec.structs.replace(change, by_us=True)) is News.SHOWN
+
+
+def test_a_vote_repeated_with_a_new_time_is_remembered_and_told_to_nobody() -> None:
+    message = row()
+    votes = [Vote(who="them", options=("A",), at=T0 + at) for at in (1, 3)]
+    assert [apply_change(message, vote) for vote in votes] == [News.SHOWN, News.KEPT]
+    assert apply_change(message, Vote(who="them", options=("B",), at=T0 + 2)) is News.NONE
+
+
+def test_a_reaction_taken_back_in_the_same_second_is_taken_back() -> None:
+    for changes in (("👍", ""), ("", "👍")):
+        message = after(*(reaction(emoji, T0) for emoji in changes))
+        assert message_view(message).reactions == []
+
+
+def test_a_deletion_is_not_forgotten_among_many_reactions() -> None:
+    early: list[Change] = gather([], Revoke(T0))
+    for index in range(2 * EARLY_MAX):
+        early = gather(early, reaction("👍", T0, who=f"lid:{index}"))
+    assert Revoke(T0) in early
 
 
 def test_one_reaction_per_person_and_none_when_taken_back() -> None:

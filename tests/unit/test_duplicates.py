@@ -103,3 +103,10 @@ def test_reading_a_call_again_does_not_take_it_back() -> None:
     known = row(type="call", content=call_label("accept", video=False), metadata={"call": "accept"})
     offer = row(type="call", content=call_label("offer", video=False), metadata={"call": "offer"})
     assert not rewrite(known, offer)
+
+
+def test_an_import_does_not_make_history_of_a_live_message() -> None:
+    live = empty()
+    imported = row(content="inteira", metadata={"history": True, "unconfirmed": True})
+    assert absorb(live, imported)
+    assert (live.content, live.metadata) == ("inteira", {})

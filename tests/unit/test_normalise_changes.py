@@ -205,7 +205,7 @@ def test_a_voter_votes_once_for_all_options() -> None:
         7,
     ]
     found = vote(pollUpdates=updates)
-    assert found == Vote(who="them", options=("A", "B"), at=RECEIVED_AT)
+    assert found == Vote(who="them", options=("A", "B"), at=RECEIVED_AT, sender_id=PHONE)
 
 
 @pytest.mark.parametrize("updates", [[], [{"vote": {"selectedOptions": [{"0": 1}]}}], "x", {}, [1]])

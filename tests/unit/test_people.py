@@ -1,5 +1,6 @@
 """Which ids are one person, and what is shown of them."""
 
+from itertools import permutations
 from random import Random
 from typing import Any
 
@@ -115,3 +116,18 @@ def test_two_spellings_of_a_number_are_one_and_two_numbers_are_two(
     one: str, other: str, same: bool
 ) -> None:
     assert (phone_key(one) == phone_key(other)) is same
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_the_number_to_write_to_is_that_of_the_latest_message(order: tuple[int, ...]) -> None:
+    said = [
+        (Chat(jid="1", phone="5511911110001", lid="5@lid"), 1),
+        (Chat(jid="2", phone="5511922220002", lid="5@lid"), 2),
+        (Chat(jid="5@lid", lid="5@lid"), 3),
+    ]
+    who = contact()
+    for index in order:
+        chat, at = said[index]
+        learn_ids(who, chat.phone, chat.lid)
+        move_to(who, chat, at)
+    assert (who.phone, who.jid) == ("5511922220002", "5511922220002@s.whatsapp.net")

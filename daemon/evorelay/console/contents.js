@@ -34,10 +34,10 @@ function isLabel({ type, content, media }) {
   return labels.some((label) => content === label || content === `${label} ${media.filename}`);
 }
 
-function poll({ metadata: { question, options, votes } }, contact) {
+function poll({ metadata: { question, options, votes, counts: sums } }, contact) {
   if (!Array.isArray(options)) return null;
   const list = element("ul", "poll");
-  const counts = options.map((option, index) => tally(option, index, votes, contact));
+  const counts = options.map((option, index) => tally(option, index, votes, sums, contact));
   const most = Math.max(1, ...counts.map(({ count }) => count));
   options.forEach((option, index) => {
     const { count, names } = counts[index];
@@ -50,20 +50,23 @@ function poll({ metadata: { question, options, votes } }, contact) {
     list.append(item);
   });
   return [
-    element("p", "marks", isResult(votes) ? texts.pollResult : texts.poll),
+    element("p", "marks", Array.isArray(sums) ? texts.pollResult : texts.poll),
     element("p", "text question", question ?? ""),
     list,
   ];
 }
 
 // A poll has each person's votes, the published result of one has sums.
-const isResult = (votes) => Array.isArray(votes) && typeof votes[0] !== "object";
-
-function tally(option, index, votes, contact) {
+function tally(option, index, votes, sums, contact) {
+  if (Array.isArray(sums)) return { count: Number(sums[index]) || 0, names: [] };
   if (!Array.isArray(votes)) return { count: 0, names: [] };
-  if (isResult(votes)) return { count: Number(votes[index]) || 0, names: [] };
   const voters = votes.filter((vote) => vote.options?.includes(option));
-  return { count: voters.length, names: voters.map(({ who, name }) => personIn(who, name, contact)) };
+  return { count: voters.length, names: voters.map((vote) => voterIn(vote, contact)) };
+}
+
+function voterIn({ sender_id: sender, sender_name: name }, contact) {
+  if (sender === null) return personIn("me", null, contact);
+  return contact?.is_group ? (name ?? sender.split("@")[0]) : personIn("them", name, contact);
 }
 
 function cards({ metadata: { contacts } }) {

@@ -58,6 +58,8 @@ class Vote(Struct, frozen=True, kw_only=True, tag="vote", tag_field="is"):
     at: int
     """Unix ms."""
     name: str | None = None
+    sender_id: str | None = None
+    """As in ``Reaction``."""
 
 
 Change = Status | Edit | Revoke | Reaction | Vote

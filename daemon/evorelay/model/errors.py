@@ -26,6 +26,7 @@ class Code(Enum):
     TICKET_CLOSED = ("ticket_closed", 409, 1010)
     TICKET_OPEN = ("ticket_open", 409, 1011)
     TOO_LARGE = ("too_large", 413, 1013)
+    RANGE = ("range_not_satisfiable", 416, 107)
     HEAD_TOO_LARGE = ("request_header_fields_too_large", 431, 107)
     INTERNAL = ("internal", 500, 100)
     UNAVAILABLE = ("unavailable", 503, 1003)

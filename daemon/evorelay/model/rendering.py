@@ -55,8 +55,23 @@ def message_view(row: MessageRecord) -> Message:
         deleted_at=_moment(row.deleted_at),
         media=None if row.media is None or is_deleted else msgspec.convert(row.media, Media),
         error=None if row.error is None else msgspec.convert(row.error, Failure),
-        metadata=_of_no_words(row.metadata) if is_deleted else row.metadata,
+        metadata=_of_no_words(row.metadata) if is_deleted else _metadata(row.metadata),
     )
+
+
+def _metadata(stored: dict[str, Any]) -> dict[str, Any]:
+    if not stored or "votes" not in stored:
+        return stored
+    votes = [
+        {
+            "sender_id": vote["sender_id"],
+            "sender_name": vote["name"],
+            "options": vote["options"],
+        }
+        for vote in stored["votes"]
+        if vote["options"]
+    ]
+    return {**stored, "votes": votes}
 
 
 def _of_no_words(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -108,7 +108,8 @@ class Message(Struct, kw_only=True):
             "`origin` (of `out`): `phone` or `api`. `forwarded`, `mentioned`, `view_once`, "
             "`transcription`, `quoted` (what is replied to, in short), `late` (later messages were "
             "here already), `history` (imported), `unconfirmed` (`sent` is assumed), "
-            "`votes` of a poll; by type `latitude` and `longitude`, `vcard`, `question` and "
+            "`votes` of a poll (`sender_id`, null for ours, `sender_name`, `options`); "
+            "by type `latitude` and `longitude`, `vcard`, `question` and "
             "`options`, `selected_id`, `order_id`, …; `content_cut`, `metadata_cut`: too long "
             "to be kept whole; `whatsapp_type`: the name of a type that is `unsupported`"
         ),

@@ -233,6 +233,12 @@ class Pipeline:
         self._news.is_waiting |= applied.has_untold
         for (type_, outcome), number in applied.outcomes.items():
             self._metrics.message_counted(type_, outcome, number)
+            if outcome == "quarantined":
+                log.warning(
+                    "%d of %s not understood; look at /v1/quarantine, or evorelay replay",
+                    number,
+                    type_ or "a webhook without event",
+                )
 
 
 def _set_aside(entry: Entry, error: Exception, doing: str) -> QuarantineFact:

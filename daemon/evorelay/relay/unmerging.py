@@ -6,6 +6,7 @@ without a ticket and places in groups. Where messages of the kept contact sit in
 back, they move to a ticket of its own.
 """
 
+import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -16,6 +17,8 @@ from evorelay.protocol.people import address_of, made_up_name
 from evorelay.relay.draft import Draft
 from evorelay.relay.tickets import following
 from evorelay.storage.ports import Plan, Transaction
+
+log = logging.getLogger(__name__)
 
 
 def undo_merge(draft: Draft, merge: MergeRecord) -> None:
@@ -49,6 +52,7 @@ def undo_merge(draft: Draft, merge: MergeRecord) -> None:
         if target is not None:
             ticket = tickets[target]
             draft.tell_unmerged(ticket, origin, people[ticket.contact_id])
+    log.info("a merge was undone", extra={"instance": merge.instance, "merge": merge.id})
 
 
 def _give_back(draft: Draft, merge: MergeRecord) -> list[str]:

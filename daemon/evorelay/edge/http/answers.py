@@ -19,6 +19,7 @@ _OF_STATUS = {
     405: (Code.METHOD_NOT_ALLOWED, "this address does not take the method; see Allow"),
     408: (Code.REQUEST_TIMEOUT, "the body did not come in time"),
     413: (Code.TOO_LARGE, "the body is too large"),
+    416: (Code.RANGE, "the file has no such range of bytes; see Content-Range"),
 }
 
 
@@ -69,6 +70,9 @@ def answer_to_fault(fault: Exception) -> Response:
             allowed = getattr(fault, "valid_methods", None)
             if allowed:
                 response.headers["Allow"] = ", ".join(sorted(allowed))
+            size = getattr(fault, "length", None)
+            if size is not None:
+                response.headers["Content-Range"] = f"bytes */{size}"
             return response
         case RelayError(retryable=True):
             log.warning("a request could not be served now: %s", fault)

@@ -5,6 +5,7 @@ other file is offered for download, and nothing is ever sniffed.
 """
 
 from quart import Request, Response, send_file
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import dump_options_header
 
 from evorelay.edge.http.access import Access
@@ -41,15 +42,20 @@ class MediaFiles:
     async def file(self, media_id: str) -> Response:
         who = await self._access.principal(self._request)
         media = await self._desk.media_of(who, media_id)
-        if await self._blobs.size(media_id) is None:
+        size = await self._blobs.size(media_id)
+        if size is None:
             raise Refusal(Code.NOT_FOUND, "the file was removed")
         declared = (media.get("mimetype") or "").partition(";")[0].strip().lower()
         ending = _SHOWN_IN_PLACE.get(declared)
-        response = await send_file(
-            self._blobs.path(media_id),
-            mimetype=declared if ending else "application/octet-stream",
-            conditional=True,
-        )
+        try:
+            response = await send_file(
+                self._blobs.path(media_id),
+                mimetype=declared if ending else "application/octet-stream",
+                conditional=True,
+            )
+        except RequestedRangeNotSatisfiable as error:
+            error.length = size  # for Content-Range; Quart leaves it out
+            raise
         name = media.get("filename") or f"{media_id[:12]}.{ending or 'bin'}"
         response.headers["Content-Disposition"] = dump_options_header(
             "inline" if ending else "attachment", {"filename": _tame(name)}

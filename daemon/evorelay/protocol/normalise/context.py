@@ -7,6 +7,7 @@ It is in ``contextInfo``, which stands beside the message (2.x), in it (Cloud AP
 from typing import Any
 
 from evorelay.protocol.normalise.content import Content
+from evorelay.protocol.normalise.identity import parse_jid
 from evorelay.protocol.normalise.values import Path, dig, small_of, whatsapp_id
 from evorelay.protocol.normalise.words import preview
 
@@ -47,6 +48,9 @@ def read_context(
         if "quotedMessage" in context and "quoted" not in metadata:
             quoted = preview(context["quotedMessage"])
             if quoted:
+                author = parse_jid(context.get("participant"))
+                if author and author.domain in ("s.whatsapp.net", "lid"):
+                    quoted["sender_id"] = str(author)
                 metadata["quoted"] = quoted
                 if context.get("remoteJid") == _STATUS_POSTS:
                     metadata["quoted_status_post"] = True

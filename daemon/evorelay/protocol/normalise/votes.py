@@ -5,7 +5,7 @@ every option with who voted for it (Baileys' aggregation); and either may have n
 read but ciphertext, which then says nothing.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from evorelay.model.change import OURSELVES, THE_OTHER, Vote
 from evorelay.model.fact import ChangeFact, Chat, Fact
@@ -41,7 +41,8 @@ def upsert_votes(
     if options is None:
         return []
     at = timestamp_of(value.get("senderTimestampMs")) or row.get("messageTimestamp")
-    return [_vote(source, id_, who, options, at, name if author else None)]
+    voter = _Voter(who, author.jid if author else None)
+    return [_vote(source, id_, voter, options, at, name if author else None)]
 
 
 def update_votes(source: Source, row: dict[str, Any], id_: str) -> list[Fact]:
@@ -55,15 +56,28 @@ def update_votes(source: Source, row: dict[str, Any], id_: str) -> list[Fact]:
     if by_voter is None:
         return []
     if not by_voter and not is_group and row.get("fromMe") is True:
-        by_voter = {THE_OTHER: ()}
+        by_voter = {_Voter(THE_OTHER, str(chat) if chat else None): ()}
     at = row.get("datetime")
-    return [_vote(source, id_, who, options, at, None) for who, options in by_voter.items()]
+    return [_vote(source, id_, voter, options, at, None) for voter, options in by_voter.items()]
+
+
+class _Voter(NamedTuple):
+    who: str
+    """As in ``model.change.Vote``."""
+    jid: str | None
+    """None: ourselves."""
 
 
 def _vote(
-    source: Source, id_: str, who: str, options: tuple[str, ...], at: Any, name: str | None
+    source: Source, id_: str, voter: _Voter, options: tuple[str, ...], at: Any, name: str | None
 ) -> ChangeFact:
-    vote = Vote(who=who, options=options, at=moment_of(at, source.received_at), name=name)
+    vote = Vote(
+        who=voter.who,
+        options=options,
+        at=moment_of(at, source.received_at),
+        name=name,
+        sender_id=voter.jid,
+    )
     return ChangeFact(instance=source.instance, whatsapp_id=id_, change=vote)
 
 
@@ -90,11 +104,14 @@ def _names(options: list[Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def _by_voter(source: Source, updates: Any, *, is_group: bool) -> dict[str, tuple[str, ...]] | None:
+def _by_voter(
+    source: Source, updates: Any, *, is_group: bool
+) -> dict[_Voter, tuple[str, ...]] | None:
     """What each voter chose; None where it cannot be read."""
     if not isinstance(updates, list):
         return None
     chosen: dict[str, list[Any]] = {}
+    named: dict[str, _Voter] = {}
     is_readable = False
     for option in updates[:_OPTIONS_MAX]:
         voters = option.get("voters") if isinstance(option, dict) else None
@@ -102,21 +119,22 @@ def _by_voter(source: Source, updates: Any, *, is_group: bool) -> dict[str, tupl
             continue
         is_readable = True
         for voter in voters[:_VOTERS_MAX]:
-            who = _who(source, voter, is_group=is_group)
-            if who:
-                chosen.setdefault(who, []).append(option.get("name"))
+            known = _voter(source, voter, is_group=is_group)
+            if known:
+                named.setdefault(known.who, known)
+                chosen.setdefault(known.who, []).append(option.get("name"))
     if not is_readable:
         return None
-    return {who: _names(options) for who, options in chosen.items()}
+    return {named[who]: _names(options) for who, options in chosen.items()}
 
 
-def _who(source: Source, voter: Any, *, is_group: bool) -> str | None:
+def _voter(source: Source, voter: Any, *, is_group: bool) -> _Voter | None:
     if voter == _OWN_VOTER:
-        return OURSELVES
+        return _Voter(OURSELVES, None)
     jid = parse_jid(voter)
     person = person_of([jid]) if jid else None
     if jid is None or person is None:
         return None
     if is_own(jid, source.own_phone):
-        return OURSELVES
-    return person.aliases[0] if is_group else THE_OTHER
+        return _Voter(OURSELVES, None)
+    return _Voter(person.aliases[0] if is_group else THE_OTHER, person.jid)

@@ -171,8 +171,9 @@ MIGRATIONS: tuple[str, ...] = (
         WHERE length(alias) = 19 AND (alias LIKE 'phone:521%' OR alias LIKE 'phone:549%');
     UPDATE OR IGNORE aliases SET alias = substr(alias, 1, 10) || '9' || substr(alias, 11)
         WHERE length(alias) = 18 AND alias LIKE 'phone:55%'
-            AND substr(alias, 11, 1) BETWEEN '2' AND '5' AND EXISTS (SELECT 1 FROM contacts AS c WHERE c.id = contact_id
-                AND c.phone = substr(alias, 7, 4) || '9' || substr(alias, 11));
+            AND substr(alias, 11, 1) BETWEEN '2' AND '5'
+            AND EXISTS (SELECT 1 FROM contacts AS c WHERE c.id = contact_id AND c.phone =
+                substr(alias, 7, 4) || '9' || substr(alias, 11));
     UPDATE contacts SET name = CASE
             WHEN is_group THEN 'Grupo …' || substr(replace(jid, '@g.us', ''), -4)
             WHEN phone IS NOT NULL THEN '+' || phone
