@@ -54,10 +54,8 @@ async def test_a_ticket_is_read_by_one_agent_and_stays_unread_for_another(tmp_pa
             assert response.status_code == 200
             assert (await response.get_json())["unread"] == 0
         await world.message(ANA, "Alô?")
-        assert [(await world.get(path, token(sub=sub)))["unread"] for sub in ("ana", "bia")] == [
-            1,
-            1,
-        ]
+        for sub, unread in (("ana", 1), ("bia", 2)):
+            assert (await world.get(path, token(sub=sub)))["unread"] == unread
         await world.ask(f"{path}/seen", method="POST", token=token(sub="bia"))
         assert (await only_ticket(world, "?unread=true"))["unread"] == 1
         assert (await world.get("/v1/tickets?unread=true", token(sub="bia")))["tickets"] == []

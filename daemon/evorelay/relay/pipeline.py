@@ -234,7 +234,7 @@ class Pipeline:
         for (type_, outcome), number in applied.outcomes.items():
             self._metrics.message_counted(type_, outcome, number)
             if outcome == "quarantined":
-                log.warning(
+                log.info(
                     "%d of %s not understood; look at /v1/quarantine, or evorelay replay",
                     number,
                     type_ or "a webhook without event",
