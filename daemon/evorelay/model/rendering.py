@@ -20,6 +20,13 @@ from evorelay.model.views import (
 
 DELETED_LABEL = "[Mensagem apagada]"
 """What a person reads in place of a message that was deleted for everyone, as on the phone."""
+PREVIEW_CHARS = 160
+"""Of a message, in lists of tickets."""
+
+
+def preview(row: MessageRecord) -> str:
+    """What a list shows of a message."""
+    return DELETED_LABEL if row.deleted_at is not None else row.content[:PREVIEW_CHARS]
 
 
 def _moment(unix_ms: int | None) -> datetime | None:

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from evorelay.model.rendering import preview
 from evorelay.relay.draft import Draft
-from evorelay.relay.message_rows import preview
 
 VALUE_CHARS = 300
 """Of a value that is shown; the rest is cut off."""

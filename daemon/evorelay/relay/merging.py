@@ -22,8 +22,9 @@ def merge_contacts(draft: Draft, contacts: list[ContactRecord]) -> ContactRecord
     latest = tx.latest_tickets([contact.id for contact in contacts])
     open_tickets = {key: row for key, row in latest.items() if row.status != "closed"}
     kept, *absorbed = sorted(contacts, key=lambda row: keeps(row, open_tickets.get(row.id)))
+    ticket = open_tickets.get(kept.id)
     for contact in absorbed:
-        _absorb(draft, kept, contact, open_tickets.get(kept.id), open_tickets.get(contact.id))
+        ticket = _absorb(draft, kept, contact, ticket, open_tickets.get(contact.id))
     return kept
 
 
@@ -33,7 +34,8 @@ def _absorb(
     absorbed: ContactRecord,
     kept_ticket: TicketRecord | None,
     absorbed_ticket: TicketRecord | None,
-) -> None:
+) -> TicketRecord | None:
+    """Return the kept ticket as it is then."""
     tx = draft.tx
     # Written here and now, not with the draft: whatever the batch looks up next sees one person.
     plan = Plan(changed_contacts=[kept])
@@ -61,7 +63,7 @@ def _absorb(
         plan.adopted.append((kept.id, home.id))
     if kept_ticket is not None and absorbed_ticket is not None:
         plan.seen.extend(_seen_together(draft, kept_ticket, absorbed_ticket))
-        _join(draft, kept_ticket, absorbed_ticket)
+        kept_ticket = _joined(draft, kept_ticket, absorbed_ticket)
         plan.changed_tickets.append(kept_ticket)
         log.info(
             "two tickets turned out to be one person's",
@@ -76,23 +78,18 @@ def _absorb(
         draft.tell_ticket("ticket.updated", shell, kept)
         draft.tell_ticket("ticket.updated", kept_ticket, kept)
     tx.write(plan)
+    return kept_ticket
 
 
-def _join(draft: Draft, kept: TicketRecord, absorbed: TicketRecord) -> None:
-    """The kept ticket counts the other's messages too."""
-    counted = draft.tx.recounted([kept.id])[kept.id]
-    kept.last_message_id = counted.last_message_id
-    kept.last_message_at = counted.last_message_at
-    kept.last_message = counted.last_message
-    kept.last_reply_at = counted.last_reply_at
-    kept.last_inbound_at = counted.last_inbound_at
-    kept.waiting_since = counted.waiting_since
-    kept.inbound += absorbed.inbound
-    kept.unread += absorbed.unread
-    if "open" in (kept.status, absorbed.status):
-        kept.status = "open"
-    kept.subject = kept.subject or absorbed.subject
-    kept.version += 1
+def _joined(draft: Draft, kept: TicketRecord, absorbed: TicketRecord) -> TicketRecord:
+    """The kept ticket, which has the other's messages in the store already and counts them too."""
+    ticket = draft.tx.recounted([kept.id])[kept.id]
+    ticket.unread += absorbed.unread
+    if absorbed.status == "open":
+        ticket.status = "open"
+    ticket.subject = ticket.subject or absorbed.subject
+    ticket.version += 1
+    return ticket
 
 
 def _seen_together(draft: Draft, kept: TicketRecord, absorbed: TicketRecord) -> list[SeenRecord]:

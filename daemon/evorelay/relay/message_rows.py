@@ -4,10 +4,7 @@ from typing import Any
 
 from evorelay.model.fact import MediaFact, MessageFact
 from evorelay.model.records import MessageRecord
-from evorelay.model.rendering import DELETED_LABEL
 from evorelay.protocol.delivery import OUTBOUND
-
-PREVIEW_CHARS = 160
 
 
 def message_row(
@@ -50,11 +47,6 @@ def message_row(
         metadata=metadata,
         journal_seq=seq,
     )
-
-
-def preview(message: MessageRecord) -> str:
-    """What a list shows of a message."""
-    return DELETED_LABEL if message.deleted_at is not None else message.content[:PREVIEW_CHARS]
 
 
 def _media(media: MediaFact) -> dict[str, Any]:

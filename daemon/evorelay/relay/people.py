@@ -98,8 +98,9 @@ class People:
         JIDs; where the webhook names our number, identity.py has seen to it before), and the
         id of somebody who is kept apart: then the chat's own id says whose it is.
         """
-        own = self._own.get(instance)
-        if own and chat.lid and chat.phone and phone_key(chat.phone) == own:
+        if chat.phone is None or chat.lid is None:
+            return chat
+        if phone_key(chat.phone) == self._own.get(instance):
             return Chat(jid=chat.lid, lid=chat.lid)
         owners = {row.id for key in _keys(instance, chat) if (row := self._contacts.get(key))}
         if len(owners) < 2:

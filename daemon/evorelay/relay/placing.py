@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 from evorelay.model.fact import Chat
 from evorelay.model.records import ContactRecord, MessageRecord, TicketRecord
+from evorelay.model.rendering import preview
 from evorelay.protocol.people import move_to
 from evorelay.protocol.ticketing import Placement, place
 from evorelay.relay.draft import Draft
-from evorelay.relay.message_rows import preview
 
 
 class Tickets:

@@ -5,7 +5,7 @@ from msgspec import Struct
 
 class Source(Struct, frozen=True, gc=False, kw_only=True):
     event: str
-    """As ``webhook.event_key`` spells it: every separator a dot."""
+    """As ``webhook.py`` spells it: every separator a dot."""
     instance: str
     received_at: int
     """Unix ms."""

@@ -1,4 +1,4 @@
-"""``messages.update``: how far messages got, and what else shares the event with that."""
+"""How far a message of ours got, as ``messages.update`` and the message itself say it."""
 
 from typing import Any
 

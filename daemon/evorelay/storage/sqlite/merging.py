@@ -5,17 +5,16 @@ from collections.abc import Iterable
 import apsw
 
 from evorelay.model.records import MergeRecord
-from evorelay.model.rendering import DELETED_LABEL
+from evorelay.model.rendering import DELETED_LABEL, PREVIEW_CHARS
 from evorelay.storage.sqlite.bulk import Table, to_json
 
 MERGES = Table("merges", MergeRecord)
-_PREVIEW_CHARS = 160
 _LIVE = "m.ticket_id = tickets.id AND m.metadata->>'history' IS NULL"
 _RECOUNT = f"""
     UPDATE tickets SET
         (last_message_id, last_message_at, last_message) = (
             SELECT id, created_at,
-                iif(deleted_at IS NULL, substr(content, 1, {_PREVIEW_CHARS}), '{DELETED_LABEL}')
+                iif(deleted_at IS NULL, substr(content, 1, {PREVIEW_CHARS}), '{DELETED_LABEL}')
             FROM messages AS m
             WHERE {_LIVE} ORDER BY created_at DESC, arrival DESC LIMIT 1),
         last_reply_at = (SELECT max(created_at) FROM messages AS m

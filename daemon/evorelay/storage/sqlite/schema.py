@@ -1,7 +1,7 @@
 """The store's schema, one migration per entry; a migration that has shipped is never edited.
 
 Message text and events are written once and read in pages, so rows are kept whole and indexes few:
-a message costs four index entries and an event one per channel.
+a message costs four index entries and its words in the index of search, an event one per channel.
 """
 
 
