@@ -57,6 +57,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     idle_timeout: Timeout = 75.0
     drain_timeout: Span = 10.0
     max_connections: Count = 20_000
+    public_url: str | None = None
+    """How Evolution reaches us, for ``doctor --fix-webhook``; None: the address of ``bind``."""
     trusted_proxies: tuple[str, ...] = ()
 
 
@@ -104,6 +106,17 @@ class EvolutionConfig(Section, frozen=True, kw_only=True):
     ca_file: Path | None = None
     fingerprint_sha256: Fingerprint | None = None
     timeout: Timeout = 60.0
+    """Of one call, beyond the message's own ``delay``."""
+    poll_every: Timeout = 60.0
+    """Between two looks at an instance's connection."""
+    silence: Timeout = 30 * 60.0
+    """An open instance that posts nothing for this long is suspected of being dead."""
+    check_webhook_every: Timeout = 10 * 60.0
+    reconnect_cooldown: Timeout = 60.0
+    reconcile_max: Timeout = 24 * 3600.0
+    """How far back a reconciliation that nobody asked for goes."""
+    reconcile_max_messages: Count = 10_000
+    """Of Evolution's messages looked at in one go, per instance."""
     instances: dict[str, EvolutionInstanceConfig] = {}
 
 
@@ -115,6 +128,45 @@ class OutboxConfig(Section, frozen=True, kw_only=True):
     recipient_burst: Count = 5
     retry_initial: Timeout = 1.0
     retry_max: Timeout = 60.0
+    max_age: Timeout = 24 * 3600.0
+    """A reply that could not be sent for this long fails: its moment is over."""
+    max_queued: Count = 10_000
+    """Of one instance; beyond it commands are refused with 503."""
+    in_flight: Count = 8
+    """Conversations of one instance that are sent to at once."""
+    settle_after: Timeout = 20.0
+    """An attempt of unknown outcome is repeated this long after its end, if Evolution knows of no
+    such message until then."""
+
+
+class PacingConfig(Section, frozen=True, kw_only=True):
+    """Looking like a person, for numbers that are not verified. Off unless set."""
+
+    jitter: Span = 0.0
+    """Up to this long, by chance, between two messages of an instance."""
+    typing: Span = 0.0
+    """Longest "typing" shown before a text, in proportion to its length."""
+    warmup_days: Annotated[int, Meta(ge=0, le=365)] = 0
+    """Days in which an instance's daily limit grows from ``warmup_first`` to none."""
+    warmup_first: Count = 20
+    """Messages on the first of those days."""
+    quiet_hours: str = ""
+    """``22:00-07:00``: nothing is sent then, it waits."""
+    timezone: str = "America/Sao_Paulo"
+    new_contacts_per_day: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """First messages to people who never wrote, per instance; 0: no limit."""
+
+
+class MediaConfig(Section, frozen=True, kw_only=True):
+    max_bytes: BodySize = 64 * MIB
+    """Of one file, sent or fetched."""
+    fetch: bool = True
+    """Fetch files that are not in the webhook."""
+    fetch_per_minute: Count = 60
+    """Per instance."""
+    allow_hosts: tuple[str, ...] = ()
+    """Private hosts (``host`` or ``host:port``) from which files of messages may be fetched, such
+    as a MinIO beside Evolution. Evolution's own is one of them. Never for a client's URL."""
 
 
 class StorageConfig(Section, frozen=True, kw_only=True):
@@ -164,6 +216,8 @@ class Config(Section, frozen=True, kw_only=True):
     auth: AuthConfig = AuthConfig()
     evolution: EvolutionConfig = EvolutionConfig()
     outbox: OutboxConfig = OutboxConfig()
+    pacing: PacingConfig = PacingConfig()
+    media: MediaConfig = MediaConfig()
     storage: StorageConfig = StorageConfig()
     redis: RedisConfig = RedisConfig()
     cache: CacheConfig = CacheConfig()

@@ -222,7 +222,7 @@ def test_the_example_file_loads_as_it_is_and_shows_the_defaults(tmp_path: Path) 
     for line in re.findall(r"^(?:tls_|.*ca_file).*\n", uncommented, flags=re.MULTILINE):
         uncommented = uncommented.replace(line, "")
     example = load(tmp_path, uncommented)
-    shown_differently = {"jwks_url", "issuer", "audience", "default_role"}
+    shown_differently = {"jwks_url", "issuer", "audience", "default_role", "public_url"}
     for section in Config.__struct_fields__:
         found, default = getattr(example, section), getattr(Config(), section)
         if section in ("evolution", "storage", "backup"):

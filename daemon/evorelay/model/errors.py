@@ -25,11 +25,17 @@ class Code(Enum):
     LIMIT_EXCEEDED = ("limit_exceeded", 400, 106)
     TICKET_CLOSED = ("ticket_closed", 409, 1010)
     TICKET_OPEN = ("ticket_open", 409, 1011)
+    OP_ID_CONFLICT = ("op_id_conflict", 409, 1012)
     TOO_LARGE = ("too_large", 413, 1013)
+    NOT_FAILED = ("not_failed", 409, 1014)
+    MEDIA_TYPE = ("media_type", 415, 1015)
+    MEDIA_UNAVAILABLE = ("media_unavailable", 422, 1016)
+    GATEWAY = ("gateway", 502, 1017)
     RANGE = ("range_not_satisfiable", 416, 107)
     HEAD_TOO_LARGE = ("request_header_fields_too_large", 431, 107)
     INTERNAL = ("internal", 500, 100)
     UNAVAILABLE = ("unavailable", 503, 1003)
+    OUTBOX_FULL = ("outbox_full", 503, 1018)
     HTTP_VERSION = ("http_version_not_supported", 505, 107)
 
     def __init__(self, code: str, http_status: int, rpc_code: int) -> None:

@@ -150,6 +150,74 @@ class InstanceRecord(Struct, array_like=True, kw_only=True):
     told_at: int = 0
     """Unix ms: when clients were last told; ``is_untold`` while they do not know the latest."""
     is_untold: bool = False
+    polled_at: int = 0
+    """Unix ms: when Evolution was last asked for the state."""
+    suspicion: str | None = None
+    """Why an instance that says it is open is doubted; None: it is not."""
+    registration: dict[str, Any] | None = None
+    """``{"state": "ok" | "missing" | "wrong", "detail", "at"}``: our webhook at Evolution."""
+    reconciled_at: int = 0
+    """Unix ms: Evolution's own list was compared with ours up to then."""
+    reconnected_at: int = 0
+    """Unix ms: when somebody last had it connect again."""
+
+
+class OutboxRecord(Struct, array_like=True, kw_only=True):
+    """A command: what an agent wanted sent, and how far that got (P4)."""
+
+    id: str
+    instance: str
+    contact_id: str
+    """The conversation: sent in order, one at a time."""
+    ticket_id: str
+    message_id: str
+    """The message it made; a reaction's target."""
+    op_id: str
+    digest: str
+    """Of what was asked: the same ``op_id`` with another one is a conflict."""
+    agent: str
+    outgoing: dict[str, Any]
+    """``model.outgoing.Outgoing`` as JSON."""
+    state: str
+    """``queued``; ``sending``: an attempt was begun; ``unknown``: nobody knows yet whether it was
+    sent; and for good ``sent``, ``failed``, ``kept`` (an internal note)."""
+    attempts: int
+    created_at: int
+    queued_at: int
+    """Its place in the conversation: a retry of what failed goes to the end."""
+    due_at: int
+    """Unix ms: not before then. For ``sent`` when to ask what became of it, 0 for never."""
+    attempted_at: int | None = None
+    """When the latest attempt was begun."""
+    ended_at: int | None = None
+    """When that attempt ended without a clear answer; for good states, when they were reached."""
+    own_id: str | None = None
+    """The WhatsApp id the attempt asked Evolution to use."""
+    looks: int = 0
+    """How often Evolution was asked what became of it."""
+    error: dict[str, Any] | None = None
+    """``{"code", "message"}`` of the latest attempt that did not succeed."""
+
+
+class UploadRecord(Struct, array_like=True, kw_only=True):
+    """A file an agent has handed in and may send; nobody else sees it before that."""
+
+    id: str
+    agent: str
+    at: int
+    media: dict[str, Any]
+    """``model.outgoing.OutgoingMedia`` as JSON."""
+
+
+class FetchRecord(Struct, array_like=True, kw_only=True):
+    """A file that was not in its message's webhook and is being fetched."""
+
+    message_id: str
+    instance: str
+    attempts: int
+    due_at: int
+    at: int
+    """Unix ms: when the message came."""
 
 
 class EventRecord(Struct, array_like=True, kw_only=True):

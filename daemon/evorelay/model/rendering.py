@@ -60,10 +60,17 @@ def message_view(row: MessageRecord) -> Message:
         reactions=_reactions(row.reactions) if row.reactions and not is_deleted else [],
         edited_at=_moment(row.edited_at),
         deleted_at=_moment(row.deleted_at),
-        media=None if row.media is None or is_deleted else msgspec.convert(row.media, Media),
+        media=None if row.media is None or is_deleted else _media(row.media),
         error=None if row.error is None else msgspec.convert(row.error, Failure),
         metadata=_of_no_words(row.metadata) if is_deleted else _metadata(row.metadata),
     )
+
+
+def _media(stored: dict[str, Any]) -> Media:
+    media = msgspec.convert(stored, Media)
+    if media.id is not None:
+        media.state = "here"
+    return media
 
 
 def _metadata(stored: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,16 @@ class Media(Struct, kw_only=True):
     remote_url: Annotated[
         str | None, Meta(description="Where Evolution says the file is, if it keeps files")
     ]
+    state: Annotated[
+        Literal["here", "pending", "failed", "absent"],
+        Meta(
+            description="`pending`: the file is being fetched, a `message.updated` follows; "
+            "`failed`: it could not be had; `absent`: nobody tried"
+        ),
+    ] = "absent"
+    waveform: Annotated[
+        list[int] | None, Meta(description="Of a voice note: loudness from 0 to 100, in order")
+    ] = None
 
 
 class Reaction(Struct, kw_only=True):

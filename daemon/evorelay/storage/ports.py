@@ -17,14 +17,17 @@ from evorelay.model.records import (
     ContactRecord,
     EarlyChangesRecord,
     EventRecord,
+    FetchRecord,
     InstanceRecord,
     MemberRecord,
     MergeRecord,
     MessageRecord,
+    OutboxRecord,
     QuarantineRecord,
     QuarantineSummary,
     SeenRecord,
     TicketRecord,
+    UploadRecord,
 )
 
 T = TypeVar("T")
@@ -32,6 +35,8 @@ MessageKey = tuple[str, str]
 """(instance, WhatsApp id): permanent, the key of promise P2."""
 AliasKey = tuple[str, str]
 """(instance, alias)"""
+OpKey = tuple[str, str]
+"""(instance, op_id)"""
 
 
 class JournalStore(Protocol):
@@ -70,6 +75,15 @@ class Plan(Struct):
     changed_tickets: list[TicketRecord] = []
     new_messages: list[MessageRecord] = []
     changed_messages: list[MessageRecord] = []
+    removed_messages: list[str] = []
+    """Ids of rows that turned out to be another one's double."""
+    new_outbox: list[OutboxRecord] = []
+    changed_outbox: list[OutboxRecord] = []
+    uploads: list[UploadRecord] = []
+    fetches: list[FetchRecord] = []
+    """Written whether or not the row exists."""
+    settled_fetches: list[str] = []
+    """Message ids whose file is here, or never will be: removed."""
     instances: list[InstanceRecord] = []
     """Written whether or not the row exists."""
     early_changes: list[EarlyChangesRecord] = []
@@ -99,6 +113,18 @@ class Transaction(Protocol):
     """Bulk look-ups and one write. Sees its own transaction's state; nobody else writes."""
 
     def messages(self, keys: Iterable[MessageKey]) -> dict[MessageKey, MessageRecord]: ...
+
+    def messages_by_id(self, ids: Iterable[str]) -> dict[str, MessageRecord]: ...
+
+    def outbox(self, ids: Iterable[str]) -> dict[str, OutboxRecord]: ...
+
+    def outbox_by_op(self, keys: Iterable[OpKey]) -> dict[OpKey, OutboxRecord]: ...
+
+    def outbox_in_doubt(self, contact_ids: Iterable[str]) -> list[OutboxRecord]:
+        """Commands of these conversations that are ``sending`` or ``unknown``."""
+
+    def outbox_of(self, message_ids: Iterable[str]) -> list[OutboxRecord]:
+        """Commands that made these messages, or reacted to them."""
 
     def contacts_by_alias(self, keys: Iterable[AliasKey]) -> dict[AliasKey, ContactRecord]: ...
 
@@ -177,6 +203,12 @@ class StoreWriter(Protocol):
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run ``work`` in a transaction, durable on return; an exception rolls back."""
+
+    def transact_each(self, works: Sequence[Callable[[Transaction], T]]) -> list[T | Exception]:
+        """Run several in one transaction, in order, durable on return.
+
+        An exception rolls back the work that raised it, and takes its place among the results.
+        """
 
 
 PAGE_BYTES_MAX = 4 * 1024 * 1024
@@ -257,6 +289,35 @@ class StoreReader(Protocol):
     def media(self, media_id: str) -> list[MessageRecord]:
         """One message of each instance whose messages carry this file; deleted ones do not."""
 
+    def outbox_unfinished(self, *, after: tuple[int, str], limit: int) -> list[OutboxRecord]:
+        """``queued``, ``sending`` and ``unknown`` ones by (queued_at, id), beyond ``after``."""
+
+    def outbox_page(
+        self,
+        instances: tuple[str, ...] | None,
+        *,
+        states: tuple[str, ...],
+        before: str | None,
+        limit: int,
+    ) -> list[OutboxRecord]:
+        """Commands in one of these states, newest first; ``before`` is the last id seen."""
+
+    def outbox_silent(self, now: int, limit: int) -> list[tuple[OutboxRecord, MessageRecord]]:
+        """Sent ones whose turn it is to be asked about, with their messages."""
+
+    def message(self, message_id: str) -> MessageRecord | None: ...
+
+    def known_ids(self, instance: str, whatsapp_ids: Iterable[str]) -> set[str]:
+        """Those of the WhatsApp ids that a message of the instance has."""
+
+    def latest_sent(self, instance: str) -> MessageRecord | None:
+        """The newest message of ours that WhatsApp has given an id."""
+
+    def upload(self, upload_id: str) -> UploadRecord | None: ...
+
+    def fetches_due(self, now: int, limit: int) -> list[FetchRecord]:
+        """By ``due_at``."""
+
     def instances(self) -> list[InstanceRecord]: ...
 
     def instance(self, name: str) -> InstanceRecord | None: ...
@@ -288,3 +349,9 @@ class Maintenance(Protocol):
 
     def trim_early_changes(self, older_than_ms: int) -> int:
         """Drop changes whose messages never came."""
+
+    def trim_outbox(self, older_than_ms: int, limit: int) -> int:
+        """Drop commands that ended long ago; their ``op_id``s are free again."""
+
+    def trim_uploads(self, older_than_ms: int) -> int:
+        """Forget files nobody sent. Their bytes stay, other messages may carry the same."""

@@ -28,6 +28,9 @@ _PASSING = (
     apsw.CantOpenError,
     apsw.ReadOnlyError,  # a file system that the kernel remounted after a fault
 )
+_DAMAGE = (apsw.CorruptError, apsw.NotADBError)
+FILE_FAULTS = (*_PASSING, *_DAMAGE)
+"""What says something about the file, whatever was asked of it."""
 
 
 class DamagedFile(RelayError):
@@ -100,7 +103,7 @@ def translated_errors(path: Path | str) -> Iterator[None]:
         yield
     except _PASSING as error:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
-    except (apsw.CorruptError, apsw.NotADBError) as error:
+    except _DAMAGE as error:
         raise DamagedFile(path, str(error)) from error
 
 

@@ -87,6 +87,7 @@ class Merging:
             "UPDATE OR IGNORE members SET contact_id = ? WHERE contact_id = ?", (kept, absorbed)
         )
         execute("DELETE FROM members WHERE contact_id = ?", (absorbed,))
+        execute("UPDATE outbox SET contact_id = ? WHERE contact_id = ?", (kept, absorbed))
         execute("UPDATE contacts SET merged_into = ? WHERE id = ?", (kept, absorbed))
         MERGES.insert(self._db, [merge])
 
@@ -98,6 +99,11 @@ class Merging:
             execute(_GIVE_BACK, {"owner": absorbed, "source": ticket_id, "target": back})
             execute("UPDATE tickets SET merged_into = NULL WHERE id = ?", (back,))
         execute("UPDATE contacts SET merged_into = NULL WHERE id = ?", (absorbed,))
+        execute(
+            "UPDATE outbox SET contact_id = ? WHERE contact_id = ?"
+            " AND message_id IN (SELECT id FROM messages WHERE contact_id = ?)",
+            (absorbed, merge.kept_contact, absorbed),
+        )
         execute(
             "UPDATE aliases SET contact_id = ? WHERE instance = ?"
             " AND alias IN (SELECT value FROM json_each(?))",

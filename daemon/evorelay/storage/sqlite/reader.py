@@ -7,18 +7,29 @@ from typing import Any
 from evorelay.model.event import ChannelEvent
 from evorelay.model.records import (
     ContactRecord,
+    FetchRecord,
     InstanceRecord,
     MergeRecord,
     MessageRecord,
+    OutboxRecord,
     QuarantineSummary,
     TicketRecord,
+    UploadRecord,
 )
 from evorelay.storage.ports import PAGE_BYTES_MAX, ChannelPage, TicketQuery
 from evorelay.storage.sqlite import search, ticket_list
 from evorelay.storage.sqlite.bulk import Table, to_json
 from evorelay.storage.sqlite.connection import open_reader, snapshot, translated_errors
 from evorelay.storage.sqlite.merging import MERGES
-from evorelay.storage.sqlite.store import CONTACTS, INSTANCES, MESSAGES, TICKETS
+from evorelay.storage.sqlite.store import (
+    CONTACTS,
+    FETCHES,
+    INSTANCES,
+    MESSAGES,
+    OUTBOX,
+    TICKETS,
+    UPLOADS,
+)
 
 _QUARANTINE = Table("quarantine", QuarantineSummary)
 
@@ -153,6 +164,87 @@ class SqliteReader:
                 " WHERE media IS NOT NULL AND media->>'id' = ? AND deleted_at IS NULL"
                 " GROUP BY instance)",
                 (media_id,),
+            )
+            return rows
+
+    def message(self, message_id: str) -> MessageRecord | None:
+        with translated_errors(self._db.filename):
+            rows: list[MessageRecord] = MESSAGES.select(self._db, "WHERE t.id = ?", (message_id,))
+            return rows[0] if rows else None
+
+    def known_ids(self, instance: str, whatsapp_ids: Iterable[str]) -> set[str]:
+        with translated_errors(self._db.filename):
+            rows = self._db.execute(
+                "SELECT k.value FROM json_each(?) AS k CROSS JOIN messages AS m"
+                " ON m.instance = ? AND m.whatsapp_id = k.value",
+                (to_json(whatsapp_ids), instance),
+            )
+            return {whatsapp_id for (whatsapp_id,) in rows}
+
+    def latest_sent(self, instance: str) -> MessageRecord | None:
+        with translated_errors(self._db.filename):
+            rows: list[MessageRecord] = MESSAGES.select(
+                self._db,
+                "INDEXED BY messages_sent WHERE t.instance = ? AND t.direction = 'out'"
+                " AND t.whatsapp_id IS NOT NULL ORDER BY t.created_at DESC LIMIT 1",
+                (instance,),
+            )
+            return rows[0] if rows else None
+
+    def outbox_unfinished(self, *, after: tuple[int, str], limit: int) -> list[OutboxRecord]:
+        with translated_errors(self._db.filename):
+            rows: list[OutboxRecord] = OUTBOX.select(
+                self._db,
+                "WHERE t.state IN ('queued', 'sending', 'unknown')"
+                " AND (t.queued_at, t.id) > (?, ?) ORDER BY t.queued_at, t.id LIMIT ?",
+                (*after, limit),
+            )
+            return rows
+
+    def outbox_page(
+        self,
+        instances: tuple[str, ...] | None,
+        *,
+        states: tuple[str, ...],
+        before: str | None,
+        limit: int,
+    ) -> list[OutboxRecord]:
+        own = "" if instances is None else "t.instance IN (SELECT value FROM json_each(?)) AND "
+        bindings = () if instances is None else (to_json(instances),)
+        with translated_errors(self._db.filename):
+            rows: list[OutboxRecord] = OUTBOX.select(
+                self._db,
+                f"WHERE {own}t.state IN (SELECT value FROM json_each(?))"  # noqa: S608 -- two literals
+                " AND t.id < coalesce(?, '~') ORDER BY t.id DESC LIMIT ?",
+                (*bindings, to_json(states), before, limit),
+            )
+            return rows
+
+    def outbox_silent(self, now: int, limit: int) -> list[tuple[OutboxRecord, MessageRecord]]:
+        with snapshot(self._db):
+            rows: list[OutboxRecord] = OUTBOX.select(
+                self._db,
+                "WHERE t.state = 'sent' AND t.due_at > 0 AND t.due_at <= ?"
+                " ORDER BY t.due_at LIMIT ?",
+                (now, limit),
+            )
+            messages: list[MessageRecord] = MESSAGES.select(
+                self._db,
+                "WHERE t.id IN (SELECT value FROM json_each(?))",
+                (to_json(row.message_id for row in rows),),
+            )
+        by_id = {message.id: message for message in messages}
+        return [(row, by_id[row.message_id]) for row in rows if row.message_id in by_id]
+
+    def upload(self, upload_id: str) -> UploadRecord | None:
+        with translated_errors(self._db.filename):
+            rows: list[UploadRecord] = UPLOADS.select(self._db, "WHERE t.id = ?", (upload_id,))
+            return rows[0] if rows else None
+
+    def fetches_due(self, now: int, limit: int) -> list[FetchRecord]:
+        with translated_errors(self._db.filename):
+            rows: list[FetchRecord] = FETCHES.select(
+                self._db, "WHERE t.due_at <= ? ORDER BY t.due_at LIMIT ?", (now, limit)
             )
             return rows
 

@@ -226,4 +226,48 @@ MIGRATIONS: tuple[str, ...] = (
 
     ALTER TABLE quarantine ADD COLUMN replayed_at INTEGER;
     """),
+    """
+    -- Replies: commands, files handed in to be sent, files to be fetched, and how instances are.
+    CREATE TABLE outbox (
+        id TEXT PRIMARY KEY, instance TEXT NOT NULL,
+        contact_id TEXT NOT NULL REFERENCES contacts (id),
+        ticket_id TEXT NOT NULL, message_id TEXT NOT NULL, op_id TEXT NOT NULL,
+        digest TEXT NOT NULL, agent TEXT NOT NULL, outgoing TEXT NOT NULL,
+        state TEXT NOT NULL CHECK
+            (state IN ('queued', 'sending', 'unknown', 'sent', 'failed', 'kept')),
+        attempts INTEGER NOT NULL, created_at INTEGER NOT NULL, queued_at INTEGER NOT NULL,
+        due_at INTEGER NOT NULL, attempted_at INTEGER, ended_at INTEGER, own_id TEXT,
+        looks INTEGER NOT NULL, error TEXT
+    ) WITHOUT ROWID;
+    -- The permanent key of an agent's command: asked for twice, done once (P4).
+    CREATE UNIQUE INDEX outbox_once ON outbox (instance, op_id);
+    CREATE INDEX outbox_unfinished ON outbox (queued_at, id)
+        WHERE state IN ('queued', 'sending', 'unknown');
+    CREATE INDEX outbox_in_doubt ON outbox (contact_id) WHERE state IN ('sending', 'unknown');
+    CREATE INDEX outbox_silent ON outbox (due_at) WHERE state = 'sent' AND due_at > 0;
+    CREATE INDEX outbox_failed ON outbox (id) WHERE state = 'failed';
+    CREATE INDEX outbox_by_message ON outbox (message_id);
+    CREATE INDEX outbox_by_contact ON outbox (contact_id);
+    CREATE INDEX outbox_by_end ON outbox (ended_at) WHERE state IN ('sent', 'failed', 'kept');
+
+    CREATE TABLE uploads (
+        id TEXT PRIMARY KEY, agent TEXT NOT NULL, at INTEGER NOT NULL, media TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX uploads_by_age ON uploads (at);
+
+    CREATE TABLE fetches (
+        message_id TEXT PRIMARY KEY, instance TEXT NOT NULL, attempts INTEGER NOT NULL,
+        due_at INTEGER NOT NULL, at INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX fetches_by_due ON fetches (due_at);
+
+    CREATE INDEX messages_sent ON messages (instance, created_at)
+        WHERE direction = 'out' AND whatsapp_id IS NOT NULL;
+
+    ALTER TABLE instances ADD COLUMN polled_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE instances ADD COLUMN suspicion TEXT;
+    ALTER TABLE instances ADD COLUMN registration TEXT;
+    ALTER TABLE instances ADD COLUMN reconciled_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE instances ADD COLUMN reconnected_at INTEGER NOT NULL DEFAULT 0;
+    """,
 )

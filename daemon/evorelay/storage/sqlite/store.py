@@ -1,7 +1,7 @@
 """The store's writer on SQLite: transactions of bulk look-ups and one plan."""
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,17 +14,20 @@ from evorelay.model.records import (
     ContactRecord,
     EarlyChangesRecord,
     EventRecord,
+    FetchRecord,
     InstanceRecord,
     MemberRecord,
     MergeRecord,
     MessageRecord,
+    OutboxRecord,
     QuarantineRecord,
     SeenRecord,
     TicketRecord,
+    UploadRecord,
 )
-from evorelay.storage.ports import AliasKey, MessageKey, Plan
+from evorelay.storage.ports import AliasKey, MessageKey, OpKey, Plan
 from evorelay.storage.sqlite.bulk import Table, to_json
-from evorelay.storage.sqlite.connection import open_writer, transaction
+from evorelay.storage.sqlite.connection import FILE_FAULTS, open_writer, transaction
 from evorelay.storage.sqlite.merging import Merging
 from evorelay.storage.sqlite.schema import MIGRATIONS
 
@@ -39,6 +42,9 @@ EARLY = Table("early_changes", EarlyChangesRecord)
 MEMBERS = Table("members", MemberRecord)
 SEEN = Table("seen", SeenRecord)
 QUARANTINE = Table("quarantine", QuarantineRecord)
+OUTBOX = Table("outbox", OutboxRecord)
+UPLOADS = Table("uploads", UploadRecord)
+FETCHES = Table("fetches", FetchRecord)
 
 
 class SqliteTransaction:
@@ -53,6 +59,26 @@ class SqliteTransaction:
             MESSAGES, keys, "ON t.instance = k.value->>0 AND t.whatsapp_id = k.value->>1"
         )
         return {(row.instance, row.whatsapp_id): row for row in rows}
+
+    def messages_by_id(self, ids: Iterable[str]) -> dict[str, MessageRecord]:
+        return {row.id: row for row in self._joined(MESSAGES, ids, "ON t.id = k.value")}
+
+    def outbox(self, ids: Iterable[str]) -> dict[str, OutboxRecord]:
+        return {row.id: row for row in self._joined(OUTBOX, ids, "ON t.id = k.value")}
+
+    def outbox_by_op(self, keys: Iterable[OpKey]) -> dict[OpKey, OutboxRecord]:
+        rows = self._joined(OUTBOX, keys, "ON t.instance = k.value->>0 AND t.op_id = k.value->>1")
+        return {(row.instance, row.op_id): row for row in rows}
+
+    def outbox_in_doubt(self, contact_ids: Iterable[str]) -> list[OutboxRecord]:
+        return self._joined(
+            OUTBOX,
+            contact_ids,
+            "ON t.contact_id = k.value AND t.state IN ('sending', 'unknown')",
+        )
+
+    def outbox_of(self, message_ids: Iterable[str]) -> list[OutboxRecord]:
+        return self._joined(OUTBOX, message_ids, "ON t.message_id = k.value")
 
     def contacts_by_alias(self, keys: Iterable[AliasKey]) -> dict[AliasKey, ContactRecord]:
         aliases: list[AliasRecord] = self._joined(
@@ -155,8 +181,22 @@ class SqliteTransaction:
         ALIASES.replace(db, plan.aliases)
         TICKETS.insert(db, plan.new_tickets)
         TICKETS.update(db, plan.changed_tickets)
+        if plan.removed_messages:  # first: another row takes over their WhatsApp ids
+            db.execute(
+                "DELETE FROM messages WHERE id IN (SELECT value FROM json_each(?))",
+                (to_json(plan.removed_messages),),
+            )
         MESSAGES.insert(db, plan.new_messages)
         MESSAGES.update(db, plan.changed_messages)
+        OUTBOX.insert(db, plan.new_outbox)
+        OUTBOX.update(db, plan.changed_outbox)
+        UPLOADS.insert(db, plan.uploads)
+        FETCHES.replace(db, plan.fetches)
+        if plan.settled_fetches:
+            db.execute(
+                "DELETE FROM fetches WHERE message_id IN (SELECT value FROM json_each(?))",
+                (to_json(plan.settled_fetches),),
+            )
         INSTANCES.replace(db, plan.instances)
         if plan.writers:
             rows = [
@@ -238,6 +278,21 @@ class SqliteStore:
         with transaction(self._db):
             return work(self._transaction)
 
+    def transact_each(
+        self, works: Sequence[Callable[[SqliteTransaction], T]]
+    ) -> list[T | Exception]:
+        results: list[T | Exception] = []
+        with transaction(self._db):
+            for work in works:
+                try:
+                    with self._db:  # a savepoint
+                        results.append(work(self._transaction))
+                except FILE_FAULTS:
+                    raise  # the file's and not this work's: nothing of the transaction holds
+                except Exception as error:  # this work's own; the others go on
+                    results.append(error)
+        return results
+
     def trim_events(self, older_than_ms: int, limit: int) -> int:
         with transaction(self._db):
             last = self._db.execute(
@@ -258,6 +313,20 @@ class SqliteStore:
     def trim_early_changes(self, older_than_ms: int) -> int:
         with transaction(self._db):
             self._db.execute("DELETE FROM early_changes WHERE at < ?", (older_than_ms,))
+            return self._db.changes()
+
+    def trim_outbox(self, older_than_ms: int, limit: int) -> int:
+        with transaction(self._db):
+            self._db.execute(
+                "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox"
+                " WHERE state IN ('sent', 'failed', 'kept') AND ended_at < ? LIMIT ?)",
+                (older_than_ms, limit),
+            )
+            return self._db.changes()
+
+    def trim_uploads(self, older_than_ms: int) -> int:
+        with transaction(self._db):
+            self._db.execute("DELETE FROM uploads WHERE at < ?", (older_than_ms,))
             return self._db.changes()
 
     def close(self) -> None:
