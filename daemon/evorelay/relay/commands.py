@@ -53,10 +53,9 @@ class SendContact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     url: Line | None = None
 
 
-class SendParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Reply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One reply. ``type`` may be left out where ``media``, ``location`` or ``contacts`` say it."""
 
-    ticket_id: Text
     op_id: OpId
     content: Annotated[
         str,
@@ -78,6 +77,25 @@ class SendParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     delay_ms: Annotated[
         int, Meta(ge=0, le=20_000, description="Show the recipient `typing` for this long first")
     ] = 0
+
+
+class SendParams(Reply, frozen=True, kw_only=True):
+    """A reply in a ticket."""
+
+    ticket_id: Text
+
+
+class PhoneSendParams(Reply, frozen=True, kw_only=True):
+    """A reply to whoever has a phone number, in their ticket, which is opened if there is none.
+
+    Made by the old endpoints, which name no ticket and quote by WhatsApp's id.
+    """
+
+    instance: Text
+    phone: Text
+    """Digits with country code (protocol/phones.py)."""
+    quoted: Text | None = None
+    """WhatsApp id of the message that is quoted; ``reply_to`` is not given then."""
 
 
 class MessageRef(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
