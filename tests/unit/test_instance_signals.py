@@ -1,4 +1,4 @@
-"""Signals of instances: changes reach every subscriber once, and none that is full or gone hurts."""
+"""Changes of instances reach every subscriber once; one that is full or gone hurts nobody."""
 
 import trio
 import trio.testing
