@@ -43,6 +43,13 @@ class Gateway(Protocol):
     async def connection_state(self, instance: str) -> str | None:
         """``open``, ``connecting``, ``close``; None when Evolution has not loaded it."""
 
+    async def probe(self, instance: str) -> None:
+        """Have WhatsApp itself asked something: ``chat/whatsappNumbers`` of a number nobody can
+        have (``99900000000``, no such country), which no cache of Evolution's answers.
+
+        Returns when it answered. ``PERMANENT``: this kind of instance cannot be asked.
+        """
+
     async def connect(self, instance: str) -> Pairing:
         """Ask it to connect: a code comes back unless it is paired already."""
 
