@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from evorelay.model.fact import InstanceFact, QrCodeFact
-from tests.engine.harness import T0, World, connection, open_blobs, stored
+from evorelay.protocol.recovery import recovered_envelope
+from tests.engine.harness import HOUR, T0, World, connection, open_blobs, stored, webhook
 
 
 @pytest.fixture
@@ -87,3 +89,17 @@ async def test_no_further_code_is_told(world: World) -> None:
 async def test_an_instance_that_was_removed_says_so(world: World) -> None:
     await world.apply(InstanceFact(instance="loja", state="close", is_removed=True))
     assert (told(world)[-1]["state"], told(world)[-1]["cause"]) == ("close", "removed")
+
+
+async def test_what_was_recovered_does_not_hide_a_silence(world: World) -> None:
+    async with trio.open_nursery() as nursery:
+        await world.start(nursery)
+        await world.journal.submit(webhook("A1"))
+        row = {"key": {"id": "A2", "remoteJid": "5531988887777@s.whatsapp.net", "fromMe": False}}
+        row |= {"message": {"conversation": "oi"}}
+        await world.journal.submit(recovered_envelope("loja", row, received_at=T0 + HOUR))
+        await world.handled()
+        nursery.cancel_scope.cancel()
+    assert world.ids() == ["A1", "A2"]
+    (instance,) = world.storage.readers[0].instances()
+    assert instance.last_event_at == T0

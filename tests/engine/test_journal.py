@@ -96,6 +96,18 @@ async def test_everything_submitted_during_a_commit_shares_the_next(store: Watch
         nursery.cancel_scope.cancel()
 
 
+async def test_what_is_submitted_together_stands_together(store: WatchedStore) -> None:
+    journal = make(store)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(journal.run)
+        seq = await journal.submit(envelope())
+        bodies = [b"1", b"2", b"3"]
+        first = await journal.submit_all([envelope(body=body) for body in bodies])
+        nursery.cancel_scope.cancel()
+    assert first == seq + 1
+    assert [entry.envelope.body for entry in store.read(seq, 1 << 20)] == bodies
+
+
 async def test_what_is_answered_is_on_disk(store: WatchedStore, tmp_path: Path) -> None:
     """P1: another process sees it at once."""
     journal = make(store)

@@ -110,3 +110,11 @@ def test_an_import_does_not_make_history_of_a_live_message() -> None:
     imported = row(content="inteira", metadata={"history": True, "unconfirmed": True})
     assert absorb(live, imported)
     assert (live.content, live.metadata) == ("inteira", {})
+
+
+def test_how_a_row_came_to_be_here_stays_its_own() -> None:
+    """A late webhook of a recovered message adds nothing, nor does recovering one that is here."""
+    recovered, live = row(metadata={"recovered": True}), row()
+    assert not absorb(recovered, live)
+    assert not absorb(live, row(metadata={"recovered": True}))
+    assert (recovered.metadata, live.metadata) == ({"recovered": True}, {})

@@ -13,7 +13,10 @@ from evorelay.protocol.normalise.kinds import EMPTY_KIND
 
 _CALL_STATES = ("offer", "ringing", "terminate", "timeout", "reject", "accept")
 """As far as a call got: each one outranks those before it."""
-_OF_ITS_OWN = {"origin", "late", "history", "votes", "unconfirmed", "edit_unreadable"}
+_OF_ITS_OWN = {
+    *("origin", "late", "recovered", "history"),
+    *("votes", "unconfirmed", "edit_unreadable"),
+}
 """Metadata about the row, not about what one of its webhooks says."""
 _SAID = ("type", "content", "reply_to", "media", "sender_id", "sender_name")
 

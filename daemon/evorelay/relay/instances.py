@@ -1,4 +1,4 @@
-"""What webhooks say about the WhatsApp instances themselves, told to clients at a bearable rate.
+"""What is learned about the WhatsApp instances themselves, told to clients at a bearable rate.
 
 Evolution repeats itself: 112 ``connection.update`` in a second were measured. The row always says
 what is; clients are told at once when they have heard nothing for a while, else a moment later.
@@ -6,6 +6,7 @@ what is; clients are told at once when they have heard nothing for a while, else
 
 import logging
 from collections.abc import Iterable
+from typing import Any
 
 import trio
 
@@ -14,6 +15,7 @@ from evorelay.model.errors import RelayError
 from evorelay.model.fact import InstanceFact, QrCodeFact
 from evorelay.model.records import InstanceRecord
 from evorelay.protocol.connection import cause_of
+from evorelay.protocol.normalise.recovered import RECOVERED_EVENT
 from evorelay.relay.draft import Draft
 from evorelay.relay.ledger import Ledger
 
@@ -22,10 +24,12 @@ log = logging.getLogger(__name__)
 TELL_EVERY_MS = 1000
 QR_CODE_MS = 60_000
 """A code lives for less than that."""
+NOT_LOADED = "not_loaded"
+"""Why an instance is not open that Evolution knows of and has not started."""
 
 
 class Instances:
-    """The instances of one batch, one object each."""
+    """The instances of one draft, one object each."""
 
     def __init__(self, draft: Draft, names: Iterable[str]) -> None:
         self._draft = draft
@@ -37,8 +41,11 @@ class Instances:
         return {name: row.phone for name, row in self._rows.items()}
 
     def touch(self, envelope: Envelope) -> None:
-        """Know every instance that posts, and when it was heard of last."""
-        if envelope.instance:
+        """Know every instance that posts, and when it was heard of last.
+
+        What was recovered nobody posted: it must not hide that an instance is silent.
+        """
+        if envelope.instance and envelope.event != RECOVERED_EVENT:
             row = self._row(envelope.instance, envelope.received_at)
             row.last_event_at = max(row.last_event_at, envelope.received_at)
             self._draft.put_instance(row)
@@ -74,6 +81,53 @@ class Instances:
                 "at": at,
             }
         self._news.add(row.name)
+
+    def polled(self, name: str, found: str | None, *, asked_at: int) -> None:
+        """Evolution was asked how an instance is; None: it has not loaded it.
+
+        A webhook that came after the question knows better.
+        """
+        row = self._row(name, asked_at)
+        row.polled_at = self._draft.now
+        self._draft.put_instance(row)
+        state = found or "close"
+        if row.state == state or (row.state != "unknown" and row.state_since >= asked_at):
+            return
+        row.state, row.state_since, row.reason = state, asked_at, None
+        row.cause = NOT_LOADED if found is None else None
+        if state == "open":
+            row.qrcode = None
+        self._news.add(name)
+
+    def doubt(self, name: str, suspicion: str | None) -> None:
+        """Say why what an instance tells of itself is not believed; None: it is."""
+        row = self._row(name, self._draft.now)
+        if row.suspicion != suspicion:
+            row.suspicion = suspicion
+            self._draft.put_instance(row)
+            self._news.add(name)
+
+    def registered(self, name: str, registration: dict[str, Any]) -> None:
+        """How our webhook stands at Evolution (``InstanceRecord.registration``)."""
+        row = self._row(name, self._draft.now)
+        before = row.registration or {}
+        row.registration = registration
+        self._draft.put_instance(row)
+        if any(before.get(key) != registration[key] for key in ("state", "detail")):
+            self._news.add(name)
+
+    def reconnecting(self, name: str) -> None:
+        """Somebody has it connect again, now."""
+        row = self._row(name, self._draft.now)
+        row.reconnected_at = self._draft.now
+        self._draft.put_instance(row)
+
+    def states(self) -> dict[str, str]:
+        """Of each instance, as it is now."""
+        return {name: row.state for name, row in self._rows.items()}
+
+    def __getitem__(self, name: str) -> InstanceRecord:
+        return self._rows[name]
 
     def settle(self) -> bool:
         """Tell the news, once for the batch; return whether some has to wait for its moment."""

@@ -8,7 +8,7 @@ after a restart, it reads from disk and the memory is not used.
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import trio
@@ -95,6 +95,13 @@ class Journal:
         Raises ``JournalUnavailable``. Cancelling does not undo: the envelope may still be
         stored, like a webhook whose sender hung up before the answer.
         """
+        return await self.submit_all([envelope])
+
+    async def submit_all(self, envelopes: Sequence[Envelope]) -> int:
+        """Store at least one, next to each other, all or none; return the first one's seq.
+
+        As in ``submit``; together they should be a few megabytes at most.
+        """
         refusal = self.refusal
         if refusal is not None:
             raise JournalUnavailable(refusal)
@@ -102,8 +109,8 @@ class Journal:
         index = len(batch.envelopes)
         if not index:
             batch.since = trio.current_time()
-        batch.envelopes.append(envelope)
-        batch.size += len(envelope.body)
+        batch.envelopes.extend(envelopes)
+        batch.size += sum(len(envelope.body) for envelope in envelopes)
         self._submitted.set()
         await batch.done.wait()
         if batch.error is not None:

@@ -11,6 +11,7 @@ content    finding the content in a message, whatever it is wrapped in
 words      what a person reads of it, by the table
 context    what a message says about others: quotes, mentions, its album, the ad it came from
 media      the attachment of a message
+recovered  rows of Evolution's own list, for messages whose webhook never came
 changes    reactions, edits, deletions; votes in polls; updates, which may be any of these or
 states     a delivery state
 calls      calls in their states

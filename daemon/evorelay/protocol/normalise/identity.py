@@ -130,13 +130,18 @@ def person_of(jids: Sequence[Jid]) -> Chat | None:
     )
 
 
+def is_cloud_id(message_id: str) -> bool:
+    """Whether a message went through Meta's Cloud API."""
+    return message_id.startswith(_WAMID)
+
+
 def cloud_phone(message_id: str) -> str | None:
     """The customer's number in a message id of Meta's Cloud API; None in any other id.
 
     ``wamid.`` and base64 of 1c 18, the number's length, its ASCII digits, 15, … (seen in Meta's
     ids; documented nowhere, hence read to the letter).
     """
-    if not message_id.startswith(_WAMID):
+    if not is_cloud_id(message_id):
         return None
     begin = message_id[len(_WAMID) :][:_WAMID_BEGIN_CHARS]
     try:

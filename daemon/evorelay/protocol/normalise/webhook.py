@@ -22,6 +22,7 @@ from evorelay.protocol.normalise.instances import (
 from evorelay.protocol.normalise.message import SEND_EVENT, message_facts
 from evorelay.protocol.normalise.people import chat_facts, contact_facts
 from evorelay.protocol.normalise.reason import Reason, quarantined
+from evorelay.protocol.normalise.recovered import RECOVERED_EVENT, recovered_facts
 from evorelay.protocol.normalise.source import Source
 from evorelay.protocol.normalise.updates import update_facts
 from evorelay.protocol.normalise.values import short_text
@@ -58,6 +59,7 @@ _HISTORY: dict[str, Reader] = {
 READERS: dict[str, Reader] = {
     "messages.upsert": message_facts,
     SEND_EVENT: message_facts,
+    RECOVERED_EVENT: recovered_facts,
     "messages.set": _history_facts,
     "messaging.history.set": _history_facts,
     "messages.update": update_facts,
