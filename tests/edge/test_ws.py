@@ -14,6 +14,7 @@ from trio_websocket import WebSocketConnection
 from websockets.frames import Frame, Opcode
 
 from evorelay.edge.framestream import FrameStream
+from evorelay.edge.ws_connection import MESSAGE_BYTES_MAX
 from tests.edge.harness import Port, open_port, request, token, until
 from tests.support.agent import Agent, shake_hands
 
@@ -170,42 +171,45 @@ async def test_a_broken_peer_is_told_and_its_neighbour_notices_nothing(
 async def test_an_oversized_message_is_refused(tmp_path: Path) -> None:
     async with open_port(tmp_path) as port, agent_of(port) as agent:
         await sign_in(agent)
-        await agent.send_frame(Frame(Opcode.TEXT, b" " * 65_537))
+        await agent.send_frame(Frame(Opcode.TEXT, b" " * (MESSAGE_BYTES_MAX + 1)))
         close = await agent.closed()
         assert close is not None
         assert close.code == 1009
 
 
-@pytest.mark.parametrize("signed_in", [False, True])
+@pytest.mark.parametrize(("signed_in", "limit"), [(False, 65_536), (True, 524_288)])
 @pytest.mark.parametrize(
     ("header", "code", "reason"),
     [
-        (b"\x81\xff" + (65_537).to_bytes(8, "big"), 1009, "a message is over 65536 bytes"),
-        (b"\x02\xff" + (1 << 62).to_bytes(8, "big"), 1009, "a message is over 65536 bytes"),
+        (b"\x81\xff{over}", 1009, "a message is over {limit} bytes"),
+        (b"\x02\xff" + (1 << 62).to_bytes(8, "big"), 1009, "a message is over {limit} bytes"),
         (b"\x89\xfe", 1002, "a frame breaks the WebSocket protocol (RFC 6455)"),
         (b"\x8a\xff", 1002, "a frame breaks the WebSocket protocol (RFC 6455)"),
         (b"\x88\xfe", 1002, "a frame breaks the WebSocket protocol (RFC 6455)"),
     ],
 )
 async def test_a_frame_that_announces_too_much_is_refused_at_its_header(
-    tmp_path: Path, header: bytes, code: int, reason: str, signed_in: bool
+    tmp_path: Path, header: bytes, code: int, reason: str, signed_in: bool, limit: int
 ) -> None:
     """P5: not one byte of the payload is waited for, from strangers least of all."""
     async with open_port(tmp_path) as port, agent_of(port) as agent:
         if signed_in:
             await sign_in(agent)
-        await agent.stream.send_all(header)
+        over = (limit + 1).to_bytes(8, "big")
+        await agent.stream.send_all(header.replace(b"{over}", over))
         with trio.fail_after(3):
             close = await agent.closed()
         assert close is not None
-        assert (close.code, close.reason) == (code, reason)
+        assert (close.code, close.reason) == (code, reason.format(limit=limit))
 
 
 async def test_the_largest_message_is_taken_however_its_header_drips_in(tmp_path: Path) -> None:
     async with open_port(tmp_path) as port, agent_of(port) as agent:
         await sign_in(agent)
         text = b'{"id":9,"ping":{}}'
-        frame = Frame(Opcode.TEXT, text + b" " * (65_536 - len(text))).serialize(mask=True)
+        frame = Frame(Opcode.TEXT, text + b" " * (MESSAGE_BYTES_MAX - len(text))).serialize(
+            mask=True
+        )
         for byte in frame[:14]:
             await agent.stream.send_all(bytes([byte]))
             await trio.testing.wait_all_tasks_blocked()
@@ -217,8 +221,8 @@ async def test_the_largest_message_is_taken_however_its_header_drips_in(tmp_path
 async def test_fragments_are_too_large_together(tmp_path: Path) -> None:
     async with open_port(tmp_path) as port, agent_of(port) as agent:
         await sign_in(agent)
-        await agent.send_frame(Frame(Opcode.TEXT, b" " * 40_000, fin=False))
-        await agent.send_frame(Frame(Opcode.CONT, b" " * 40_000, fin=False))
+        await agent.send_frame(Frame(Opcode.TEXT, b" " * 300_000, fin=False))
+        await agent.send_frame(Frame(Opcode.CONT, b" " * 300_000, fin=False))
         close = await agent.closed()
         assert close is not None
         assert close.code == 1009

@@ -6,12 +6,13 @@ refused when the buffer is full; an answer makes the next command wait until the
 """
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection
+from trio_websocket import ConnectionClosed
 
 from evorelay import __version__
 from evorelay.edge.auth import Authenticator
 from evorelay.edge.framestream import FrameStream
 from evorelay.edge.rpc import Rpc
+from evorelay.edge.ws_connection import Connection
 from evorelay.model.clock import NowMs
 from evorelay.model.close import Close
 from evorelay.model.errors import Code, Refusal, StoreUnavailable
@@ -51,7 +52,7 @@ class CentrifugeEdge:
         self.now = now
 
     async def serve(
-        self, ws: WebSocketConnection, stream: FrameStream, *, trusted: Principal | None
+        self, ws: Connection, stream: FrameStream, *, trusted: Principal | None
     ) -> Close | None:
         """Serve an accepted WebSocket until it ends; returns the reason to close it with.
 
@@ -70,7 +71,7 @@ class _Connection:
     def __init__(
         self,
         edge: CentrifugeEdge,
-        ws: WebSocketConnection,
+        ws: Connection,
         stream: FrameStream,
         trusted: Principal | None,
     ) -> None:
@@ -99,6 +100,7 @@ class _Connection:
                 return Close.INVALID_TOKEN
             self._stream.push(_failure(first.id, refusal))
             return await self._wait_for_retry()
+        self._ws.admit()
         with session.scope:
             while True:
                 for command in commands:

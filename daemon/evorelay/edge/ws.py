@@ -1,27 +1,20 @@
 """WebSocket connections: handshake, origin, one dialect per path, and a close that cannot hang."""
 
 import re
-from dataclasses import replace
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest
-from wsproto import ConnectionType, WSConnection
-from wsproto.connection import ConnectionState
-from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, TextMessage
-from wsproto.extensions import Extension
-from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
+from trio_websocket import ConnectionClosed, WebSocketRequest
 
 from evorelay.config import AuthConfig
 from evorelay.edge.auth import is_open_to, open_principal
 from evorelay.edge.centrifuge import CentrifugeEdge
 from evorelay.edge.framestream import Flusher, FrameStream, Transport
+from evorelay.edge.ws_connection import Connection
 from evorelay.model.close import Close
 from evorelay.protocol.http_head import Head
 from evorelay.protocol.origin import OriginPolicy
 
 PATH = "/connection/websocket"
-MESSAGE_BYTES_MAX = 64 * 1024
-"""One client message, all fragments together. The largest honest one is a batch of subscribes."""
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 HANDSHAKE_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
@@ -67,81 +60,18 @@ class WebSocketEdge:
         if reason is not None:
             await transport.aclose()  # the peer has had its time to read why
 
-    async def _accept(
-        self, nursery: trio.Nursery, stream: FrameStream
-    ) -> WebSocketConnection | None:
+    async def _accept(self, nursery: trio.Nursery, stream: FrameStream) -> Connection | None:
         """Shake hands; None when the client has left or does not take our answer in time."""
         with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
-            connection = _Connection(
-                stream,
-                WSConnection(ConnectionType.SERVER),
-                message_queue_size=1,
-                max_message_size=MESSAGE_BYTES_MAX,
-            )
+            connection = Connection(stream)
             nursery.start_soon(connection._reader_task)
             try:
                 request: WebSocketRequest = await connection._get_request()
-                return await request.accept()
+                await request.accept()
+                return connection
             except ConnectionClosed:
                 return None
         return None
-
-
-_FAULTS: dict[int, str] = {
-    CloseReason.PROTOCOL_ERROR: "a frame breaks the WebSocket protocol (RFC 6455)",
-    CloseReason.INVALID_FRAME_PAYLOAD_DATA: "text is not UTF-8",
-    CloseReason.MESSAGE_TOO_BIG: f"a message is over {MESSAGE_BYTES_MAX} bytes",
-}
-"""In our words; the library's own are Python's."""
-
-
-class _FrameLimit(Extension):
-    """Ends a connection at the header of a frame that is too large, before its payload comes.
-
-    Each fragment counts for itself here; their sum, as it comes, and control frames are bounded by
-    the libraries. It is an extension for wsproto alone: a peer cannot ask for it.
-    """
-
-    name = "frame-limit"
-
-    def enabled(self) -> bool:
-        return True
-
-    def offer(self) -> bool:
-        return False
-
-    def frame_inbound_header(
-        self,
-        proto: FrameDecoder | FrameProtocol,
-        opcode: Opcode,
-        rsv: RsvBits,
-        payload_length: int,
-    ) -> CloseReason | RsvBits:
-        if payload_length > MESSAGE_BYTES_MAX:
-            return CloseReason.MESSAGE_TOO_BIG
-        return RsvBits(False, False, False)
-
-
-class _Connection(WebSocketConnection):
-    """Tells a peer what is wrong with its frames, where the library hangs up without a word.
-
-    And keeps no empty fragments: the library lists them without a bound.
-    """
-
-    async def _send(self, event: Event) -> None:
-        if isinstance(event, AcceptConnection):  # the library has no other way to wsproto's own
-            event = replace(event, extensions=[_FrameLimit()])
-        await super()._send(event)
-
-    async def _handle_message_event(self, event: BytesMessage | TextMessage) -> None:
-        if event.data or event.message_finished:
-            await super()._handle_message_event(event)
-
-    async def _handle_close_connection_event(self, event: CloseConnection) -> None:
-        if self._wsproto.state is ConnectionState.OPEN:  # not the peer's own close: a broken frame
-            event = replace(event, reason=_FAULTS.get(event.code, ""))
-            await self._send(event)
-        await super()._handle_close_connection_event(event)
 
 
 def _key(head: Head) -> str:
@@ -156,7 +86,7 @@ def _handshake(head: Head) -> bytes:
     ).encode()
 
 
-async def _close(ws: WebSocketConnection, reason: Close | None) -> None:
+async def _close(ws: Connection, reason: Close | None) -> None:
     """Say why, wait a little for the peer's answer, and end it either way."""
     with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
         if reason is None:
