@@ -56,6 +56,8 @@ class Outgoing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     contacts: list[ContactCard] = []
     target: str | None = None
     """Our id of the message that is quoted or reacted to."""
+    previous: str = ""
+    """Of a reaction: what stood there before, to be put back should it fail."""
     delay_ms: int = 0
     """How long the recipient sees "typing" first; Evolution answers after it."""
 

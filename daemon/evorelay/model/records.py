@@ -193,10 +193,10 @@ class OutboxRecord(Struct, array_like=True, kw_only=True):
     """When that attempt ended without a clear answer; for good states, when they were reached."""
     own_id: str | None = None
     """The WhatsApp id the attempt asked Evolution to use."""
-    looks: int = 0
-    """How often Evolution was asked what became of it."""
     error: dict[str, Any] | None = None
     """``{"code", "message"}`` of the latest attempt that did not succeed."""
+    is_first: bool = False
+    """To somebody who never wrote to us."""
 
 
 class UploadRecord(Struct, array_like=True, kw_only=True):

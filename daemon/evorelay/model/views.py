@@ -88,7 +88,13 @@ class Message(Struct, kw_only=True):
     instance: str
     direction: Literal["in", "out"]
     sender: Literal["client", "agent", "system"]
-    sender_id: Annotated[str | None, Meta(description="The author's WhatsApp JID; null for ours")]
+    sender_id: Annotated[
+        str | None,
+        Meta(
+            description="The author's WhatsApp JID; of a reply written here the agent's `sub`; "
+            "null for what we sent in another way"
+        ),
+    ]
     sender_name: str | None
     type: MessageType
     content: Annotated[
@@ -115,11 +121,13 @@ class Message(Struct, kw_only=True):
         dict[str, Any],
         Meta(
             description="What else WhatsApp said, at most 16 KiB of scalars and lists of them. "
-            "`origin` (of `out`): `phone` or `api`. `forwarded`, `mentioned`, `view_once`, "
+            "`origin` (of `out`): `phone` or `api`; absent for replies written here. "
+            "`forwarded`, `mentioned`, `view_once`, "
             "`transcription`, `quoted` (what is replied to, in short), `late` (later messages were "
             "here already), `history` (imported), `unconfirmed` (`sent` is assumed), "
             "`votes` of a poll (`sender_id`, null for ours, `sender_name`, `options`); "
-            "by type `latitude` and `longitude`, `vcard`, `question` and "
+            "`reaction_error`: why our reaction could not be sent; `recovered`: Evolution had dropped "
+            "its webhook; by type `latitude` and `longitude`, `vcard`, `question` and "
             "`options`, `selected_id`, `order_id`, …; `content_cut`, `metadata_cut`: too long "
             "to be kept whole; `whatsapp_type`: the name of a type that is `unsupported`"
         ),
@@ -180,11 +188,22 @@ class QrCode(Struct, kw_only=True):
     at: Annotated[Timestamp, Meta(description="When it arrived")]
 
 
+class WebhookRegistration(Struct, kw_only=True):
+    """Our webhook as Evolution has it."""
+
+    state: Annotated[
+        Literal["ok", "missing", "wrong"],
+        Meta(description="Not `ok`: this instance's webhooks do not come, or not all of them"),
+    ]
+    detail: Annotated[str, Meta(description="What is wrong and what to do; may be empty")]
+    at: Annotated[Timestamp, Meta(description="When it was looked at")]
+
+
 class Instance(Struct, kw_only=True):
     name: str
     state: Annotated[
         Literal["open", "connecting", "close", "unknown"],
-        Meta(description="WhatsApp's connection; `unknown` until a webhook says"),
+        Meta(description="WhatsApp's connection; `unknown` until a webhook or Evolution says"),
     ]
     state_since: Timestamp
     reason: Annotated[int | None, Meta(description="WhatsApp's status code of the last change")]
@@ -195,16 +214,36 @@ class Instance(Struct, kw_only=True):
         str | None,
         Meta(
             description="Why it is not open, where WhatsApp says: `logged_out`, `banned`, "
-            "`replaced`, `connection_lost`, `restart_required`, `removed`, …"
+            "`replaced`, `connection_lost`, `restart_required`, `not_loaded` by Evolution, "
+            "`removed`, …"
         ),
     ]
     qrcode: Annotated[QrCode | None, Meta(description="While it can be paired with a phone")]
+    polled_at: Annotated[
+        Timestamp | None, Meta(description="When Evolution was last asked how it is; null: never")
+    ]
+    suspicion: Annotated[
+        str | None,
+        Meta(description="Why its `state` may not be true, in a sentence; null: it is believed"),
+    ]
+    registration: Annotated[
+        WebhookRegistration | None, Meta(description="null: not looked at yet")
+    ]
 
 
 class MessageEvent(Struct, kw_only=True):
     type: str
     ticket_id: str
     message: Message
+
+
+class MessageRemovedEvent(Struct, kw_only=True):
+    """A message turned out to be another one's double: show ``replaced_by`` alone."""
+
+    type: str
+    ticket_id: str
+    message_id: str
+    replaced_by: str
 
 
 class TicketEvent(Struct, kw_only=True):

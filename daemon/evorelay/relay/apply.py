@@ -30,8 +30,10 @@ from evorelay.protocol.changes import News, apply_change
 from evorelay.protocol.duplicates import absorb, rewrite
 from evorelay.relay.draft import Draft
 from evorelay.relay.early import EarlyChanges
+from evorelay.relay.echo import Echoes
 from evorelay.relay.groups import author_in, change_members
 from evorelay.relay.instances import Instances
+from evorelay.relay.joining import join
 from evorelay.relay.message_rows import message_row
 from evorelay.relay.people import People
 from evorelay.relay.placing import Tickets
@@ -55,6 +57,8 @@ class Applied(Struct):
     """For metrics: counts by (message type or event, outcome)."""
     has_untold: bool = False
     """Whether clients have to be told about an instance in a moment (relay/instances.py)."""
+    settled: list[str] = []
+    """Commands of the outbox whose echo came: they were carried out."""
 
 
 def apply_batch(
@@ -113,6 +117,7 @@ class _Application:
         self._early = EarlyChanges(draft, keys)
         self._tickets = Tickets(draft, self._people.known_ids(), reopen_within_ms=reopen_within_ms)
         self._quarantine = Quarantine(draft)
+        self._echoes = Echoes(draft)
 
     def run(self) -> Applied:
         self._tell_learned()
@@ -121,7 +126,7 @@ class _Application:
             for fact in piece.facts:
                 self._act(piece.entry, fact)
         self._early.settle()
-        return Applied(self._outcomes, self._instances.settle())
+        return Applied(self._outcomes, self._instances.settle(), self._echoes.claimed)
 
     def _act(self, entry: Entry, fact: Fact) -> None:
         event, received_at = entry.envelope.event, entry.envelope.received_at
@@ -168,7 +173,7 @@ class _Application:
         )
         if author is not None and author.name_rank and message.sender_name is None:
             message.sender_name = author.name
-        known = self._messages.get(key)
+        known = self._messages.get(key) or self._echoed(key, fact, contact)
         if known is not None:
             self._again(known, message, fact, contact)
             return
@@ -182,6 +187,18 @@ class _Application:
             return
         self._arrive(message, contact, fact.chat)
         self._count(fact.type, "sent" if fact.from_me else "received")
+
+    def _echoed(
+        self, key: MessageKey, fact: MessageFact, contact: ContactRecord
+    ) -> MessageRecord | None:
+        """The message of ours whose echo this is, known by its WhatsApp id from now on."""
+        mine = self._echoes.claim(fact, contact.id)
+        if mine is None:
+            return None
+        row, message = mine
+        join(self._draft, row, message, key[1], early=self._early, tickets=self._tickets)
+        self._messages[key] = message
+        return message
 
     def _arrive(self, message: MessageRecord, contact: ContactRecord, chat: Chat) -> None:
         self._tickets.arrive(message, contact, self._people.believable(message.instance, chat))

@@ -16,6 +16,7 @@ from evorelay.model.rendering import instance_view, message_view, ticket_view
 from evorelay.model.views import (
     InstanceEvent,
     MessageEvent,
+    MessageRemovedEvent,
     TicketEvent,
     TicketMergedEvent,
     TicketUnmergedEvent,
@@ -65,6 +66,20 @@ class Draft:
     def change_message(self, message: MessageRecord) -> None:
         if message.id not in self._new:
             self._changed_messages[message.id] = message
+
+    def remove_message(self, double: MessageRecord, *, of: MessageRecord) -> None:
+        """Drop a row that turned out to be another one's double, and say so."""
+        self._changed_messages.pop(double.id, None)
+        self.plan.removed_messages.append(double.id)
+        if double.ticket_id is not None:
+            event = MessageRemovedEvent(
+                type="message.removed",
+                ticket_id=double.ticket_id,
+                message_id=double.id,
+                replaced_by=of.id,
+            )
+            channels = _ticket_channels(double.ticket_id, double.instance)
+            self._tell("message.removed", event, channels)
 
     @property
     def changed_contacts(self) -> Collection[ContactRecord]:

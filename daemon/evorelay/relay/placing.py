@@ -45,11 +45,28 @@ class Tickets:
             if is_news:
                 self._draft.tell_ticket("ticket.updated", ticket, contact)
         self._wait(ticket, message)
+        self.show(ticket, message)
+
+    def write(self, message: MessageRecord, contact: ContactRecord) -> None:
+        """Put what an agent wrote on the ticket; the customer waits until it is sent."""
+        ticket = self._place(message, contact)
+        message.ticket_id = ticket.id
+        self.show(ticket, message)
+
+    def show(self, ticket: TicketRecord, message: MessageRecord) -> None:
+        """Have lists show the message, if it is the ticket's latest."""
         if message.created_at >= (ticket.last_message_at or 0):
             ticket.last_message_at = message.created_at
             ticket.last_message_id = message.id
             ticket.last_message = preview(message)
         self._draft.change_ticket(ticket)
+
+    def answered(self, message: MessageRecord) -> None:
+        """What an agent wrote was sent."""
+        ticket = self.by_id(message.ticket_id) if message.ticket_id else None
+        if ticket is not None:
+            self._wait(ticket, message)
+            self._draft.change_ticket(ticket)
 
     def join(self, message: MessageRecord, contact: ContactRecord) -> None:
         """Imported history: on the person's ticket if there is one, and nobody is told."""

@@ -302,6 +302,10 @@ class StoreReader(Protocol):
     ) -> list[OutboxRecord]:
         """Commands in one of these states, newest first; ``before`` is the last id seen."""
 
+    def sent_since(self, instance: str, since: int) -> tuple[int, int]:
+        """How many commands were sent since then (Unix ms), and how many of them to somebody who
+        had never written."""
+
     def outbox_silent(self, now: int, limit: int) -> list[tuple[OutboxRecord, MessageRecord]]:
         """Sent ones whose turn it is to be asked about, with their messages."""
 

@@ -220,6 +220,16 @@ class SqliteReader:
             )
             return rows
 
+    def sent_since(self, instance: str, since: int) -> tuple[int, int]:
+        with translated_errors(self._db.filename):
+            sent, first = self._db.execute(
+                "SELECT count(*), coalesce(sum(is_first), 0) FROM outbox INDEXED BY outbox_by_end"
+                " WHERE state IN ('sent', 'failed', 'kept') AND ended_at >= ?"
+                " AND state = 'sent' AND instance = ?",
+                (since, instance),
+            ).get
+            return sent, first
+
     def outbox_silent(self, now: int, limit: int) -> list[tuple[OutboxRecord, MessageRecord]]:
         with snapshot(self._db):
             rows: list[OutboxRecord] = OUTBOX.select(

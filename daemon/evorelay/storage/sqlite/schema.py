@@ -237,7 +237,7 @@ MIGRATIONS: tuple[str, ...] = (
             (state IN ('queued', 'sending', 'unknown', 'sent', 'failed', 'kept')),
         attempts INTEGER NOT NULL, created_at INTEGER NOT NULL, queued_at INTEGER NOT NULL,
         due_at INTEGER NOT NULL, attempted_at INTEGER, ended_at INTEGER, own_id TEXT,
-        looks INTEGER NOT NULL, error TEXT
+        error TEXT, is_first INTEGER NOT NULL
     ) WITHOUT ROWID;
     -- The permanent key of an agent's command: asked for twice, done once (P4).
     CREATE UNIQUE INDEX outbox_once ON outbox (instance, op_id);

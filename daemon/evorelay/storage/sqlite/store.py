@@ -186,8 +186,8 @@ class SqliteTransaction:
                 "DELETE FROM messages WHERE id IN (SELECT value FROM json_each(?))",
                 (to_json(plan.removed_messages),),
             )
-        MESSAGES.insert(db, plan.new_messages)
         MESSAGES.update(db, plan.changed_messages)
+        MESSAGES.insert(db, plan.new_messages)
         OUTBOX.insert(db, plan.new_outbox)
         OUTBOX.update(db, plan.changed_outbox)
         UPLOADS.insert(db, plan.uploads)

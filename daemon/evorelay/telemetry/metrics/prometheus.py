@@ -34,6 +34,10 @@ REFUSAL_REASONS = (
     *("unauthorized", "not_json", "too_large"),
     *("redirect_suspected", "unavailable", "bad_request"),
 )
+ATTEMPT_OUTCOMES = (
+    *("sent", "permanent", "retry", "unknown"),
+    *("instance_down", "gateway_down", "licence"),
+)
 WEBHOOK_STATUSES = ("200", "400", "401", "405", "413", "503")
 
 LABELS_MAX = 256
@@ -123,6 +127,20 @@ class PrometheusMetrics:
         self._publish_s = histogram(
             "evorelay_webhook_to_publish_seconds", "A webhook's arrival to its publication"
         )
+        self._attempts = _Counters(
+            counter("evorelay_reply_attempts_total", "Calls to send a reply", "outcome"),
+            ((outcome,) for outcome in ATTEMPT_OUTCOMES),
+        )
+        self._attempt_s = Histogram(
+            "evorelay_reply_attempt_seconds",
+            "One call to send a reply",
+            registry=registry,
+            buckets=(*_LATENCY_S, 60, 120),
+        )
+        self._doubts = _Counters(
+            counter("evorelay_reply_doubts_total", "Unknown outcomes, how they ended", "end"),
+            ((end,) for end in ("sent", "not_sent", "given_up")),
+        )
         self._active = Gauge(
             "websocket_connections_active", "Clients connected now", registry=registry
         )
@@ -174,6 +192,13 @@ class PrometheusMetrics:
         observe = self._publish_s.observe
         for seconds in many:
             observe(seconds)
+
+    def attempt_ended(self, outcome: str, seconds: float) -> None:
+        self._attempts[outcome,].inc()
+        self._attempt_s.observe(seconds)
+
+    def doubt_settled(self, how: str) -> None:
+        self._doubts[how,].inc()
 
     def session_opened(self, dialect: str) -> None:
         self._active.inc()

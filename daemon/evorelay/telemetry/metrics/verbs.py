@@ -42,6 +42,12 @@ class Metrics(Protocol):
     def webhook_to_publish_seconds(self, many: Iterable[float]) -> None:
         """From a webhook's arrival to its event's publication, one figure for each event."""
 
+    def attempt_ended(self, outcome: str, seconds: float) -> None:
+        """One call that was to send a reply: ``sent``, or a ``FaultKind``."""
+
+    def doubt_settled(self, how: str) -> None:
+        """A reply of unknown outcome: ``sent``, ``not_sent``, or ``given_up``."""
+
     def session_opened(self, dialect: str) -> None: ...
 
     def session_closed(self, dialect: str, reason: str) -> None: ...
@@ -93,6 +99,10 @@ class NopMetrics:
     def event_published(self, count: int) -> None: ...
 
     def webhook_to_publish_seconds(self, many: Iterable[float]) -> None: ...
+
+    def attempt_ended(self, outcome: str, seconds: float) -> None: ...
+
+    def doubt_settled(self, how: str) -> None: ...
 
     def session_opened(self, dialect: str) -> None: ...
 

@@ -1,0 +1,285 @@
+"""One instance's lane at work: sending, looking up what is in doubt, parking (P4, P5).
+
+What is next is decided by ``protocol/lane.py``, what an attempt means by ``relay/attempts.py``; here
+are the tasks and the clock.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+from math import inf
+from typing import TypeVar
+
+import trio
+from msgspec import Struct
+
+from evorelay.config import OutboxConfig
+from evorelay.model.clock import NowMs
+from evorelay.model.errors import StoreUnavailable
+from evorelay.model.outcome import FaultKind, GatewayFault
+from evorelay.model.records import OutboxRecord
+from evorelay.protocol.lane import Job, Lane
+from evorelay.protocol.retry import Backoff
+from evorelay.relay import attempts
+from evorelay.relay.attempts import Rules
+from evorelay.relay.draft import Draft
+from evorelay.relay.gateway import Gateway
+from evorelay.relay.ledger import Ledger
+from evorelay.relay.settling import Look, Settler
+from evorelay.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+PROBE = Backoff(initial=1.0, longest=15.0)
+"""Between two looks at whether a parked instance can send again."""
+LOOKS = Backoff(initial=1.0, longest=30.0)
+"""Between two looks for a message whose outcome is unknown."""
+STORE = Backoff(initial=0.2, longest=5.0)
+
+
+class Parked(Struct, frozen=True):
+    """Why nothing is sent at the moment."""
+
+    code: str
+    message: str
+
+
+NOT_CONFIGURED = Parked(
+    "not_configured",
+    "Replies wait: set evolution.url and evolution.api_key, then restart EvoRelay.",
+)
+CLOSED = Parked(
+    "instance_closed", "WhatsApp is not connected: replies wait until the instance is open."
+)
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """What every lane works with."""
+
+    gateway: Gateway
+    ledger: Ledger
+    settler: Settler
+    config: OutboxConfig
+    rules: Rules
+    metrics: Metrics
+    now: NowMs
+    rand: Callable[[], float]
+    over: Callable[[str], None]
+    """Is told the id of each command that is done with."""
+
+    async def surely(self, work: Callable[[Draft], T]) -> T:
+        """Have the ledger do it, however long the store cannot be used: what is known of a
+        message must not be forgotten because a disk is full."""
+        failures = 0
+        while True:
+            try:
+                return await self.ledger.change(work)
+            except StoreUnavailable as error:
+                failures += 1
+                log.error("the store cannot be used; a reply waits for it: %s", error)
+                await trio.sleep(STORE.steady(failures, self.rand))
+
+
+class InstanceLane:
+    def __init__(
+        self,
+        name: str,
+        lane: Lane,
+        work: Work,
+        neighbours: Callable[[], Iterable["InstanceLane"]],
+    ) -> None:
+        """``neighbours``: the lanes that go down with this one, itself included."""
+        self.name = name
+        self.lane = lane
+        self.parked = None if work.gateway.is_configured(name) else NOT_CONFIGURED
+        self._work = work
+        self._neighbours = neighbours
+        self._retry = Backoff(initial=work.config.retry_initial, longest=work.config.retry_max)
+        self._is_closing = False
+        self._pause_until = 0.0
+        """A moment (Trio's clock) that Evolution asked us to wait for."""
+        self._parkings = 0
+        """Since a message was last sent: how little to believe that it can be."""
+        self._wake = trio.Event()
+        self._unpark = trio.Event()
+
+    async def run(self) -> None:
+        """Begin each command when its turn comes; until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._probe)
+            while True:
+                self._wake = trio.Event()
+                found = self._next()
+                if isinstance(found, Job):
+                    nursery.start_soon(self._carry_out, found)
+                    continue
+                with trio.move_on_after(found):
+                    await self._wake.wait()
+
+    def nudge(self) -> None:
+        """There may be something to do that there was not."""
+        self._wake.set()
+
+    def opened(self) -> None:
+        """Somebody heard that the instance is connected."""
+        self._unpark.set()
+
+    def close_asap(self) -> None:
+        """Begin nothing any more."""
+        self._is_closing = True
+
+    def _next(self) -> Job | float:
+        if self._is_closing or self.parked is NOT_CONFIGURED:
+            return inf
+        now = trio.current_time()
+        pause = self._pause_until - now
+        may_send = self.parked is None and pause <= 0
+        found = self.lane.next(now, self._work.now(), may_send=may_send)
+        return found if isinstance(found, Job) or pause <= 0 else min(found, pause)
+
+    async def _carry_out(self, job: Job) -> None:
+        try:
+            await (self._send(job) if job.stage == "send" else self._look(job))
+        except Exception as error:  # a bug met this command: give it up, keep the others going
+            log.error("a reply met a bug", exc_info=error, extra={"instance": self.name})
+            await self._work.surely(partial(attempts.give_up_by_bug, outbox_id=job.id))
+            self._over(job)
+        self.nudge()
+
+    async def _send(self, job: Job) -> None:
+        work = self._work
+        delivery = await work.surely(partial(attempts.begin, outbox_id=job.id, rules=work.rules))
+        if delivery is None:
+            self._over(job)
+            return
+        began = trio.current_time()
+        try:
+            accepted = await work.gateway.send(self.name, delivery)
+        except GatewayFault as fault:
+            work.metrics.attempt_ended(fault.kind.value, trio.current_time() - began)
+            await self._failed(job, fault)
+            return
+        work.metrics.attempt_ended("sent", trio.current_time() - began)
+        self._parkings = 0
+        await work.surely(partial(attempts.succeed, outbox_id=job.id, accepted=accepted))
+        work.metrics.message_counted(delivery.outgoing.type, "sent")
+        self._over(job)
+
+    async def _failed(self, job: Job, fault: GatewayFault) -> None:
+        work = self._work
+        job.failures += 1
+        now = trio.current_time()
+        wait_s = self._retry.wait(job.failures, work.rand)
+        if fault.retry_after_s is not None:
+            # What Evolution asks for holds for the whole instance.
+            wait_s = max(wait_s, min(fault.retry_after_s, work.config.max_age))
+            self._pause_until = max(self._pause_until, now + wait_s)
+        due_at = work.now() + int(wait_s * 1000)
+        then = await work.surely(
+            partial(attempts.fail, outbox_id=job.id, fault=fault, rules=work.rules, due_at=due_at)
+        )
+        match then:
+            case "look":
+                job.failures = 0
+                self.lane.again(job, "look", now + LOOKS.wait(1, work.rand))
+            case "park":
+                job.failures -= 1
+                self.lane.again(job, "send", now)
+                self._park(fault)
+            case "retry":
+                self.lane.again(job, "send", now + wait_s)
+            case "over":
+                log.info("a reply was given up: %s", fault.code, extra={"instance": self.name})
+                work.metrics.message_counted("reply", "failed")
+                self._over(job)
+
+    async def _look(self, job: Job) -> None:
+        """Find out whether it was sent; then it is over, or sent once more, or looked for again."""
+        work = self._work
+        row = await self._row(job)
+        if row.state != "unknown":
+            self._go_on(job, row)
+            return
+        look: Look | None = None
+        try:
+            look = await work.settler.look(row)
+        except GatewayFault as fault:
+            log.info(
+                "it cannot be asked whether a reply was sent: %s",
+                fault.code,
+                extra={"instance": self.name},
+            )
+        age_s = (work.now() - (row.ended_at or row.queued_at)) / 1000
+        is_time = age_s >= work.config.settle_after
+        if look is Look.OVER:
+            work.metrics.doubt_settled("sent")
+            self._over(job)
+        elif look is Look.ABSENT and is_time:
+            work.metrics.doubt_settled("not_sent")
+            await work.surely(partial(attempts.repeat, outbox_id=job.id, rules=work.rules))
+            self._go_on(job, await self._row(job))
+        elif (look is Look.BLIND and is_time) or age_s > work.config.max_age:
+            work.metrics.doubt_settled("given_up")
+            work.metrics.message_counted("reply", "failed")
+            await work.surely(partial(attempts.give_up_in_doubt, outbox_id=job.id))
+            self._over(job)
+        else:
+            job.failures += 1
+            wait_s = LOOKS.steady(job.failures, work.rand)
+            if look is not None and not is_time:
+                wait_s = min(wait_s, work.config.settle_after - age_s + 0.05)
+            self.lane.again(job, "look", trio.current_time() + wait_s)
+
+    async def _row(self, job: Job) -> OutboxRecord:
+        rows = await self._work.surely(lambda draft: draft.tx.outbox([job.id]))
+        return rows[job.id]
+
+    def _go_on(self, job: Job, row: OutboxRecord) -> None:
+        """It is no longer in doubt: sent and over, or to be sent again."""
+        if row.state == "queued":
+            job.failures = row.attempts
+            self.lane.again(job, "send", trio.current_time())
+        else:
+            self._over(job)
+
+    def _over(self, job: Job) -> None:
+        self.lane.finish(job)
+        self._work.over(job.id)
+
+    def _park(self, fault: GatewayFault) -> None:
+        """Send nothing until it has been seen that it can be sent; the same for all concerned."""
+        is_own = fault.kind is FaultKind.INSTANCE_DOWN
+        for lane in (self,) if is_own else self._neighbours():
+            if lane.parked is None:
+                log.warning("replies wait: %s", fault.message, extra={"instance": lane.name})
+                lane.parked = Parked(fault.code, fault.message)
+                lane._parkings += 1
+                lane._unpark = trio.Event()
+                lane.nudge()
+
+    async def _probe(self) -> None:
+        """While parked, look whether the instance can send again."""
+        work = self._work
+        failures = 0
+        while self.parked is not NOT_CONFIGURED:
+            if self.parked is None:
+                failures = 0
+                await self._wake.wait()
+                await trio.lowlevel.checkpoint()
+                continue
+            failures += 1
+            with trio.move_on_after(PROBE.steady(self._parkings + failures - 1, work.rand)):
+                await self._unpark.wait()
+            self._unpark = trio.Event()
+            try:
+                state = await work.gateway.connection_state(self.name)
+            except GatewayFault as fault:
+                self.parked = Parked(fault.code, fault.message)
+                continue
+            if state in ("close", "connecting"):
+                self.parked = CLOSED
+                continue
+            log.info("replies go on", extra={"instance": self.name})
+            self.parked = None
+            self.nudge()

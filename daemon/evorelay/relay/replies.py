@@ -1,0 +1,188 @@
+"""What an agent asked for, checked and put into the outbox's words. Pure.
+
+The row of a reply looks as if its webhook had made it, so that its echo, which joins it, changes
+nothing.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from evorelay.model.errors import Code, Refusal
+from evorelay.model.outgoing import ContactCard, Location, Outgoing, OutgoingMedia, OutgoingType
+from evorelay.protocol.phones import read_phone
+from evorelay.relay.commands import Reply
+
+REACTION_CHARS_MAX = 32
+"""One emoji is up to a dozen code points."""
+_LABELS = {
+    "image": "Imagem",
+    "video": "Vídeo",
+    "audio": "Áudio",
+    "document": "Documento",
+    "sticker": "Figurinha",
+    "location": "Localização",
+    "contact": "Contato",
+}
+"""As in protocol/normalise/kinds/plain.py."""
+
+
+def digest_of(params: Reply) -> str:
+    """What was asked for, in short: two commands of one ``op_id`` must have the same."""
+    return hashlib.sha256(msgspec.json.encode(params)).hexdigest()
+
+
+def outgoing_of(params: Reply, media: OutgoingMedia | None) -> Outgoing:
+    """Raises ``Refusal`` that says what to change."""
+    type_ = params.type or _type_of(params, media)
+    _CHECKS[type_](params, media)
+    location = params.location
+    return Outgoing(
+        type=type_,
+        content=params.content,
+        media=media,
+        location=None
+        if location is None
+        else Location(
+            latitude=location.latitude,
+            longitude=location.longitude,
+            name=location.name,
+            address=location.address,
+        ),
+        contacts=[
+            ContactCard(
+                name=card.name,
+                phone=phone_of(card.phone),
+                organization=card.organization,
+                email=card.email,
+                url=card.url,
+            )
+            for card in params.contacts
+        ],
+        target=params.reply_to,
+        delay_ms=params.delay_ms,
+    )
+
+
+def phone_of(text: str) -> str:
+    """Digits with country code. Raises ``Refusal`` for anything else."""
+    try:
+        return read_phone(text)
+    except ValueError as error:
+        raise Refusal(Code.BAD_REQUEST, f"phone: {error}") from None
+
+
+def label_of(outgoing: Outgoing) -> str:
+    """What a person reads of it: ``Message.content``."""
+    label = f"[{_LABELS[outgoing.type]}]" if outgoing.type in _LABELS else ""
+    match outgoing.type:
+        case "location" if outgoing.location is not None:
+            parts = (outgoing.location.name, outgoing.location.address)
+            return " ".join(filter(None, (label, ", ".join(filter(None, parts)))))
+        case "contact":
+            return f"{label} {', '.join(card.name for card in outgoing.contacts)}"
+        case "document" if not outgoing.content and outgoing.media is not None:
+            return " ".join(filter(None, (label, outgoing.media.filename)))
+    return outgoing.content or label
+
+
+def media_row(media: OutgoingMedia) -> dict[str, Any]:
+    """``MessageRecord.media`` of a file of ours (relay/message_rows.py has those that arrive)."""
+    return {
+        "id": media.blob,
+        "url": f"/media/{media.blob}",
+        "mimetype": media.mimetype,
+        "size": media.size,
+        "filename": media.filename,
+        "seconds": media.seconds,
+        "width": media.width,
+        "height": media.height,
+        "thumbnail": None,
+        "is_voice": media.is_voice,
+        "is_animated": False,
+        "remote_url": None,
+        "waveform": media.waveform,
+    }
+
+
+def details_of(outgoing: Outgoing) -> dict[str, Any]:
+    """``MessageRecord.metadata`` by type, as the normaliser names things."""
+    if outgoing.location is not None:
+        known = msgspec.to_builtins(outgoing.location)
+        return {name: value for name, value in known.items() if value is not None}
+    if outgoing.contacts:
+        cards = [{"name": card.name, "phones": [card.phone]} for card in outgoing.contacts]
+        return {"contacts": cards}
+    return {}
+
+
+def _type_of(params: Reply, media: OutgoingMedia | None) -> OutgoingType:
+    if media is not None:
+        kind = media.mimetype.partition("/")[0]
+        return kind if kind in ("image", "video", "audio") else "document"  # type: ignore[return-value]  # one of the three
+    if params.location is not None:
+        return "location"
+    return "contact" if params.contacts else "text"
+
+
+def _text(params: Reply, media: OutgoingMedia | None) -> None:
+    if not params.content.strip():
+        raise Refusal(Code.BAD_REQUEST, "content: is empty; write something")
+    _nothing_else(params, media)
+
+
+def _reaction(params: Reply, media: OutgoingMedia | None) -> None:
+    if params.reply_to is None:
+        raise Refusal(Code.BAD_REQUEST, "reply_to: name the message this is a reaction to")
+    if params.is_internal:
+        raise Refusal(Code.BAD_REQUEST, "is_internal: a reaction cannot be a note")
+    if len(params.content) > REACTION_CHARS_MAX or any(c.isalnum() for c in params.content):
+        raise Refusal(
+            Code.BAD_REQUEST, "content: a reaction is one emoji, or empty to take it back"
+        )
+    _nothing_else(params, media)
+
+
+def _nothing_else(params: Reply, media: OutgoingMedia | None) -> None:
+    if media is not None or params.location is not None or params.contacts:
+        raise Refusal(Code.BAD_REQUEST, f"type: {params.type} goes with content alone")
+
+
+def _file(kinds: tuple[str, ...]) -> Callable[[Reply, OutgoingMedia | None], None]:
+    def check(params: Reply, media: OutgoingMedia | None) -> None:
+        if media is None:
+            raise Refusal(Code.BAD_REQUEST, "media: is missing; upload a file or give its url")
+        if params.location is not None or params.contacts:
+            raise Refusal(Code.BAD_REQUEST, "media: goes with no location and no contacts")
+        if kinds and not media.mimetype.startswith(kinds):
+            raise Refusal(
+                Code.MEDIA_TYPE,
+                f"media: the file is {media.mimetype}; send it with type document, or none",
+            )
+
+    return check
+
+
+def _location(params: Reply, media: OutgoingMedia | None) -> None:
+    if params.location is None or media is not None or params.contacts:
+        raise Refusal(Code.BAD_REQUEST, "location: give it, and neither media nor contacts")
+
+
+def _contact(params: Reply, media: OutgoingMedia | None) -> None:
+    if not params.contacts or media is not None or params.location is not None:
+        raise Refusal(Code.BAD_REQUEST, "contacts: give at least one, and no media or location")
+
+
+_CHECKS: dict[OutgoingType, Callable[[Reply, OutgoingMedia | None], None]] = {
+    "text": _text,
+    "reaction": _reaction,
+    "image": _file(("image/",)),
+    "sticker": _file(("image/",)),
+    "video": _file(("video/",)),
+    "audio": _file(("audio/",)),
+    "document": _file(()),
+    "location": _location,
+    "contact": _contact,
+}
