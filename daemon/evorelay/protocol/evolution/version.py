@@ -1,0 +1,60 @@
+"""Which dialect of the REST API a server speaks, from the ``version`` it says of itself.
+
+1.x nests a message under its kind, 2.x is flat (research/evolution.md §4.1). From 2.4 a send may
+choose the message's WhatsApp id (research/anchors.md E14); older ones ignore that field.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+_VERSION = re.compile(r"v?(\d{1,4})(?:\.(\d{1,4}))?")
+_REQUIRED = re.compile(r'requires property "(\w{1,64})"')
+_V1_ONLY = frozenset(
+    {
+        *("textMessage", "mediaMessage", "audioMessage", "stickerMessage", "locationMessage"),
+        *("contactMessage", "reactionMessage", "url", "enabled"),
+    }
+)
+_V2_ONLY = frozenset(
+    {"text", "mediatype", "latitude", "longitude", "contact", "key", "reaction", "webhook"}
+)
+
+
+class Server(Struct, frozen=True):
+    generation: Literal[1, 2]
+    takes_own_ids: bool
+
+
+UNKNOWN_SERVER = Server(2, takes_own_ids=False)
+"""What is assumed of one that does not say: 2.x is what people run."""
+
+
+def server_of(root: bytes) -> Server:
+    """Read the body of ``GET /`` (payloads/rest-live/root.ok.json), whatever it is."""
+    try:
+        document: Any = msgspec.json.decode(root)
+    except (ValueError, RecursionError):
+        return UNKNOWN_SERVER
+    said = document.get("version") if isinstance(document, dict) else None
+    found = _VERSION.match(said) if isinstance(said, str) else None
+    if found is None:
+        return UNKNOWN_SERVER
+    major, minor = int(found[1]), int(found[2] or 0)
+    return Server(1 if major < 2 else 2, takes_own_ids=(major, minor) >= (2, 4))
+
+
+def corrected(server: Server, said: Iterable[str]) -> Server | None:
+    """The other generation, if a refusal asks for a property that only that one knows.
+
+    None when it does not. Nothing was sent then: bodies are validated first.
+    """
+    required = {name for text in said for name in _REQUIRED.findall(text)}
+    if server.generation == 2 and required & _V1_ONLY:
+        return Server(1, takes_own_ids=False)
+    if server.generation == 1 and required & _V2_ONLY:
+        return Server(2, takes_own_ids=False)
+    return None
