@@ -28,6 +28,7 @@ def outcome(world: World) -> Any:
             one.id = one.ticket_id = ""
             one.received_at = one.created_at
             one.metadata.pop("late", None)
+            one.metadata.pop("recovered", None)
         last = names[row.last_message_id] if row.last_message_id else None
         ticket.id = ticket.contact.id = ""
         ticket.version, ticket.created_at = 0, ticket.last_message_at or ticket.created_at
