@@ -16,6 +16,7 @@ from evorelay.model.views import (
     QrCode,
     Reaction,
     Ticket,
+    WebhookRegistration,
 )
 
 DELETED_LABEL = "[Mensagem apagada]"
@@ -136,7 +137,14 @@ def instance_view(row: InstanceRecord) -> Instance:
         last_event_at=utc(row.last_event_at),
         cause=row.cause,
         qrcode=None if row.qrcode is None else _qrcode(row.qrcode),
+        polled_at=_moment(row.polled_at or None),
+        suspicion=row.suspicion,
+        registration=None if row.registration is None else _registration(row.registration),
     )
+
+
+def _registration(stored: dict[str, Any]) -> WebhookRegistration:
+    return WebhookRegistration(state=stored["state"], detail=stored["detail"], at=utc(stored["at"]))
 
 
 def _qrcode(stored: dict[str, Any]) -> QrCode:

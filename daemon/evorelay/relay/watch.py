@@ -1,0 +1,189 @@
+"""The watch: every instance is looked at, again and again, whatever it says of itself.
+
+One task per instance, so that a slow one delays no other; a few calls at a time to one Evolution.
+An Evolution that is away is asked once per round and not once per instance.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import trio
+from msgspec import Struct
+
+from evorelay.model.clock import NowMs
+from evorelay.model.errors import RelayError
+from evorelay.model.outcome import FaultKind, GatewayFault
+from evorelay.model.records import InstanceRecord
+from evorelay.relay.gateway import Gateway
+from evorelay.relay.instance_look import Looks
+from evorelay.relay.reads import Reads
+from evorelay.relay.reconnects import Reconnects
+from evorelay.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+WATCHED_MAX = 1000
+CALLS_MAX = 4
+"""At a time to one Evolution, beside its replies."""
+FIRST_LOOKS_S = 5.0
+"""Over which the first looks after a start are spread."""
+DISCOVER_S = 5.0
+CONNECTING_MS = 60_000
+"""An instance that connects for longer is as good as down."""
+
+
+class Troubles(Struct, frozen=True):
+    """What is wrong with instances, for health and metrics: names, or ``host: why``."""
+
+    unreachable: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
+    suspected: tuple[str, ...] = ()
+    unregistered: tuple[str, ...] = ()
+
+
+class _Host:
+    """One Evolution: its turns, and the fault that spares the others of the round theirs."""
+
+    def __init__(self) -> None:
+        self.turns = trio.CapacityLimiter(CALLS_MAX)
+        self.fault: GatewayFault | None = None
+        self.failed_at = 0.0
+
+    async def asked(self, call: Callable[[], Awaitable[T]], *, round_s: float) -> T:
+        async with self.turns:
+            # Half a round: whoever's fault it was has to ask itself, the next time.
+            if self.fault is not None and trio.current_time() - self.failed_at < round_s / 2:
+                raise self.fault
+            try:
+                answer = await call()
+            except GatewayFault as fault:
+                if fault.kind in (FaultKind.GATEWAY_DOWN, FaultKind.LICENCE):
+                    self.fault, self.failed_at = fault, trio.current_time()
+                raise
+            self.fault = None
+            return answer
+
+
+class InstanceWatch:
+    def __init__(
+        self,
+        gateway: Gateway,
+        reads: Reads,
+        looks: Looks,
+        reconnects: Reconnects,
+        metrics: Metrics,
+        *,
+        poll_every_s: float,
+        now: NowMs,
+        rand: Callable[[], float],
+    ) -> None:
+        self._gateway = gateway
+        self._reads = reads
+        self._looks = looks
+        self._reconnects = reconnects
+        self._poll_every_s = poll_every_s
+        self._now = now
+        self._rand = rand
+        self._hosts: dict[str, _Host] = {}
+        self._rows: dict[str, InstanceRecord] = {}
+        """Of each watched instance, as its last look found it."""
+        self._followed: set[str] = set()
+        self._offer(metrics)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Watch until cancelled; instances that appear later are watched as well."""
+        self._followed.clear()
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            while True:
+                for name in await self._names():
+                    if name not in self._followed and len(self._followed) < WATCHED_MAX:
+                        self._followed.add(name)
+                        nursery.start_soon(self._follow, name)
+                await trio.sleep(DISCOVER_S)
+
+    def troubles(self) -> Troubles:
+        rows = [row for _, row in sorted(self._rows.items()) if row.cause != "removed"]
+        return Troubles(
+            unreachable=tuple(
+                f"{name}: {host.fault.message}"
+                for name, host in sorted(self._hosts.items())
+                if host.fault is not None
+            ),
+            down=tuple(row.name for row in rows if self._is_down(row)),
+            suspected=tuple(row.name for row in rows if row.suspicion is not None),
+            unregistered=tuple(row.name for row in rows if _is_unregistered(row)),
+        )
+
+    async def look(self, name: str) -> None:
+        """One look at one instance, and whatever has to be done about it.
+
+        Raises ``StoreUnavailable``.
+        """
+        row = await self._reads(lambda reader: reader.instance(name))
+        is_removed = row is not None and row.cause == "removed"
+        if not is_removed and self._gateway.is_configured(name):
+            row = await self._looks.look(name, row, self._asker(name))
+            await self._reconnects.automatically(row)
+        if row is not None:
+            self._rows[name] = row
+
+    async def _follow(self, name: str) -> None:
+        await trio.sleep(self._rand() * min(FIRST_LOOKS_S, self._poll_every_s))
+        while True:
+            try:
+                await self.look(name)
+            except RelayError as error:
+                log.warning("instance %s could not be looked at: %s", name, error)
+            await trio.sleep(self._poll_every_s * (0.9 + 0.2 * self._rand()))
+
+    async def _names(self) -> list[str]:
+        """Of the store and of the configuration; only the latter while the store is away."""
+        names = list(self._gateway.instances())
+        try:
+            rows = await self._reads(lambda reader: reader.instances())
+        except RelayError as error:
+            log.warning("the list of instances could not be read: %s", error)
+        else:
+            names += [row.name for row in rows]
+        return names
+
+    def _asker(self, name: str) -> Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]:
+        host = self._hosts.setdefault(self._gateway.host(name) or "", _Host())
+
+        def ask(call: Callable[[], Awaitable[Any]]) -> Awaitable[Any]:
+            return host.asked(call, round_s=self._poll_every_s)
+
+        return ask
+
+    def _is_down(self, row: InstanceRecord) -> bool:
+        if row.state == "connecting":
+            return self._now() - row.state_since > CONNECTING_MS
+        return row.state == "close"
+
+    def _offer(self, metrics: Metrics) -> None:
+        def each(holds: Callable[[InstanceRecord], bool]) -> Callable[[], Mapping[str, float]]:
+            return lambda: {name: float(holds(row)) for name, row in self._rows.items()}
+
+        metrics.gauge_by_instance(
+            "evorelay_instance_open",
+            "1 while the instance is connected to WhatsApp",
+            each(lambda row: row.state == "open"),
+        )
+        metrics.gauge_by_instance(
+            "evorelay_instance_suspected",
+            "1 while what the instance says of itself is not believed",
+            each(lambda row: row.suspicion is not None),
+        )
+        metrics.gauge_by_instance(
+            "evorelay_instance_unregistered",
+            "1 while Evolution does not post the instance's webhooks to us",
+            each(_is_unregistered),
+        )
+
+
+def _is_unregistered(row: InstanceRecord) -> bool:
+    return row.registration is not None and row.registration["state"] != "ok"
