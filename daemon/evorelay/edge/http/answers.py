@@ -45,8 +45,10 @@ def empty_answer(status: int) -> Response:
     return response
 
 
-def error_answer(code: Code, message: str) -> Response:
-    response = json_answer(ErrorAnswer(ErrorDetail(code.code, message)), code.http_status)
+def error_answer(code: Code, message: str, **beside: object) -> Response:
+    """``beside`` are further fields, for callers who look for their own before ``error``."""
+    body = {**beside, "error": ErrorDetail(code.code, message)}
+    response = json_answer(body, code.http_status)
     if code.http_status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     if code.http_status == 503:

@@ -22,7 +22,7 @@ from evorelay.edge.http.openapi import openapi_document
 from evorelay.edge.http.ops import Ops
 from evorelay.edge.http.replays import replay_routes
 from evorelay.edge.http.rest import rest_routes
-from evorelay.edge.http.route import BODY_BYTES_MAX, view_of
+from evorelay.edge.http.route import REPLY_BYTES_MAX, view_of
 from evorelay.model.errors import Code
 from evorelay.protocol.webhook import match_path
 from evorelay.telemetry.metrics import Metrics
@@ -36,7 +36,7 @@ _PREFLIGHT_MAX_AGE_S = 600
 def make_app(deps: HttpDeps) -> QuartTrio:
     """Return the ASGI application. Raises ConfigError for an origin or network in ``deps``."""
     app = QuartTrio("evorelay", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    app.config["MAX_CONTENT_LENGTH"] = REPLY_BYTES_MAX  # views that take less say so themselves
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT_S
     app.config["RESPONSE_TIMEOUT"] = ANSWER_TIMEOUT_S
     # No redirects to other spellings of an address: a redirect turns a POST into a GET.

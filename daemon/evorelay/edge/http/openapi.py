@@ -4,6 +4,7 @@ Schemas are those of the Structs that decode and encode, so the document cannot 
 """
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -84,7 +85,11 @@ def _rest_operation(route: Route, schemas: dict[str, Document]) -> Document:
         "parameters": parameters,
         "security": [{"token": []}],
         "responses": {
-            "200": {"description": "OK", "content": _json(_ref(route.result.__name__))},
+            str(route.status): {
+                "description": HTTPStatus(route.status).phrase,
+                "content": _json(_ref(route.result.__name__)),
+            },
+            **_refusals(route.refusals),
             **_ERRORS,
         },
     }
@@ -102,6 +107,17 @@ def _rest_operation(route: Route, schemas: dict[str, Document]) -> Document:
             for name, schema in elsewhere.items()
         ]
     return operation
+
+
+def _refusals(codes: Sequence[Code]) -> Document:
+    """By status, naming the codes it may come with."""
+    by_status: dict[str, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(str(code.http_status), []).append(f"`{code.code}`")
+    return {
+        status: {"description": ", ".join(names), "content": _json(_ref("ErrorAnswer"))}
+        for status, names in by_status.items()
+    }
 
 
 def _webhook_operation(path: str, summary: str) -> Document:

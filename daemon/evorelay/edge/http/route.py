@@ -15,6 +15,9 @@ from evorelay.model.principal import Principal, Role
 
 BODY_BYTES_MAX = 64 * 1024
 """A change to a ticket is a few hundred bytes; nothing here takes a file."""
+REPLY_BYTES_MAX = 512 * 1024
+"""A reply of 65,536 characters with every one of them escaped, and some room, so that a text that
+is too long is told its limit in characters."""
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -34,6 +37,11 @@ class Route(Struct, frozen=True, kw_only=True):
     params: type[Struct]
     result: type[Struct]
     role: Role | None = None
+    status: int = 200
+    """Of the answer when it was done."""
+    body_bytes_max: int = BODY_BYTES_MAX
+    refusals: tuple[Code, ...] = ()
+    """Those worth telling beside what any operation may answer."""
     call: Callable[[Principal, Any], Awaitable[Struct]]
 
     @property
@@ -62,7 +70,7 @@ def view_of(
     async def view(**path_values: str) -> Response:
         who = await access.principal(request)
         params = await _params(route, request, path_values)
-        return json_answer(await route.call(who, params))
+        return json_answer(await route.call(who, params), route.status)
 
     return view
 
@@ -90,9 +98,16 @@ def _query(request: Request) -> dict[str, Any]:
 async def _json_body(route: Route, request: Request) -> dict[str, Any]:
     if not route.needs_body and not await request.get_data():
         return {}
+    return await read_json(request, route.body_bytes_max)
+
+
+async def read_json(request: Request, bytes_max: int) -> dict[str, Any]:
+    """A body that is a JSON object. Raises ``Refusal``."""
     if request.mimetype != JSON:
         raise Refusal(Code.BAD_REQUEST, f"the body must be JSON, with Content-Type: {JSON}")
     body = await request.get_data(cache=False)
+    if len(body) > bytes_max:
+        raise Refusal(Code.TOO_LARGE, f"the body is {len(body)} bytes; {bytes_max} are taken here")
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
