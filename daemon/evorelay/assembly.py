@@ -33,6 +33,7 @@ from evorelay.relay.desk import Desk
 from evorelay.relay.health import Health
 from evorelay.relay.hub import Hub
 from evorelay.relay.ingest import Ingest
+from evorelay.relay.instance_signals import InstanceSignals
 from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
@@ -86,7 +87,8 @@ def build(
         free_bytes=free_bytes,
         free_bytes_min=config.webhook.min_free_bytes,
     )
-    news = InstanceNews(ledger)
+    signals = InstanceSignals()
+    news = InstanceNews(ledger, signals)
     reader = Reader(blobs, store_status_posts=config.tickets.store_status_posts)
     pipeline = Pipeline(
         journal,

@@ -29,6 +29,7 @@ from evorelay.relay.catchup import CatchUp
 from evorelay.relay.desk import Desk
 from evorelay.relay.health import Health
 from evorelay.relay.hub import Hub
+from evorelay.relay.instance_signals import InstanceSignals
 from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
@@ -62,7 +63,7 @@ class World:
             self.journal,
             ledger,
             Reader(blobs),
-            InstanceNews(ledger),
+            InstanceNews(ledger, InstanceSignals()),
             metrics,
             now=now_ms,
             reopen_within_ms=3_600_000,

@@ -25,6 +25,7 @@ from evorelay.relay.catchup import CatchUp
 from evorelay.relay.desk import Desk
 from evorelay.relay.draft import Draft
 from evorelay.relay.hub import Hub
+from evorelay.relay.instance_signals import InstanceSignals
 from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import TAIL_BYTES, Journal
 from evorelay.relay.ledger import Ledger
@@ -216,7 +217,8 @@ class World:
             free_bytes_min=GIB,
             tail_bytes=tail_bytes,
         )
-        self.news = InstanceNews(self.ledger)
+        self.signals = InstanceSignals()
+        self.news = InstanceNews(self.ledger, self.signals)
         self.pipeline = Pipeline(
             self.journal,
             self.ledger,

@@ -1,5 +1,6 @@
 """What clients are told of WhatsApp instances: everything that lasts, at a bearable rate (P5)."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,16 @@ import trio
 
 from evorelay.model.fact import InstanceFact, QrCodeFact
 from evorelay.protocol.recovery import recovered_envelope
-from tests.engine.harness import HOUR, T0, World, connection, open_blobs, stored, webhook
+from tests.engine.harness import (
+    HOUR,
+    T0,
+    World,
+    connection,
+    envelope,
+    open_blobs,
+    stored,
+    webhook,
+)
 
 
 @pytest.fixture
@@ -103,3 +113,25 @@ async def test_what_was_recovered_does_not_hide_a_silence(world: World) -> None:
     assert world.ids() == ["A1", "A2"]
     (instance,) = world.storage.readers[0].instances()
     assert instance.last_event_at == T0
+
+
+async def test_two_thousand_changes_in_a_second_are_two_events(world: World) -> None:
+    """P5; and what waits inside the daemon hears of changes, not of repetitions."""
+    changed = world.signals.subscribe()
+    async with trio.open_nursery() as nursery:
+        await world.start(nursery)
+        for number in range(2000):
+            state = "close" if number % 100 == 99 else "connecting"
+            data = {"instance": "loja", "state": state, "statusReason": 408}
+            body = json.dumps({"instance": "loja", "data": data}).encode()
+            at = T0 + number // 2
+            await world.journal.submit(envelope(body, event="connection.update", at=at))
+        await world.handled()
+        nursery.cancel_scope.cancel()
+    await world.news.tell()
+    (instance,) = world.storage.readers[0].instances()
+    assert (instance.state, instance.cause) == ("close", "connection_lost")
+    assert states(world)[-1] == "close"
+    assert len(told(world)) <= 2
+    assert world.signals.state("loja") == "close"
+    assert changed.statistics().current_buffer_used <= 40

@@ -23,7 +23,6 @@ from evorelay.model.outgoing import Delivery
 from evorelay.model.records import InstanceRecord
 from evorelay.protocol.registration import EVENTS_BY_AGE, wanted
 from evorelay.relay.instance_look import Looks
-from evorelay.relay.instance_signals import InstanceSignals
 from evorelay.relay.instances import Instances
 from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.watch import InstanceWatch
@@ -111,13 +110,12 @@ class Watched:
         self.world = world
         self.evolution = evolution
         config = msgspec.structs.replace(EvolutionConfig(), **settings)
-        self.signals = InstanceSignals()
+        self.signals = world.signals
         self.reconnects = Reconnects(
             evolution,
             world.ledger,
             world.reads,
             world.news,
-            self.signals,
             cooldown_s=config.reconnect_cooldown,
             now=world.now,
         )
@@ -125,7 +123,6 @@ class Watched:
             evolution,
             world.ledger,
             world.news,
-            self.signals,
             evolution=config,
             webhook=WebhookConfig(secret=SECRET),
             public_url=None,

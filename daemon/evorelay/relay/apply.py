@@ -59,6 +59,8 @@ class Applied(Struct):
     """Whether clients have to be told about an instance in a moment (relay/instances.py)."""
     settled: list[str] = []
     """Commands of the outbox whose echo came: they were carried out."""
+    states: dict[str, str] = {}
+    """Of the instances that posted."""
 
 
 def apply_batch(
@@ -126,7 +128,9 @@ class _Application:
             for fact in piece.facts:
                 self._act(piece.entry, fact)
         self._early.settle()
-        return Applied(self._outcomes, self._instances.settle(), self._echoes.claimed)
+        return Applied(
+            self._outcomes, self._instances.settle(), self._echoes.claimed, self._instances.states()
+        )
 
     def _act(self, entry: Entry, fact: Fact) -> None:
         event, received_at = entry.envelope.event, entry.envelope.received_at

@@ -19,7 +19,6 @@ from evorelay.model.records import InstanceRecord
 from evorelay.protocol.registration import Standing, is_delivered_otherwise, judge
 from evorelay.relay.draft import Draft
 from evorelay.relay.gateway import Gateway
-from evorelay.relay.instance_signals import InstanceSignals
 from evorelay.relay.instances import InstanceNews, Instances
 from evorelay.relay.ledger import Ledger
 
@@ -50,7 +49,6 @@ class Looks:
         gateway: Gateway,
         ledger: Ledger,
         news: InstanceNews,
-        signals: InstanceSignals,
         *,
         evolution: EvolutionConfig,
         webhook: WebhookConfig,
@@ -60,7 +58,6 @@ class Looks:
         self._gateway = gateway
         self._ledger = ledger
         self._news = news
-        self._signals = signals
         self._silence_ms = int(evolution.silence * 1000)
         self._check_ms = int(evolution.check_webhook_every * 1000)
         self._webhook = webhook
@@ -76,8 +73,7 @@ class Looks:
         """
         finding = await self._find(name, row, asked)
         after, has_untold = await self._ledger.change(partial(_record, name=name, finding=finding))
-        self._news.is_waiting |= has_untold
-        self._signals.note(name, after.state)
+        self._news.learned({name: after.state}, has_untold=has_untold)
         _log_changes(row, after)
         return after
 

@@ -5,7 +5,7 @@ what is; clients are told at once when they have heard nothing for a while, else
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import trio
@@ -17,6 +17,7 @@ from evorelay.model.records import InstanceRecord
 from evorelay.protocol.connection import cause_of
 from evorelay.protocol.normalise.recovered import RECOVERED_EVENT
 from evorelay.relay.draft import Draft
+from evorelay.relay.instance_signals import InstanceSignals
 from evorelay.relay.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -162,10 +163,11 @@ def tell(draft: Draft, row: InstanceRecord) -> None:
 
 
 class InstanceNews:
-    """Tells what had to wait: what an instance came to in a flood."""
+    """What was learned, once it is committed: told inside at once, to clients when it is time."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, signals: InstanceSignals) -> None:
         self._ledger = ledger
+        self._signals = signals
         self.is_waiting = True
         """True from the start: a crash may have left something untold."""
 
@@ -179,6 +181,12 @@ class InstanceNews:
             except RelayError as error:
                 log.warning("the state of instances could not be told: %s", error)
                 self.is_waiting = True
+
+    def learned(self, states: Mapping[str, str], *, has_untold: bool) -> None:
+        """Of a draft that was committed: ``Instances.states``, and what ``settle`` returned."""
+        self.is_waiting |= has_untold
+        for name, state in states.items():
+            self._signals.note(name, state)
 
     async def tell(self) -> None:
         """Tell what waits, if anything does."""

@@ -230,7 +230,7 @@ class Pipeline:
         await self._apply_surely([Understood(piece.entry, [fact], piece.is_whole)])
 
     def _count(self, applied: Applied) -> None:
-        self._news.is_waiting |= applied.has_untold
+        self._news.learned(applied.states, has_untold=applied.has_untold)
         for (type_, outcome), number in applied.outcomes.items():
             self._metrics.message_counted(type_, outcome, number)
             if outcome == "quarantined":

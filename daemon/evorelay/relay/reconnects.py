@@ -18,7 +18,6 @@ from evorelay.model.rendering import instance_view
 from evorelay.model.views import Instance
 from evorelay.relay.draft import Draft
 from evorelay.relay.gateway import Gateway
-from evorelay.relay.instance_signals import InstanceSignals
 from evorelay.relay.instances import NOT_LOADED, QR_CODE_MS, InstanceNews, Instances
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.permission import check_supervisor
@@ -50,7 +49,6 @@ class Reconnects:
         ledger: Ledger,
         reads: Reads,
         news: InstanceNews,
-        signals: InstanceSignals,
         *,
         cooldown_s: float,
         now: NowMs,
@@ -59,7 +57,6 @@ class Reconnects:
         self._ledger = ledger
         self._reads = reads
         self._news = news
-        self._signals = signals
         self._cooldown_ms = int(cooldown_s * 1000)
         self._now = now
         self._tries: dict[str, int] = {}
@@ -146,8 +143,7 @@ class Reconnects:
         after, has_untold = await self._ledger.change(
             partial(_keep, name=row.name, pairing=pairing, asked_at=asked_at)
         )
-        self._news.is_waiting |= has_untold
-        self._signals.note(row.name, after.state)
+        self._news.learned({row.name: after.state}, has_untold=has_untold)
         return after
 
 
