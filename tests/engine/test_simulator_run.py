@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -44,8 +45,8 @@ async def _simulated(**changed: Any) -> AsyncIterator[Simulated]:
         options = SimulatorOptions(
             **{"target": receiver.url, "listen": "127.0.0.1:0", "shuffle": 0.0, **changed}
         )
-        url = await nursery.start(lambda task_status: run(options, task_status=task_status))
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=5) as client:
+        simulator = await nursery.start(partial(run, options))
+        async with httpx.AsyncClient(base_url=simulator.url, trust_env=False, timeout=5) as client:
             yield Simulated(receiver, client)
         nursery.cancel_scope.cancel()
 
@@ -257,6 +258,9 @@ async def test_an_unknown_misbehaviour_is_refused() -> None:
         assert answer.status_code == 400
 
 
+FUTURE = {"gte": "2099-01-01T00:00:00Z", "lte": "2099-01-02T00:00:00Z"}
+
+
 async def test_found_messages_come_in_pages_and_by_time() -> None:
     async with _simulated() as simulated:
         for number in range(3):
@@ -269,10 +273,10 @@ async def test_found_messages_come_in_pages_and_by_time() -> None:
         page = (await simulated.post(path, query)).json()["messages"]
         assert (page["total"], page["pages"], len(page["records"])) == (3, 2, 2)
         assert page["records"][0]["message"]["conversation"] == "n2"
-        future = {**jid, "messageTimestamp": {"gte": "2099-01-01T00:00:00Z"}}
+        future = {**jid, "messageTimestamp": FUTURE}
         none = (await simulated.post(path, {"where": future})).json()["messages"]
         assert none["total"] == 0
-        wrong = {"where": {"messageTimestamp": {"gte": "yesterday"}}}
+        wrong = {"where": {"messageTimestamp": {"gte": "yesterday", "lte": "today"}}}
         assert (await simulated.post(path, wrong)).status_code == 400
 
 

@@ -1,17 +1,20 @@
 """The scenario: repeatable from a seed, every id once, in order, at the rate asked for."""
 
 import itertools
+import random
 from collections import defaultdict
 from typing import Any
 
 import msgspec
 import pytest
 
+from evorelay.simulator.aftermath import QUIET
 from evorelay.simulator.cast import make_instances
 from evorelay.simulator.dialects import DIALECTS
 from evorelay.simulator.emission import Emission
 from evorelay.simulator.scenario import Scenario
 from evorelay.simulator.station import Station
+from tests.support.simulated import a_message
 
 START_MS = 1_795_346_000_000  # 2026-11-22T11:13:20Z
 TARGET = "http://relay.example/hook/secret"
@@ -170,8 +173,8 @@ def test_no_text_has_an_unfilled_fact(day: list[Emission]) -> None:
 def test_a_text_sent_through_the_api_causes_its_webhooks() -> None:
     scenario = _scenario()
     station = next(iter(scenario._stations.values()))
-    person = station.instance.people[0]
-    message, emissions = scenario.send_text(station, person, "Oi!", None, 7.0)
+    message = a_message(station.instance, api=True)
+    emissions = scenario.webhooks_of(station, message, 7.0, random.Random(1), QUIET)
     assert emissions[0].event == "send.message"
     assert emissions[0].due_s == 7.0
     assert {e.message.id for e in emissions if e.message} == {message.id}
@@ -183,5 +186,6 @@ def test_a_text_sent_through_the_api_causes_its_webhooks() -> None:
 def test_sends_do_not_disturb_the_scenario() -> None:
     quiet, busy = _scenario(), _scenario()
     station = next(iter(busy._stations.values()))
-    busy.send_text(station, station.instance.people[0], "Oi!", None, 1.0)
+    message = a_message(station.instance, api=True)
+    busy.webhooks_of(station, message, 1.0, random.Random(1), QUIET)
     assert _first(200, quiet) == _first(200, busy)

@@ -67,7 +67,14 @@ def command(
     With --listen the REST API takes the header  apikey: simulated-evolution
     and the next sends can be made to fail:
       curl -d '{"kind":"500","count":3}' http://HOST:PORT/simulator/misbehave
-    kind: hang, 500, connection-closed, timed-out, not-on-whatsapp
+    kind: hang, reset, cut, half-json, drip, html-502, html-503, html-504, busy, 429,
+      redirect-301, redirect-307, huge, slow, webhook-before, webhook-lost, webhook-late,
+      webhook-twice, receipts-lost, undelivered, 500, connection-closed,
+      connection-closed-500, not-connected, timed-out, not-on-whatsapp, not-loaded,
+      swallowed, aggregate-error, upload-failed, bad-media, call-stack, empty-text,
+      wrong-body, number-not-string, not-json, unsupported, upstream-broken, unauthorized,
+      instance-missing, licence, meta-24h-window, meta-rate-limit, meta-token-expired,
+      meta-500
     """
     from evorelay.simulator.options import SimulatorOptions  # late: it brings trio and httpx
     from evorelay.simulator.run import main as simulate_main

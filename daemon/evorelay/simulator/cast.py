@@ -68,6 +68,21 @@ class Group(Struct, frozen=True):
 Chat = Person | Group
 
 
+class Place(Struct, frozen=True):
+    latitude: float
+    longitude: float
+    name: str | None = None
+    address: str | None = None
+
+
+class Card(Struct, frozen=True):
+    """A person as contacts are shared."""
+
+    name: str
+    phone: str
+    """Digits with country code."""
+
+
 class Message(Struct, frozen=True, kw_only=True):
     """What somebody said, before any version of Evolution has put it into its words."""
 
@@ -83,6 +98,11 @@ class Message(Struct, frozen=True, kw_only=True):
     kind: str = "text"
     """A key of ``dialects.KINDS``."""
     media: Media | None = None
+    place: Place | None = None
+    """Of a location; None: one that every shop has been to. Likewise the next two."""
+    cards: tuple[Card, ...] = ()
+    options: tuple[str, ...] = ()
+    """Of a poll."""
     quotes: "Message | None" = None
     through_api: bool = False
     """For our side: sent through the API, else typed on the phone."""

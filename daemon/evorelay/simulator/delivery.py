@@ -98,18 +98,26 @@ class Delivery:
                 nursery.start_soon(self._deliver, emission, started_at)
             nursery.cancel_scope.deadline = trio.current_time() + grace_s
 
+    async def deliver(self, emission: Emission) -> None:
+        """Now, and return when it is settled; cancelling leaves it counted as in flight."""
+        station = self._stations[emission.instance]
+        self._archive.keep(emission)
+        url = station.url_for(emission.event)
+        if url is None or emission.is_lost or station.is_silent:
+            return
+        self._ledger.emitted(emission)
+        now_s = int(time.time())
+        headers = self._credentials.headers(emission.version, now_s)
+        headers |= _event_headers(emission, station, now_s)
+        if station.webhook_headers:
+            headers |= station.webhook_headers
+        verdict = await self._attempt_until_settled(emission, url, headers)
+        self._ledger.settled(emission, verdict)
+
     async def _deliver(self, emission: Emission, started_at: float) -> None:
         try:
             await trio.sleep_until(started_at + emission.due_s)
-            self._archive.keep(emission)
-            url = self._stations[emission.instance].url_for(emission.event)
-            if url is not None:
-                self._ledger.emitted(emission)
-                now_s = int(time.time())
-                headers = self._credentials.headers(emission.version, now_s)
-                headers |= _event_headers(emission, self._stations[emission.instance], now_s)
-                verdict = await self._attempt_until_settled(emission, url, headers)
-                self._ledger.settled(emission, verdict)
+            await self.deliver(emission)
         finally:
             self._room.release()
 

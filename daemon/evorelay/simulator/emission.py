@@ -12,6 +12,8 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from evorelay.simulator.media import Media
+
 SHUFFLE_MAX_S = 3.0
 DUPLICATE_AFTER_S = (0.05, 10.0)
 
@@ -37,6 +39,10 @@ class Emission(Struct, frozen=True, kw_only=True):
     status: str | None = None
     """What a ``messages.update`` says."""
     is_duplicate: bool = False
+    is_lost: bool = False
+    """It happens, and nobody is told."""
+    media: Media | None = None
+    """The file of the message, whether or not the body has it."""
 
 
 def disturb(

@@ -5,9 +5,14 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from evorelay.model.errors import ConfigError
+from evorelay.simulator.dialects import DIALECTS
+from evorelay.simulator.misbehaviour import Chances
+from evorelay.simulator.station import FilesIn
 
 DEMO_INSTANCES = 3
 """Of ``evorelay serve --demo``."""
+DEMO_DIALECTS = ("2.3.6 baileys", "2.3.6 business")
+DEMO_RATE_PER_MINUTE = 90
 
 
 class SimulatorOptions(Struct, frozen=True):
@@ -18,12 +23,13 @@ class SimulatorOptions(Struct, frozen=True):
     receiver would rightly take repeated ones for duplicates.
     """
 
-    target: str
-    """The webhook URL, as one would paste it into Evolution; it may hold a secret."""
+    target: str | None
+    """The webhook URL, as one would paste it into Evolution; it may hold a secret. None: none is
+    set, nothing is posted until ``webhook/set`` says where to."""
     instances: int = 3
     rate_per_minute: float = 60
     """New messages over all instances. Statuses and other webhooks come on top, two or three to
-    each message."""
+    each message. 0: nobody says anything unless told to."""
     duration_s: float | None = None
     """None: until cancelled."""
     listen: str | None = None
@@ -41,18 +47,32 @@ class SimulatorOptions(Struct, frozen=True):
     """Requests under way at once. Evolution itself knows no bound (400 were measured)."""
     api_key: str = "simulated-evolution"
     """The global key of the REST API; every instance has its own token beside it."""
+    dialects: tuple[str, ...] = tuple(DIALECTS)
+    """Which the instances speak, in turn: keys of ``DIALECTS``. A real Evolution has one version;
+    ``GET /`` tells the first one's."""
+    keeps_messages: bool = True
+    """As DATABASE_SAVE_DATA_NEW_MESSAGE: without it nothing is found later."""
+    files_in: FilesIn = "base64"
+    chances: Chances = Chances()
 
     def __post_init__(self) -> None:
         for wrong, what_to_do in (
-            (not _is_http_url(self.target), "target: give the webhook URL, http:// or https://"),
+            (
+                self.target is not None and not _is_http_url(self.target),
+                "target: give the webhook URL, http:// or https://",
+            ),
             (not 1 <= self.instances <= 1000, "instances: give a number from 1 to 1000"),
-            (not 0 < self.rate_per_minute <= 600_000, "rate: give 1 to 600000 messages a minute"),
+            (not 0 <= self.rate_per_minute <= 600_000, "rate: give 0 to 600000 messages a minute"),
             (
                 self.duration_s is not None and not self.duration_s > 0,
                 "for: give a number of seconds above 0",
             ),
             (not 0 <= self.duplicates <= 1, "duplicates: give a share from 0 to 1"),
             (not 0 <= self.shuffle <= 1, "shuffle: give a share from 0 to 1"),
+            (
+                not self.dialects or not set(self.dialects) <= set(DIALECTS),
+                f"dialects: give some of {', '.join(DIALECTS)}",
+            ),
             (self.max_in_flight < 1, "max_in_flight: give at least 1"),
             (
                 self.listen is not None and split_bind(self.listen) is None,
@@ -65,6 +85,17 @@ class SimulatorOptions(Struct, frozen=True):
     def __repr__(self) -> str:
         """Without the URL, the header and the keys: they are secrets."""
         return f"SimulatorOptions(instances={self.instances}, seed={self.seed})"
+
+
+def demo_options(target: str) -> SimulatorOptions:
+    """Of ``evorelay serve --demo``: a few instances of one Evolution, with its REST API."""
+    return SimulatorOptions(
+        target,
+        instances=DEMO_INSTANCES,
+        rate_per_minute=DEMO_RATE_PER_MINUTE,
+        dialects=DEMO_DIALECTS,
+        listen="127.0.0.1:0",
+    )
 
 
 def split_bind(bind: str) -> tuple[str, int] | None:

@@ -2,14 +2,18 @@
 
 import math
 import signal
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 import trio
 from msgspec.structs import asdict, replace
 
 from evorelay.model.errors import ConfigError
+from evorelay.simulator.controls import Simulator
 from evorelay.simulator.http import open_poster
 from evorelay.simulator.ledger import Ledger, Totals
 from evorelay.simulator.options import SimulatorOptions
@@ -21,36 +25,53 @@ REPORT_EVERY_S = 1.0
 async def run(
     options: SimulatorOptions,
     *,
+    listener: socket.socket | None = None,
     on_progress: Callable[[Totals], None] | None = None,
-    task_status: trio.TaskStatus[str | None] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Simulator] = trio.TASK_STATUS_IGNORED,
 ) -> Totals:
     """Emit webhooks for the duration, or until cancelled, and return what became of them.
 
-    Starts with the URL of the REST API, or None. ``on_progress`` is called every second and once
-    more at the end, also when cancelled: what is under way then is given up and stays counted as
-    in flight. Raises ``ConfigError`` when the port to listen on cannot be had.
+    Starts with the simulator, whose ``url`` is empty when it has no REST API. ``listener``: a
+    socket that listens already, in place of ``options.listen``; it is taken over. ``on_progress``
+    is called every second and once more at the end, also when cancelled: what is under way then is
+    given up and stays counted as in flight. Raises ``ConfigError`` when the port to listen on
+    cannot be had.
     """
-    world = World(options)
     report = on_progress or (lambda totals: None)
-    serve_rest = world.rest_server(options) if options.listen else None
-    try:
-        async with (
-            open_poster(options.max_in_flight) as post,
-            trio.open_nursery() as nursery,
-        ):
-            nursery.start_soon(_report_every_second, world.ledger, report)
-            async with trio.open_nursery() as work, world.emit:
-                work.start_soon(world.deliver, post, options)
-                async with trio.open_nursery() as sources:
-                    url = await sources.start(serve_rest) if serve_rest else None
-                    task_status.started(url)
-                    with trio.move_on_after(options.duration_s or math.inf):
-                        await world.play(options)
-                    sources.cancel_scope.cancel()
-            nursery.cancel_scope.cancel()
-    finally:
-        report(replace(world.ledger.totals))
-    return world.ledger.totals
+    async with open_poster(options.max_in_flight) as post:
+        world = World(options, post)
+        ledger = world.simulator.ledger
+        serve_rest = world.rest_server(options, listener)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_report_every_second, ledger, report)
+                async with trio.open_nursery() as work, world.emit:
+                    work.start_soon(world.deliver)
+                    async with trio.open_nursery() as sources:
+                        if serve_rest is not None:
+                            world.simulator.url = await sources.start(serve_rest)
+                        task_status.started(world.simulator)
+                        with trio.move_on_after(options.duration_s or math.inf):
+                            await world.play(options)
+                        sources.cancel_scope.cancel()
+                nursery.cancel_scope.cancel()
+        finally:
+            report(replace(ledger.totals))
+    return ledger.totals
+
+
+@asynccontextmanager
+async def open_simulator(options: SimulatorOptions) -> AsyncIterator[Simulator]:
+    """A simulator within this process, for tests; leaving ends it and gives up what is under way.
+
+    Its instances are as open as they get: ``options.listen`` may be left out, a free port is taken.
+    """
+    if options.listen is None:
+        options = replace(options, listen="127.0.0.1:0")
+    async with trio.open_nursery() as nursery:
+        simulator: Simulator = await nursery.start(partial(run, options))
+        yield simulator
+        nursery.cancel_scope.cancel()
 
 
 async def _report_every_second(ledger: Ledger, report: Callable[[Totals], None]) -> None:

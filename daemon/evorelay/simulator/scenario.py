@@ -5,17 +5,18 @@ start give the same webhooks, and everything about them can be tested without wa
 """
 
 import heapq
+import math
 import random
 from collections.abc import Iterator, Mapping
 
 from evorelay.simulator.acts import Call, Receipt
-from evorelay.simulator.aftermath import QUIET, Shares, aftermath, told
-from evorelay.simulator.cast import Chat, Message, Person, row_id
+from evorelay.simulator.aftermath import Shares, aftermath, told
+from evorelay.simulator.cast import Message, Person
 from evorelay.simulator.conversations import Conversation
 from evorelay.simulator.dialects import Webhook
 from evorelay.simulator.emission import Emission
 from evorelay.simulator.scripts import CONVERSATIONS, GROUP_CONVERSATION
-from evorelay.simulator.station import Station
+from evorelay.simulator.station import State, Station
 
 FIRST_MESSAGE_S = 0.5
 OPENING_MESSAGES = 12
@@ -31,7 +32,8 @@ LIVELY = Shares(failed=0.005, reacted=0.06, edited=0.02, revoked=0.01)
 
 
 class Scenario:
-    """Conversations going on at some stations at once, ``rate_per_minute`` messages in all."""
+    """Conversations going on at some stations at once, ``rate_per_minute`` messages in all; at 0
+    nobody says anything by themselves."""
 
     def __init__(
         self,
@@ -42,50 +44,38 @@ class Scenario:
         rate_per_minute: float,
     ) -> None:
         self._stations = stations
-        self._start_ms = start_ms
-        self._mean_gap_s = 60 / rate_per_minute
+        self.start_ms = start_ms
+        self._mean_gap_s = 60 / rate_per_minute if rate_per_minute else math.inf
         self._rng = random.Random(f"scenario {seed} {start_ms}")
-        self._api_rng = random.Random(f"api {seed} {start_ms}")
         self._due: list[tuple[float, int, Emission]] = []
         self._serial = 0
         self._known_chats: set[tuple[str, str]] = set()
         self._burst_left = OPENING_MESSAGES
-        self._debt_s = -OPENING_MESSAGES * self._mean_gap_s
+        self._debt_s = 0.0 if self._is_quiet else -OPENING_MESSAGES * self._mean_gap_s
         self._conversations: list[Conversation] = []
         for station in stations.values():
             for _ in range(CONVERSATIONS_PER_STATION):
                 self._conversations.append(self._new_conversation(station))
 
     def emissions(self) -> Iterator[Emission]:
-        """Endless, in order of ``due_s``; made only as far ahead as the next message."""
+        """In order of ``due_s``, made only as far ahead as the next message; endless, or of the
+        connections alone where nobody talks."""
         for index, station in enumerate(self._stations.values()):
             self._connect(station, FIRST_MESSAGE_S / 5 * index / len(self._stations))
             for webhook in station.dialect.group(station.instance.group):
                 self._push_webhook(station, webhook, due_s=FIRST_MESSAGE_S)
         talk_s = FIRST_MESSAGE_S
         while True:
-            while self._due and self._due[0][0] <= talk_s:
+            while self._due and (self._is_quiet or self._due[0][0] <= talk_s):
                 yield heapq.heappop(self._due)[2]
+            if self._is_quiet:
+                return
             self._talk(talk_s)
             talk_s += self._gap_s()
 
-    def send_text(
-        self, station: Station, to: Chat, text: str, quotes: Message | None, at_s: float
-    ) -> tuple[Message, list[Emission]]:
-        """A text sent through the REST API: the message and the webhooks it causes."""
-        dialect = station.dialect
-        message = Message(
-            id=dialect.new_id(self._api_rng, to, through_api=True),
-            row_id=row_id(self._api_rng),
-            chat=to,
-            author=None,
-            sent_ms=self._start_ms + round(at_s * 1000),
-            text=text,
-            quotes=quotes,
-            through_api=True,
-            address=station.address_of(to),
-        )
-        return message, self._told(station, message, at_s, self._api_rng, QUIET)
+    @property
+    def _is_quiet(self) -> bool:
+        return self._mean_gap_s == math.inf
 
     def _gap_s(self) -> float:
         """Until the next message. A burst borrows the time that the pause after it pays back."""
@@ -104,14 +94,14 @@ class Scenario:
         """Somebody somewhere says the next line of a conversation."""
         index = self._rng.randrange(len(self._conversations))
         conversation = self._conversations[index]
-        message = conversation.say_next(self._start_ms + round(at_s * 1000), self._rng)
+        message = conversation.say_next(self.start_ms + round(at_s * 1000), self._rng)
         station = conversation.station
         if conversation.is_over:
             self._conversations[index] = self._new_conversation(station)
         if message.author is not None:
             self._announce(station, message, at_s)
             at_s += 0.01
-        for emission in self._told(station, message, at_s, self._rng, LIVELY):
+        for emission in self.webhooks_of(station, message, at_s, self._rng, LIVELY):
             self._push(emission)
         if isinstance(message.chat, Person) and self._rng.random() < CALL_SHARE:
             self._call(station, message.chat, at_s + 2)
@@ -131,7 +121,7 @@ class Scenario:
             lead_s = self._rng.choice((0.0, 0.01, 0.02))
             self._push_webhook(station, webhook, due_s=at_s + lead_s)
 
-    def _told(
+    def webhooks_of(
         self, station: Station, message: Message, at_s: float, rng: random.Random, shares: Shares
     ) -> list[Emission]:
         """The message itself, then what becomes of it."""
@@ -140,17 +130,16 @@ class Scenario:
             webhook = Webhook("send.message", dialect.send(instance, message))
         else:
             webhook = Webhook("messages.upsert", dialect.upsert(instance, message))
-        emissions = [self._about(station, message, webhook, at_s)]
+        emissions = [self.emission_of(station, message, webhook, at_s)]
         for change in aftermath(dialect, message, rng, shares):
-            due_s = max(at_s, (change.at_ms - self._start_ms) / 1000)
+            due_s = max(at_s, (change.at_ms - self.start_ms) / 1000)
             status = change.status if isinstance(change, Receipt) else None
-            for told_of in told(dialect, instance, change):
-                if status is not None:
-                    emissions.append(self._about(station, message, told_of, due_s, status=status))
-                else:
-                    emissions.append(
-                        station.emission(told_of, due_s=due_s, start_ms=self._start_ms)
-                    )
+            emissions += [
+                self.emission_of(
+                    station, None if status is None else message, told_of, due_s, status=status
+                )
+                for told_of in told(dialect, instance, change)
+            ]
         return emissions
 
     def _call(self, station: Station, caller: Person, at_s: float) -> None:
@@ -163,14 +152,18 @@ class Scenario:
             address=station.address_of(caller) or caller.address,
         )
         for status, after_s in (("offer", 0.0), ("ringing", 0.4), (call.outcome, 20.0)):
-            at_ms = self._start_ms + round((at_s + after_s) * 1000)
+            at_ms = self.start_ms + round((at_s + after_s) * 1000)
             for webhook in station.dialect.call(station.instance, call, status, at_ms):
                 self._push_webhook(station, webhook, due_s=at_s + after_s)
 
     def _connect(self, station: Station, at_s: float) -> None:
         if not station.dialect.links_a_phone:
             return
-        for state, after_s in (("connecting", 0.0), ("open", FIRST_MESSAGE_S / 2)):
+        steps: tuple[tuple[State, float], ...] = (
+            ("connecting", 0.0),
+            ("open", FIRST_MESSAGE_S / 2),
+        )
+        for state, after_s in steps:
             station.state = state
             station.was_open = station.was_open or state == "open"
             data = station.dialect.connection(station.instance, state, 200)
@@ -187,19 +180,19 @@ class Scenario:
         return Conversation(station, person, rng.choice(CONVERSATIONS), rng)
 
     def _push_webhook(self, station: Station, webhook: Webhook, *, due_s: float) -> None:
-        self._push(station.emission(webhook, due_s=due_s, start_ms=self._start_ms))
+        self._push(station.emission(webhook, due_s=due_s, start_ms=self.start_ms))
 
-    def _about(
+    def emission_of(
         self,
         station: Station,
-        message: Message,
+        message: Message | None,
         webhook: Webhook,
         due_s: float,
         *,
         status: str | None = None,
     ) -> Emission:
         return station.emission(
-            webhook, due_s=due_s, start_ms=self._start_ms, message=message, status=status
+            webhook, due_s=due_s, start_ms=self.start_ms, message=message, status=status
         )
 
     def _push(self, emission: Emission) -> None:

@@ -1,6 +1,7 @@
 """The parts of one run of the simulator, put together."""
 
 import random
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -9,26 +10,31 @@ import trio
 
 from evorelay.simulator.archive import Archive
 from evorelay.simulator.cast import make_instances
+from evorelay.simulator.connections import Connections
+from evorelay.simulator.controls import Simulator
 from evorelay.simulator.delivery import Credentials, Delivery
-from evorelay.simulator.dialects import DIALECTS
 from evorelay.simulator.emission import Emission, disturb
 from evorelay.simulator.http import Post
 from evorelay.simulator.ledger import Ledger
+from evorelay.simulator.misbehaviour import Trouble
 from evorelay.simulator.options import SimulatorOptions
 from evorelay.simulator.scenario import Scenario
+from evorelay.simulator.sender import Sender
 from evorelay.simulator.station import Station
 
 GRACE_S = 30.0
 """After the duration: time for what is under way, as long as one request may take."""
-ARCHIVED_MESSAGES = 5_000
+ARCHIVED_MESSAGES = 20_000
 
 
 class World:
     """The parts of one run, which share its start, its stations and its ledger."""
 
-    def __init__(self, options: SimulatorOptions) -> None:
-        instances = make_instances(options.instances, options.seed, tuple(DIALECTS))
+    def __init__(self, options: SimulatorOptions, post: Post) -> None:
+        instances = make_instances(options.instances, options.seed, options.dialects)
         self.stations = {i.name: Station(i, options.target) for i in instances}
+        for station in self.stations.values():
+            station.files_in = options.files_in
         self.started_at = trio.current_time()
         self.scenario = Scenario(
             self.stations,
@@ -37,8 +43,45 @@ class World:
             rate_per_minute=options.rate_per_minute,
         )
         self.ledger = Ledger()
-        self.archive = Archive(ARCHIVED_MESSAGES if options.listen else 0)
+        self.archive = Archive(ARCHIVED_MESSAGES if options.keeps_messages else 0)
         self.emit, self._emissions = trio.open_memory_channel[Emission](0)
+        self._delivery = Delivery(
+            post,
+            self.ledger,
+            self.archive,
+            self.stations,
+            Credentials(secret_header=options.secret_header, jwt_key=options.jwt_key),
+            max_in_flight=options.max_in_flight,
+            jitter=random.Random(f"jitter {options.seed}").random,
+        )
+        self._trouble = Trouble(options.chances, random.Random(f"chance {options.seed}"))
+        self._sender = Sender(
+            self.scenario,
+            self.archive,
+            seed=options.seed,
+            emit=self.emit.send,
+            post=self._delivery.deliver,
+            now_s=self.now_s,
+        )
+        self._connections = Connections(
+            start_ms=self.scenario.start_ms, emit=self.emit.send, now_s=self.now_s
+        )
+        self.simulator = Simulator(
+            self.stations,
+            api_key=options.api_key,
+            seed=options.seed,
+            trouble=self._trouble,
+            sender=self._sender,
+            connections=self._connections,
+            scenario=self.scenario,
+            archive=self.archive,
+            ledger=self.ledger,
+            emit=self.emit.send,
+            now_s=self.now_s,
+        )
+
+    def now_s(self) -> float:
+        return trio.current_time() - self.started_at
 
     async def play(self, options: SimulatorOptions) -> None:
         """Hand each webhook of the scenario to delivery when it is due; never ends by itself."""
@@ -50,34 +93,37 @@ class World:
         ):
             await trio.sleep_until(self.started_at + emission.due_s)
             await self.emit.send(emission)
+        await trio.sleep_forever()
 
-    async def deliver(self, post: Post, options: SimulatorOptions) -> None:
+    async def deliver(self) -> None:
         """Until ``emit`` is closed and what is under way has had its grace."""
-        delivery = Delivery(
-            post,
-            self.ledger,
-            self.archive,
-            self.stations,
-            Credentials(secret_header=options.secret_header, jwt_key=options.jwt_key),
-            max_in_flight=options.max_in_flight,
-            jitter=random.Random(f"jitter {options.seed}").random,
-        )
-        await delivery.run(self._emissions, started_at=self.started_at, grace_s=GRACE_S)
+        await self._delivery.run(self._emissions, started_at=self.started_at, grace_s=GRACE_S)
 
-    def rest_server(self, options: SimulatorOptions) -> Callable[..., Awaitable[None]]:
-        """Listens already; what is returned serves until cancelled and starts with its URL."""
-        # Imported late: Quart and Hypercorn take long to load, and most runs have no REST API.
-        from evorelay.simulator.rest import RestApi
-        from evorelay.simulator.rest_server import open_listener, serve_rest
+    def rest_server(
+        self, options: SimulatorOptions, listener: socket.socket | None
+    ) -> Callable[..., Awaitable[None]] | None:
+        """Listens already; what is returned serves until cancelled and starts with its URL. None:
+        no REST API is wanted."""
+        # Imported late: most runs have no REST API.
+        from evorelay.simulator.rest.api import RestApi
+        from evorelay.simulator.rest.chats import Chats
+        from evorelay.simulator.rest.control import Control
+        from evorelay.simulator.rest.instances import Instances
+        from evorelay.simulator.rest.listen import open_listener
+        from evorelay.simulator.rest.sending import Sending
+        from evorelay.simulator.rest.wire import serve
 
-        assert options.listen is not None
+        if listener is None and options.listen is None:
+            return None
+        if listener is None:
+            listener = open_listener(str(options.listen))
         api = RestApi(
             self.stations,
-            self.scenario,
-            self.archive,
-            self.ledger,
             api_key=options.api_key,
-            emit=self.emit.send,
-            now_s=lambda: trio.current_time() - self.started_at,
+            trouble=self._trouble,
+            sending=Sending(self._sender, self.archive),
+            chats=Chats(self.archive, self._sender),
+            instances=Instances(self.stations, self._connections),
+            control=Control(self.simulator),
         )
-        return partial(serve_rest, api.app(), open_listener(options.listen))
+        return partial(serve, api, listener)

@@ -49,6 +49,8 @@ class Dialect(Protocol):
     """It may name another customer's chat (``Message.mistaken_for``)."""
     kinds: frozenset[str]
     """Of messages that it carries, as in ``KINDS``."""
+    takes: frozenset[str]
+    """What its REST API sends: keys of ``KINDS``, and ``reaction``."""
 
     def new_id(self, rng: random.Random, chat: Chat, *, through_api: bool) -> str:
         """An id as WhatsApp (or Meta) would make it for a message in that chat."""
@@ -59,8 +61,11 @@ class Dialect(Protocol):
     def send(self, instance: Instance, message: Message) -> Data:
         """``send.message``: sent through the API."""
 
-    def rest_answer(self, instance: Instance, message: Message) -> Data:
-        """What ``sendText`` answers, with status 201."""
+    def react(self, instance: Instance, act: Reaction) -> Data:
+        """``send.message`` of a reaction through the API, taken back or not."""
+
+    def as_answer(self, sent: Data) -> Data:
+        """What a send is answered with, 201, from the data of its ``send.message``."""
 
     def status(self, instance: Instance, message: Message, status: str, at_ms: int) -> Data:
         """``messages.update``."""

@@ -25,6 +25,7 @@ class Baileys:
         self.traits = traits
         self.version = traits.version
         self.links_people = traits.links_people
+        self.takes = frozenset(KINDS) | {"reaction"}
         self.kinds = frozenset(KINDS) - ({"transcribed voice"} if traits.is_v1 else set())
 
     def new_id(self, rng: random.Random, chat: Chat, *, through_api: bool) -> str:
@@ -40,14 +41,18 @@ class Baileys:
     def send(self, instance: Instance, message: Message) -> Data:
         return send_row(self.traits, instance, message)
 
-    def rest_answer(self, instance: Instance, message: Message) -> Data:
-        sent = self.send(instance, message)
+    def react(self, instance: Instance, act: Reaction) -> Data:
+        [webhook] = changes.reaction(self.traits, instance, act)
+        sent: Data = webhook.data
+        return sent
+
+    def as_answer(self, sent: Data) -> Data:
         if not self.traits.is_v1:
             return sent
         return {
             "key": sent["key"],
             "message": sent["message"],
-            "messageTimestamp": str(message.sent_ms // 1000),
+            "messageTimestamp": str(sent["messageTimestamp"]["low"]),
             "status": "PENDING",
         }
 

@@ -28,6 +28,7 @@ class Business:
     mistakes_chats = False
     quotes = True
     kinds = frozenset(name for name, kind in KINDS.items() if kind.cloud)
+    takes = (kinds | {"reaction"}) - {"sticker"}
 
     def __init__(self, version: str) -> None:
         self.version = version
@@ -66,8 +67,19 @@ class Business:
         }
         return data | self._end(instance, message, received=False)
 
-    def rest_answer(self, instance: Instance, message: Message) -> Data:
-        return self.send(instance, message)
+    def react(self, instance: Instance, act: Reaction) -> Data:
+        """How one is taken back is not known; as Meta has it, the emoji is empty."""
+        target = {
+            "remoteJid": act.target.chat.jid,
+            "fromMe": act.target.author is None,
+            "id": act.target.id,
+        }
+        data = self.send(instance, _carrier(act))
+        data["message"] = {"reactionMessage": {"key": target, "text": act.emoji}}
+        return data
+
+    def as_answer(self, sent: Data) -> Data:
+        return sent
 
     def status(self, instance: Instance, message: Message, status: str, at_ms: int) -> Data:
         said = {
@@ -90,27 +102,12 @@ class Business:
         """Taking one back is left out: how Evolution words that is not known."""
         if not act.emoji or (act.author is None and not act.through_api):
             return []
-        target: Data = {"id": act.target.id}
         if act.author is None:
-            target = {
-                "remoteJid": act.target.chat.jid,
-                "fromMe": act.target.author is None,
-                **target,
-            }
-        carrier = Message(
-            id=act.id,
-            row_id="",
-            chat=act.target.chat,
-            author=act.author,
-            sent_ms=act.at_ms,
-            text="",
-        )
-        event = "messages.upsert" if act.author else "send.message"
-        data = self.upsert(instance, carrier) if act.author else self.send(instance, carrier)
-        data["message"] = {"reactionMessage": {"key": target, "text": act.emoji}}
-        if act.author:
-            data["messageType"] = "reactionMessage"
-        return [Webhook(event, data)]
+            return [Webhook("send.message", self.react(instance, act))]
+        data = self.upsert(instance, _carrier(act))
+        data["message"] = {"reactionMessage": {"key": {"id": act.target.id}, "text": act.emoji}}
+        data["messageType"] = "reactionMessage"
+        return [Webhook("messages.upsert", data)]
 
     def edit(self, instance: Instance, act: Edit) -> list[Webhook]:
         return []
@@ -204,6 +201,7 @@ class EvolutionChannel(Business):
 
     journey: tuple[str, ...] = ()
     kinds = frozenset(name for name, kind in KINDS.items() if kind.posted)
+    takes = frozenset(("text", "image", "video", "voice", "document", "captioned document"))
 
     def new_id(self, rng: random.Random, chat: Chat, *, through_api: bool) -> str:
         return str(UUID(int=rng.getrandbits(128), version=4))
@@ -235,3 +233,15 @@ class EvolutionChannel(Business):
 
     def _type(self, message: Message, content: Data) -> str:
         return name_of(content)
+
+
+def _carrier(act: Reaction) -> Message:
+    """The message that carries a reaction."""
+    return Message(
+        id=act.id,
+        row_id="",
+        chat=act.target.chat,
+        author=act.author,
+        sent_ms=act.at_ms,
+        text="",
+    )

@@ -7,7 +7,7 @@ answered button or list only the title is left (research/evolution-live.md).
 import base64
 from typing import Any
 
-from evorelay.simulator.cast import Message
+from evorelay.simulator.cast import Message, Place
 from evorelay.simulator.dialects.parts import vcard_of
 
 Data = dict[str, Any]
@@ -39,16 +39,23 @@ def file(message: Message) -> Data:
     return content
 
 
+_SQUARE = Place(-23.55, -46.63, "Praça da Sé", "São Paulo")
+
+
 def location(message: Message) -> Data:
+    place = message.place or _SQUARE
+    said = {"name": place.name, "address": place.address}
     return {
         "locationMessage": {
-            "degreesLatitude": -23.55,
-            "degreesLongitude": -46.63,
-            "name": "Praça da Sé",
-            "address": "São Paulo",
+            "degreesLatitude": place.latitude,
+            "degreesLongitude": place.longitude,
+            **{name: value for name, value in said.items() if value is not None},
         }
     }
 
 
 def contact(message: Message) -> Data:
+    if message.cards:
+        card = message.cards[0]
+        return {"contactMessage": vcard_of(card.name, card.phone)}
     return {"contactMessage": vcard_of(message.text or "Josué Montador")}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from evorelay.simulator.cast import Message
+from evorelay.simulator.cast import Card, Message, Place
 from evorelay.simulator.dialects.parts import empty_context, vcard_of
 from evorelay.simulator.dialects.protobuf import Choice, Long
 from evorelay.simulator.media import THUMBNAIL
@@ -12,13 +12,18 @@ Data = dict[str, Any]
 POLL_OPTIONS = ("Manhã", "Tarde", "Noite")
 
 
+_SQUARE = Place(-23.55052, -46.633308, "Praça da Sé", "São Paulo - SP")
+_CARDS = (Card("Josué Montador", "5511988880001"), Card("Ana Vidraceira", "5511988880002"))
+
+
 def location(message: Message) -> Data:
+    place = message.place or _SQUARE
+    said = {"name": place.name, "address": place.address}
     return {
         "locationMessage": {
-            "degreesLatitude": -23.55052,
-            "degreesLongitude": -46.633308,
-            "name": "Praça da Sé",
-            "address": "São Paulo - SP",
+            "degreesLatitude": place.latitude,
+            "degreesLongitude": place.longitude,
+            **{name: value for name, value in said.items() if value is not None},
             "jpegThumbnail": THUMBNAIL,
         }
     }
@@ -37,12 +42,16 @@ def live_location(message: Message) -> Data:
 
 
 def contact(message: Message) -> Data:
-    return {"contactMessage": vcard_of(message.text or "Josué Montador")}
+    if message.cards:
+        card = message.cards[0]
+        return {"contactMessage": vcard_of(card.name, card.phone)}
+    return {"contactMessage": vcard_of(message.text or _CARDS[0].name)}
 
 
 def contacts(message: Message) -> Data:
-    cards = [vcard_of("Josué Montador"), vcard_of("Ana Vidraceira", "5511988880002")]
-    return {"contactsArrayMessage": {"contacts": cards, "displayName": "2 contatos"}}
+    cards = [vcard_of(card.name, card.phone) for card in message.cards or _CARDS]
+    said = f"{len(cards)} contatos"
+    return {"contactsArrayMessage": {"contacts": cards, "displayName": said}}
 
 
 def poll(message: Message) -> Data:
@@ -189,6 +198,6 @@ def of_the_future(message: Message) -> Data:
 def _poll(message: Message) -> Data:
     return {
         "name": message.text,
-        "options": [{"optionName": option} for option in POLL_OPTIONS],
+        "options": [{"optionName": option} for option in message.options or POLL_OPTIONS],
         "selectableOptionsCount": 1,
     }

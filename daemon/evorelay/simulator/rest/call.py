@@ -1,0 +1,82 @@
+"""One call on its way through the simulated API, and what handlers answer it with."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from evorelay.simulator.cast import Chat, Person
+from evorelay.simulator.misbehaviour import Misbehaviour
+from evorelay.simulator.rest.wire import Request
+from evorelay.simulator.station import Station
+
+Body = dict[str, Any]
+
+
+class RestError(Exception):
+    """Answered as ``{status, error, response: {message}}``."""
+
+    def __init__(self, status: int, message: Any, error: str | None = None) -> None:
+        super().__init__(status)
+        self.status = status
+        self.message = message
+        self.error = error
+        """None: as HTTP names the status."""
+
+
+class Upload(Struct, frozen=True):
+    """A file in a multipart form."""
+
+    content: bytes
+    filename: str | None
+    mimetype: str | None
+
+
+class Call(Struct, frozen=True):
+    station: Station
+    body: Body
+    """Of a multipart form: its fields, numbers made numbers, and ``file`` as an ``Upload``."""
+    request: Request
+    trouble: Misbehaviour | None = None
+
+    @property
+    def is_v1(self) -> bool:
+        return self.station.dialect.version.startswith("1.")
+
+    @property
+    def options(self) -> Body:
+        """``delay``, ``quoted`` and the like: 1.8.2 has them in a place of their own."""
+        options = self.body.get("options") if self.is_v1 else self.body
+        return options if isinstance(options, dict) else {}
+
+    def whole(self, name: str, default: int) -> int:
+        value = self.body.get(name)
+        return value if isinstance(value, int) and value > 0 else default
+
+
+def number_of(body: Body) -> str:
+    number = body.get("number")
+    if number is None:
+        raise RestError(400, [['instance requires property "number"']])
+    if not isinstance(number, str):
+        raise RestError(400, [["Invalid format"]])
+    return number
+
+
+def chat_of(station: Station, number: str) -> Chat:
+    """The person or group that a number or JID means; a stranger becomes a new person."""
+    instance = station.instance
+    if number == instance.group.jid:
+        return instance.group
+    phone = number.partition("@")[0].partition(":")[0]
+    for person in instance.people:
+        if number == person.lid or phone in (person.phone, person.respelt_jid.partition("@")[0]):
+            return person
+    return Person(name=phone, phone=phone, lid=f"{phone}@lid", hides_phone=False)
+
+
+def refuse_unless_connected(station: Station) -> None:
+    """Raises what a send meets when nothing can be sent, before anything is."""
+    if station.condition == "not loaded":
+        raise RestError(500, "Cannot read properties of undefined (reading 'textMessage')")
+    if station.state != "open" or station.condition == "stale":
+        raise RestError(500, "Connection Closed")
