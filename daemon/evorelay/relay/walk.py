@@ -39,8 +39,6 @@ class Walk:
         self.looked_at = 0
         self.is_cut = False
         """Whether rows were left out: there were more than ``rows_max``."""
-        self.reached = since - 1
-        """Unix seconds: everything up to then has been handed out."""
 
     async def stretch(self) -> list[Row] | None:
         """The next rows in order of time, none of them twice; None at the end.
@@ -58,7 +56,6 @@ class Walk:
                 continue
             if rows is not None:
                 self._todo.pop()
-                self.reached = last
                 self.looked_at += len(rows)
                 return rows
         return None

@@ -156,6 +156,14 @@ class PrometheusMetrics:
             counter("evorelay_events_recovered_total", "Missed events delivered later", "source"),
             (("cache",), ("store",)),
         )
+        self._recovered_kinds = _Counters(
+            counter("evorelay_recovered_total", "Found though Evolution never posted it", "kind"),
+            ((kind,) for kind in (*MESSAGE_TYPES, "status")),
+        )
+        self._reconciled = _Counters(
+            counter("evorelay_reconcile_runs_total", "Comparisons", "trigger", "outcome"),
+            product(("start", "open", "silence", "command"), ("done", "cut", "failed")),
+        )
         self._gaps = counter("evorelay_gaps_total", "Offsets not contiguous: a bug, report it")
         self._restarts = _Counters(
             counter("evorelay_service_restarts_total", "Services that crashed", "service")
@@ -216,6 +224,12 @@ class PrometheusMetrics:
 
     def feed_recovered(self, events: int, source: str) -> None:
         self._recovered[source,].inc(events)
+
+    def recovered(self, kind: str) -> None:
+        self._recovered_kinds[kind,].inc()
+
+    def reconciled(self, trigger: str, outcome: str) -> None:
+        self._reconciled[trigger, outcome].inc()
 
     def gap_detected(self) -> None:
         self._gaps.inc()

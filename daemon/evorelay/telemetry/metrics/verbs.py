@@ -61,6 +61,18 @@ class Metrics(Protocol):
     def feed_recovered(self, events: int, source: str) -> None:
         """A feed was given ``events`` that it had missed; ``source``: ``cache`` or ``store``."""
 
+    def recovered(self, kind: str) -> None:
+        """Something Evolution never posted was found: a message's type, or ``status``, ``edit``,
+        ``revoke``, ``reaction``, ``vote``.
+        """
+
+    def reconciled(self, trigger: str, outcome: str) -> None:
+        """Evolution's list of an instance's messages was compared with ours.
+
+        ``trigger``: ``start``, ``open``, ``silence``, ``command``; ``outcome``: ``done``, ``cut``
+        or ``failed``.
+        """
+
     def gap_detected(self) -> None:
         """Offsets were not contiguous: a bug, and worth an alert at the first (P3)."""
 
@@ -113,6 +125,10 @@ class NopMetrics:
     def feed_lagged(self) -> None: ...
 
     def feed_recovered(self, events: int, source: str) -> None: ...
+
+    def recovered(self, kind: str) -> None: ...
+
+    def reconciled(self, trigger: str, outcome: str) -> None: ...
 
     def gap_detected(self) -> None: ...
 
