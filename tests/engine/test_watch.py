@@ -70,9 +70,11 @@ async def test_an_evolution_that_is_away_changes_no_state_but_is_shown(
         row = await watched.look()
     assert (row.state, row.suspicion) == (
         "open",
-        "Evolution cannot be reached: connection refused",
+        "Evolution cannot be reached: refused.",
     )
-    assert watched.watch.troubles().unreachable == ("evolution:8080: connection refused",)
+    assert watched.watch.troubles().unreachable == (
+        "evolution:8080: Evolution cannot be reached: refused.",
+    )
     assert watched.watch.troubles().suspected == ("loja",)
     watched.evolution.faults.clear()
     world.now.ms += MINUTE

@@ -31,7 +31,7 @@ from tests.engine.harness import World
 
 SECRET = "the-secret-of-this-relay"
 OURS = wanted(f"https://relay.example/hook/{SECRET}", None, events=EVENTS_BY_AGE[0], base64=False)
-DOWN = GatewayFault(FaultKind.GATEWAY_DOWN, "unreachable", "connection refused")
+DOWN = GatewayFault(FaultKind.GATEWAY_DOWN, "unreachable", "Evolution cannot be reached: refused.")
 
 
 class Evolution:

@@ -146,7 +146,7 @@ def kept_standing(standing: Standing, row: InstanceRecord | None, now: int) -> d
 
 def _unreachable(fault: GatewayFault) -> str:
     if fault.kind is FaultKind.GATEWAY_DOWN:
-        return f"Evolution cannot be reached: {fault.message}"
+        return fault.message
     return f"Evolution does not say how it is: {fault.message}"
 
 

@@ -21,7 +21,7 @@ from evorelay.relay.gateway import Gateway
 from evorelay.relay.instances import NOT_LOADED, QR_CODE_MS, InstanceNews, Instances
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.permission import check_supervisor
-from evorelay.relay.questions import InstanceQrCode, InstanceRef, InstancesPage, NoParams
+from evorelay.relay.questions import InstanceQrCode, InstanceRef
 from evorelay.relay.reads import Reads
 
 log = logging.getLogger(__name__)
@@ -63,11 +63,6 @@ class Reconnects:
         """Of ours in a row, since the instance was open last."""
         self._for_a_person: set[str] = set()
         """Answered with a code."""
-
-    async def page(self, who: Principal, params: NoParams) -> InstancesPage:
-        """Every instance the caller may see."""
-        rows = await self._reads(lambda reader: reader.instances())
-        return InstancesPage([instance_view(row) for row in rows if who.may_see(row.name)])
 
     async def reconnect(self, who: Principal, params: InstanceRef) -> Instance:
         """Have it connect; one that says it is open and is doubted makes its socket anew.
