@@ -1,7 +1,7 @@
 """One instance's lane at work: sending, looking up what is in doubt, parking (P4, P5).
 
-What is next is decided by ``protocol/lane.py``, what an attempt means by ``relay/attempts.py``; here
-are the tasks and the clock.
+What is next is decided by ``protocol/lane.py``, what an attempt means by ``relay/attempts.py``;
+here are the tasks and the clock.
 """
 
 import logging

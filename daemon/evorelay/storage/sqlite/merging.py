@@ -19,7 +19,7 @@ _RECOUNT = f"""
             WHERE {_LIVE} ORDER BY created_at DESC, arrival DESC LIMIT 1),
         last_reply_at = (SELECT max(created_at) FROM messages AS m
             WHERE {_LIVE} AND direction = 'out' AND NOT is_internal
-                AND status NOT IN ('pending', 'failed')),
+                AND whatsapp_id IS NOT NULL),
         (last_inbound_at, inbound) = (SELECT max(created_at), count(*) FROM messages AS m
             WHERE {_LIVE} AND direction = 'in')
     WHERE id IN (SELECT value FROM json_each(?))
