@@ -4,6 +4,8 @@ Promise P4 (a reply is sent exactly once, whatever its gateway does) is proven a
 must do what it says: the truth of ``sent()`` is what these tests compare every answer to.
 """
 
+import hashlib
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -140,11 +142,10 @@ async def test_a_reset_comes_before_a_byte_of_the_answer_and_a_cut_in_the_middle
         with pytest.raises(httpx.ReadError):
             await bench.send()
         bench.simulator.misbehave("cut")
-        with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
-            async with bench.client.stream(
-                "POST", f"/message/sendText/{bench.instance}", json={"number": TO, "text": "Oi"}
-            ) as response:
-                assert response.status_code == 201
+        path, body = f"/message/sendText/{bench.instance}", {"number": TO, "text": "Oi"}
+        async with bench.client.stream("POST", path, json=body) as response:
+            assert response.status_code == 201
+            with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
                 await response.aread()
 
 
@@ -171,7 +172,7 @@ async def test_what_is_no_answer_of_evolutions_is_not_json() -> None:
         bench.simulator.misbehave("half-json")
         half = await bench.send()
         assert half.status_code == 201
-        with pytest.raises(ValueError, match="Expecting|Unterminated"):
+        with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
             half.json()
         for kind, status in (("html-502", 502), ("html-503", 503), ("html-504", 504)):
             bench.simulator.misbehave(kind)
@@ -268,3 +269,37 @@ async def test_an_own_message_id_is_taken_since_2_4() -> None:
             answer = (await bench.send(messageId="3EB0AAAABBBBCCCCDDDDEE")).json()
             assert (answer["key"]["id"] == "3EB0AAAABBBBCCCCDDDDEE") is is_taken
             assert (await bench.client.get("/")).json()["version"] == dialect.split()[0]
+
+
+async def test_it_speaks_tls_with_a_certificate_of_its_own() -> None:
+    """P7: a self-signed Evolution is trusted by its CA file or its fingerprint."""
+    options = SimulatorOptions(None, instances=1, rate_per_minute=0, tls=True)
+    async with open_simulator(options) as simulator:
+        assert simulator.url.startswith("https://127.0.0.1:")
+        assert simulator.certificate is not None
+        der = ssl.PEM_cert_to_DER_cert(simulator.certificate.decode())
+        assert hashlib.sha256(der).hexdigest() == simulator.fingerprint
+        trusting = ssl.create_default_context(cadata=simulator.certificate.decode())
+        for context, is_trusted in ((trusting, True), (ssl.create_default_context(), False)):
+            async with httpx.AsyncClient(verify=context, trust_env=False) as client:
+                try:
+                    assert (await client.get(simulator.url)).status_code == 200
+                    assert is_trusted
+                except httpx.ConnectError:
+                    assert not is_trusted
+
+
+async def test_a_reset_works_through_tls_too() -> None:
+    options = SimulatorOptions(None, instances=1, rate_per_minute=0, tls=True)
+    async with open_simulator(options) as simulator:
+        [name] = simulator.instances
+        assert simulator.certificate is not None
+        context = ssl.create_default_context(cadata=simulator.certificate.decode())
+        headers = {"apikey": simulator.api_key}
+        async with httpx.AsyncClient(verify=context, headers=headers, trust_env=False) as client:
+            simulator.misbehave("reset", sent=True)
+            with pytest.raises(httpx.TransportError):
+                await client.post(
+                    f"{simulator.url}/message/sendText/{name}", json={"number": TO, "text": "Oi"}
+                )
+        assert len(simulator.sent()) == 1

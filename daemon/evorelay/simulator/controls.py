@@ -58,6 +58,11 @@ class Simulator:
         self._now_s = now_s
         self._rng = random.Random(f"customers {seed} {scenario.start_ms}")
 
+    def serves_at(self, url: str) -> None:
+        self.url = url
+        for station in self.stations.values():
+            station.media_url = f"{url}/simulator/media"
+
     @property
     def instances(self) -> list[str]:
         return list(self.stations)

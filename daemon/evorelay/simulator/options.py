@@ -54,6 +54,8 @@ class SimulatorOptions(Struct, frozen=True):
     """As DATABASE_SAVE_DATA_NEW_MESSAGE: without it nothing is found later."""
     files_in: FilesIn = "base64"
     chances: Chances = Chances()
+    tls: bool = False
+    """The REST API speaks TLS, with a certificate made on the spot that nobody has signed."""
 
     def __post_init__(self) -> None:
         for wrong, what_to_do in (

@@ -49,7 +49,7 @@ async def run(
                     work.start_soon(world.deliver)
                     async with trio.open_nursery() as sources:
                         if serve_rest is not None:
-                            world.simulator.url = await sources.start(serve_rest)
+                            world.simulator.serves_at(await sources.start(serve_rest))
                         task_status.started(world.simulator)
                         with trio.move_on_after(options.duration_s or math.inf):
                             await world.play(options)

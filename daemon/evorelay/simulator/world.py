@@ -126,4 +126,10 @@ class World:
             instances=Instances(self.stations, self._connections),
             control=Control(self.simulator),
         )
+        if options.tls:
+            from evorelay.simulator.certificate import self_signed
+
+            made = self_signed(listener.getsockname()[0])
+            self.simulator.fingerprint, self.simulator.certificate = made.fingerprint, made.pem
+            return partial(serve, api, listener, tls=made.context)
         return partial(serve, api, listener)
