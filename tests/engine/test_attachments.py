@@ -10,6 +10,7 @@ from evorelay.model.fact import MediaFact, MessageFact
 from evorelay.relay.attachments import Attachments
 from evorelay.relay.blobs import BlobStore
 from tests.engine.harness import message, open_blobs, status
+from tests.support.files import ogg_opus, png
 
 
 @pytest.fixture
@@ -17,8 +18,9 @@ async def blobs(tmp_path: Path) -> BlobStore:
     return await open_blobs(tmp_path)
 
 
-async def kept(blobs: BlobStore, **media: Any) -> MediaFact:
-    fact = await Attachments(blobs).keep(message("A", media=MediaFact(mimetype="x/y", **media)))
+async def kept(blobs: BlobStore, type_: str = "document", **media: Any) -> MediaFact:
+    sent = message("A", type=type_, media=MediaFact(mimetype="x/y", **media))
+    fact = await Attachments(blobs).keep(sent)
     assert isinstance(fact, MessageFact)
     assert fact.media is not None
     return fact.media
@@ -69,3 +71,21 @@ async def test_a_dry_run_names_the_file_and_stores_nothing(blobs: BlobStore) -> 
     assert (dry.media.base64, dry.media.size) == (None, 6)
     assert await blobs.size(dry.media.blob) is None
     assert (await kept(blobs, base64=text)).blob == dry.media.blob
+
+
+async def test_what_the_webhook_does_not_say_is_read_from_the_file(blobs: BlobStore) -> None:
+    """The Cloud API's webhooks name neither sizes nor lengths."""
+    inside = await kept(blobs, "image", base64=base64.b64encode(png(64, 48)).decode())
+    assert (inside.width, inside.height, inside.mimetype) == (64, 48, "x/y")
+    beside = await kept(blobs, "audio", blob=await blobs.put(ogg_opus(7)))
+    assert (beside.seconds, beside.width) == (7, None)
+
+
+async def test_what_the_webhook_says_stays(blobs: BlobStore) -> None:
+    media = await kept(blobs, "image", blob=await blobs.put(png(64, 48)), width=3, height=4)
+    assert (media.width, media.height) == (3, 4)
+
+
+async def test_a_damaged_file_says_nothing(blobs: BlobStore) -> None:
+    media = await kept(blobs, "image", blob=await blobs.put(png(64, 48)[:20]))
+    assert (media.width, media.height) == (None, None)

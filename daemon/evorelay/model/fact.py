@@ -65,6 +65,8 @@ class MediaFact(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A small JPEG, base64."""
     is_voice: bool = False
     is_animated: bool = False
+    waveform: list[int] | None = None
+    """Of a voice note: at most 64 values of loudness from 0 to 100."""
 
 
 class MessageFact(Struct, frozen=True, kw_only=True):

@@ -4,9 +4,11 @@ import binascii
 import hashlib
 
 import msgspec
+import trio
 
-from evorelay.model.fact import Fact, MessageFact
+from evorelay.model.fact import Fact, MediaFact, MessageFact
 from evorelay.relay.blobs import BlobStore
+from evorelay.relay.file_facts import FileFacts, file_facts
 
 
 class Attachments:
@@ -32,11 +34,36 @@ class Attachments:
             else:
                 blob = await self._put(data)
                 media = msgspec.structs.replace(media, base64=None, blob=blob, size=len(data))
+                if _lacks(fact.type, media):
+                    facts = await trio.to_thread.run_sync(file_facts, memoryview(data))
+                    media = with_facts(media, facts)
         elif media.blob is not None:
             media = msgspec.structs.replace(media, size=await self._blobs.size(media.blob))
+            if _lacks(fact.type, media):
+                media = with_facts(media, await self._blobs.examine(media.blob, file_facts))
         return msgspec.structs.replace(fact, media=media)
 
     async def _put(self, data: bytes) -> str:
         if self._is_dry:
             return hashlib.sha256(data).hexdigest()
         return await self._blobs.put(data)
+
+
+def with_facts(media: MediaFact, facts: FileFacts | None) -> MediaFact:
+    """What the webhook says of a file, and where it says nothing the file itself."""
+    if facts is None:
+        return media
+    return msgspec.structs.replace(
+        media,
+        mimetype=media.mimetype or facts.mimetype,
+        width=media.width or facts.width,
+        height=media.height or facts.height,
+        seconds=media.seconds or facts.seconds,
+    )
+
+
+def _lacks(type_: str, media: MediaFact) -> bool:
+    """Whether the file may say what the webhook does not. The Cloud API's never say it."""
+    if type_ in ("image", "sticker"):
+        return media.width is None or media.height is None
+    return type_ in ("audio", "video") and media.seconds is None

@@ -63,4 +63,5 @@ def _media(media: MediaFact) -> dict[str, Any]:
         "is_voice": media.is_voice,
         "is_animated": media.is_animated,
         "remote_url": media.remote_url,
+        "waveform": media.waveform,
     }
