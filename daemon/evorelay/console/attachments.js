@@ -27,7 +27,8 @@ export class Attachments {
   node(message) {
     if (!message.media) return null;
     const known = this.files.get(message.id);
-    if (known?.media.url === message.media.url) return known.node;
+    const { url, state } = message.media;
+    if (known?.media.url === url && known.media.state === state) return known.node;
     if (known) this.drop(message.id);
     const file = new Attachment(message, () => this.download(file));
     this.files.set(message.id, file);
@@ -128,6 +129,8 @@ class Attachment {
     } else {
       if (this.preview) this.node.append(this.picture());
       if (media.url) this.node.append(this.button);
+      else if (media.state === "pending") this.node.append(element("em", "", texts.filePending));
+      else if (media.state === "failed") this.node.append(element("em", "", texts.fileFailed));
     }
   }
 

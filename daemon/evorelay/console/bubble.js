@@ -8,10 +8,12 @@ import { clock, moment, texts } from "./texts.js";
 const TICKS = { pending: "◷", sent: "✓", delivered: "✓✓", read: "✓✓", played: "✓✓", failed: "✗" };
 const OFTEN_FORWARDED = 4; // WhatsApp's own bound
 const QUOTE_CHARS = 300;
+const REACTIONS = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
 
 // `file` is the element that shows its file, or null; `quoted` the message it answers, if that is
-// on the page; `onQuote` is called when somebody wants to see it.
-export function bubble(message, { contact, file, quoted, onQuote }) {
+// on the page; `onQuote` is called when somebody wants to see it, `onAnswer`, `onReact` (with an
+// emoji) and `onRetry` when they want to do that.
+export function bubble(message, { contact, file, quoted, onQuote, onAnswer, onReact, onRetry }) {
   const { metadata } = message;
   const item = element("li", classesOf(message));
   const author = authorOf(message, contact);
@@ -22,9 +24,10 @@ export function bubble(message, { contact, file, quoted, onQuote }) {
     (answered(message) || metadata.quoted) && quote(message, contact, quoted, onQuote),
     file,
     ...contentOf(message, contact),
-    message.error && element("p", "error", texts.undelivered(isolated(message.error.message))),
+    message.error && failure(message, onRetry),
     foot(message),
     message.reactions.length && reactions(message.reactions, contact),
+    message.whatsapp_id && !message.deleted_at && actions(onAnswer, onReact),
   ];
   item.append(...parts.filter(Boolean));
   return item;
@@ -97,6 +100,35 @@ function tick(status) {
   mark.setAttribute("aria-label", texts.status[status] ?? status);
   mark.title = texts.status[status] ?? status;
   return mark;
+}
+
+function failure({ error, status }, onRetry) {
+  const line = element("p", "error", texts.undelivered(isolated(error.message)));
+  if (status === "failed") line.append(" ", action("retry", texts.again, texts.again, onRetry));
+  return line;
+}
+
+// What can be done with a message: seen when the pointer or the focus is in it.
+function actions(onAnswer, onReact) {
+  const line = element("p", "actions");
+  const emojis = REACTIONS.map((emoji) => action("emoji", emoji, texts.reactWith(emoji), () => onReact(emoji)));
+  for (const one of emojis) one.hidden = true;
+  const react = action("", "☺", texts.react, () => {
+    for (const one of emojis) one.hidden = !one.hidden;
+    react.setAttribute("aria-expanded", String(!emojis[0].hidden));
+  });
+  react.setAttribute("aria-expanded", "false");
+  line.append(action("", "↩", texts.answer, onAnswer), react, ...emojis);
+  return line;
+}
+
+function action(className, text, label, onClick) {
+  const made = element("button", className, text);
+  made.type = "button";
+  made.title = label;
+  made.setAttribute("aria-label", label);
+  made.onclick = onClick;
+  return made;
 }
 
 function reactions(all, contact) {

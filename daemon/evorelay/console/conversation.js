@@ -1,5 +1,6 @@
 // The ticket under the reader's eyes, as it happens: its messages, who else is there, who types.
 
+import { Composer } from "./composer.js";
 import { $, element, isolated } from "./dom.js";
 import { People } from "./people.js";
 import { texts } from "./texts.js";
@@ -21,7 +22,11 @@ export class Conversation {
     this.onProblem = onProblem;
     this.ticket = null;
     this.people = new People(live, onProblem);
+    this.composer = new Composer(live, token, { onProblem });
     this.thread = new Thread(live, token, {
+      onAnswer: (message) => this.composer.answer(message),
+      onReact: (message, emoji) => this.composer.react(message, emoji),
+      onRetry: (message) => this.composer.retry(message),
       onRead: () => { this.unseen = true; this.tellRead(); },
       onNotLoaded: () => this.say(() => texts.notLoaded),
       onProblem,
@@ -32,6 +37,7 @@ export class Conversation {
   close() {
     this.leave();
     this.thread.close();
+    this.composer.close();
   }
 
   open(ticket) {
@@ -163,6 +169,7 @@ export class Conversation {
     $("open-ticket").hidden = ticket === null;
     document.body.classList.toggle("reading", ticket !== null);
     this.people.show(ticket);
+    this.composer.show(ticket);
     if (ticket === null) return;
     this.thread.ticket = ticket;
     $("who").textContent = ticket.contact.name;

@@ -25,6 +25,15 @@ export function fillTexts() {
   for (const element of document.querySelectorAll("[data-placeholder]")) {
     element.placeholder = texts[element.dataset.placeholder];
   }
+  for (const element of document.querySelectorAll("[data-label]")) {
+    element.title = texts[element.dataset.label];
+    element.setAttribute("aria-label", texts[element.dataset.label]);
+  }
+}
+
+// What the daemon says against something, without the code that stands before it for programs.
+export function refusal(problem) {
+  return String(problem.message ?? problem).replace(/^[a-z_]+: /, "");
 }
 
 export function clock(moment) {

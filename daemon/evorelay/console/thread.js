@@ -15,9 +15,11 @@ function inReadingOrder(a, b) {
 }
 
 export class Thread {
-  // `onRead` is called when the newest messages are on the page.
-  constructor(live, token, { onRead, onNotLoaded, onProblem }) {
+  // `onRead` is called when the newest messages are on the page; `onAnswer`, `onReact` and `onRetry`
+  // with the message that somebody wants to do that with.
+  constructor(live, token, { onRead, onAnswer, onReact, onRetry, onNotLoaded, onProblem }) {
     this.live = live;
+    this.acts = { onAnswer, onReact, onRetry };
     this.onRead = onRead;
     this.onNotLoaded = onNotLoaded;
     this.onProblem = onProblem;
@@ -125,6 +127,9 @@ export class Thread {
       file: this.attachments.node(message),
       quoted: this.find(answered(message)),
       onQuote: (whatsappId) => this.pointOut(whatsappId),
+      onAnswer: () => this.acts.onAnswer(message),
+      onReact: (emoji) => this.acts.onReact(message, emoji),
+      onRetry: () => this.acts.onRetry(message),
     });
     made.id = `message-${message.id}`;
     return made;
