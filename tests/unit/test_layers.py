@@ -123,7 +123,10 @@ def test_only_the_composition_opens_stores() -> None:
     ("library", "homes"),
     [
         ("apsw", {"storage.sqlite"}),
-        ("httpx", {"edge.http_client", "edge.downloads", "cli.daemon", "simulator"}),
+        (
+            "httpx",
+            {"edge.http_client", "edge.downloads", "edge.evolution", "cli.daemon", "simulator"},
+        ),
         ("trio_websocket", {"edge"}),
         ("hypercorn", {"edge", "simulator"}),
         ("quart", {"edge.http", "simulator"}),

@@ -141,4 +141,3 @@ def _meta_code(document: dict[str, Any], said: list[str]) -> int | None:
             return code
     found = next((match for text in said if (match := _META_CODE.match(text))), None)
     return int(found[1]) if found else None
-

@@ -48,10 +48,14 @@ def server_of(root: bytes) -> Server:
 
 
 def corrected(server: Server, said: Iterable[str]) -> Server | None:
-    """The other generation, if a refusal asks for a property that only that one knows.
+    """What it is after all, if a refusal asks for a property that only the other generation knows,
+    or does not know ``messageId``. None when it says neither.
 
-    None when it does not. Nothing was sent then: bodies are validated first.
+    Nothing was sent then: bodies are validated first.
     """
+    said = list(said)
+    if server.takes_own_ids and any("messageId" in text for text in said):
+        return Server(server.generation, takes_own_ids=False)
     required = {name for text in said for name in _REQUIRED.findall(text)}
     if server.generation == 2 and required & _V1_ONLY:
         return Server(1, takes_own_ids=False)
