@@ -10,6 +10,7 @@ WhatsApp holds back for a dead connection comes later, with the time of then.
 """
 
 import logging
+from collections.abc import Sequence
 
 import trio
 
@@ -62,6 +63,7 @@ class Reconciler:
         now: NowMs,
         opened_s: float = OPENED_S,
         tick_s: float = TICK_S,
+        again_s: Sequence[float] = AGAIN_S,
     ) -> None:
         self._gateway = gateway
         self._comparer = comparer
@@ -74,6 +76,7 @@ class Reconciler:
         self._now = now
         self._opened_s = opened_s
         self._tick_s = tick_s
+        self._again_s = again_s
         self._runs = Runs(new_id)
         self._hosts: dict[str, trio.CapacityLimiter] = {}
         self._open: set[str] = set()
@@ -201,7 +204,7 @@ class Reconciler:
             run.error = Failure(code=Code.UNAVAILABLE.code, message=f"our journal: {error}")
         except RelayError as error:
             run.error = Failure(code=Code.UNAVAILABLE.code, message=f"our store: {error}")
-        self._runs.end(run, again_s=AGAIN_S[min(run.failures, len(AGAIN_S) - 1)])
+        self._runs.end(run, again_s=self._again_s[min(run.failures, len(self._again_s) - 1)])
         self._tell(run)
 
     def _tell(self, run: Run) -> None:
