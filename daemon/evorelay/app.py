@@ -16,6 +16,7 @@ import trio
 from evorelay import __version__
 from evorelay.assembly import Relay, build
 from evorelay.config import Config
+from evorelay.edge.evolution.client import open_gateway
 from evorelay.edge.http_client import open_http_client
 from evorelay.edge.listeners import base_url, is_local_only, listeners, listening
 from evorelay.model.errors import ConfigError
@@ -36,6 +37,8 @@ STUCK_S = 30.0
 PIPELINE_DRAIN_S = 3.0
 """Enough for what is usually under way. A backlog is safe in the journal, and working it off now
 would only make the restart longer."""
+LANES_DRAIN_S = 5.0
+"""For the answers of what is being sent; without them it is looked up at the next start."""
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may keep the GIL from another. At Python's 5 ms the store's and the event
 loop's threads make each other wait ten times longer than they work (ARCHITECTURE.md)."""
@@ -69,8 +72,11 @@ async def serve(
                 "auth.mode: open is for this machine alone; listen on 127.0.0.1 or a unix socket"
             )
         blobs = await BlobStore.open(state_dir / "blobs")
-        async with open_http_client() as client:
-            relay = build(config, storage, blobs, client, pipe)
+        async with (
+            open_http_client() as client,
+            open_gateway(config.evolution, config.media, blobs) as gateway,
+        ):
+            relay = build(config, storage, blobs, client, gateway, pipe)
             return await _run(config, relay, sockets, notifier, demo=demo, on_ready=on_ready)
 
 
@@ -112,7 +118,7 @@ async def _run(
         return 1
     if "pipeline" in cut:
         log.info("%d webhooks wait in the journal for the next start", relay.pipeline.lag)
-    unfinished = [name for name in cut if name != "pipeline"]
+    unfinished = [name for name in cut if name not in ("pipeline", "lanes")]
     if unfinished:
         log.warning("not everything was finished in time: %s", ", ".join(unfinished))
         return 1
@@ -162,6 +168,12 @@ def services(
         (
             Service(name="sessions", run=relay.sessions.run),
             Service(name="instance news", run=relay.news.run),
+            Service(
+                name="lanes",
+                run=relay.lanes.run,
+                drain=relay.lanes.close_asap,
+                drain_s=min(LANES_DRAIN_S, drain_s / 2),
+            ),
             Service(name="retention", run=relay.retention.run),
             Service(name="health", run=relay.health.run),
         ),

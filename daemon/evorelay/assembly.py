@@ -26,16 +26,19 @@ from evorelay.edge.unusual_webhooks import UnusualWebhooks
 from evorelay.edge.ws import WebSocketEdge
 from evorelay.model.clock import now_ms
 from evorelay.model.ids import new_id
+from evorelay.protocol.manners import manners_of
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.cache import RecentEvents
 from evorelay.relay.catchup import CatchUp
 from evorelay.relay.desk import Desk
+from evorelay.relay.gateway import Gateway
 from evorelay.relay.health import Health
 from evorelay.relay.hub import Hub
 from evorelay.relay.ingest import Ingest
 from evorelay.relay.instance_signals import InstanceSignals
 from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
+from evorelay.relay.lanes import Lanes
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reading import Reader
@@ -59,6 +62,7 @@ class Relay(Struct, frozen=True, kw_only=True):
     pipeline: Pipeline
     news: InstanceNews
     sessions: Sessions
+    lanes: Lanes
     retention: Retention
     health: Health
     jwks: Jwks | None
@@ -67,7 +71,12 @@ class Relay(Struct, frozen=True, kw_only=True):
 
 
 def build(
-    config: Config, storage: Storage, blobs: BlobStore, client: HttpClient, pipe: LogPipe
+    config: Config,
+    storage: Storage,
+    blobs: BlobStore,
+    client: HttpClient,
+    gateway: Gateway,
+    pipe: LogPipe,
 ) -> Relay:
     """Put the parts together. Nothing runs yet."""
 
@@ -90,11 +99,14 @@ def build(
     signals = InstanceSignals()
     news = InstanceNews(ledger, signals)
     reader = Reader(blobs, store_status_posts=config.tickets.store_status_posts)
+    manners = manners_of(config.pacing)
+    lanes = Lanes(gateway, ledger, reads, signals, config.outbox, manners, metrics, now=now_ms)
     pipeline = Pipeline(
         journal,
         ledger,
         reader,
         news,
+        lanes,
         metrics,
         now=now_ms,
         reopen_within_ms=int(config.tickets.reopen_within * 1000),
@@ -163,6 +175,15 @@ def build(
     )
     metrics.gauge("evorelay_cache_bytes", "Recent events in memory", lambda: cache.bytes)
     metrics.gauge("evorelay_connections", "Open connections", lambda: gate.connections)
+    metrics.gauge("evorelay_replies_waiting", "Replies not sent yet", lambda: lanes.total_waiting)
+    metrics.gauge(
+        "evorelay_reply_age_seconds", "Age of the oldest waiting reply", lanes.oldest_waiting_s
+    )
+    metrics.gauge_by_instance(
+        "evorelay_lane_parked",
+        "1 while an instance can send nothing",
+        lambda: dict.fromkeys(lanes.parked(), 1.0),
+    )
     metrics.log_dropped(lambda: pipe.dropped)
     metrics.pipeline_age(pipeline.age_s)
     return Relay(
@@ -173,6 +194,7 @@ def build(
         pipeline=pipeline,
         news=news,
         sessions=sessions,
+        lanes=lanes,
         retention=retention,
         health=health,
         jwks=jwks,

@@ -46,6 +46,7 @@ from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
 from evorelay.storage.open import Storage, open_storage
 from evorelay.telemetry.metrics import NopMetrics
+from tests.engine.harness import NoEchoes
 
 WEBHOOK_SECRET = "webhook-secret-of-the-edge-tests"
 JWT_SECRET = "jwt-secret-of-the-edge-tests-0123456789abcdef"
@@ -238,6 +239,7 @@ class Port:
             ledger,
             Reader(blobs),
             InstanceNews(ledger, InstanceSignals()),
+            NoEchoes(),
             metrics,
             now=now_ms,
             reopen_within_ms=3_600_000,

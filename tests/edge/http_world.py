@@ -40,6 +40,7 @@ from evorelay.relay.replay import Replay
 from evorelay.relay.sessions import Sessions
 from evorelay.storage.open import Storage, open_storage
 from evorelay.telemetry.metrics import PrometheusMetrics
+from tests.engine.harness import NoEchoes
 
 SECRET = "http-tests-secret-" + "0123456789abcdef" * 3
 GIB = 1 << 30
@@ -64,6 +65,7 @@ class World:
             ledger,
             Reader(blobs),
             InstanceNews(ledger, InstanceSignals()),
+            NoEchoes(),
             metrics,
             now=now_ms,
             reopen_within_ms=3_600_000,

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,12 @@ class Recorder:
         return [event.type for event in self.events]
 
 
+class NoEchoes:
+    """Where nothing is sent."""
+
+    def settled(self, outbox_ids: Iterable[str]) -> None: ...
+
+
 class PlainDialect:
     """Says offsets as a JSON list, anything transient as it is."""
 
@@ -224,6 +230,7 @@ class World:
             self.ledger,
             Reader(blobs),
             self.news,
+            NoEchoes(),
             metrics,
             now=self.now,
             reopen_within_ms=24 * HOUR,

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import trio
 
@@ -16,7 +15,7 @@ from evorelay.model.outgoing import OutgoingMedia
 from evorelay.model.principal import Principal
 from evorelay.model.records import OutboxRecord
 from evorelay.model.views import Message
-from evorelay.protocol.pacing import Manners
+from evorelay.protocol.manners import Manners
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.commands import SendMedia, SendParams
 from evorelay.relay.instance_signals import InstanceSignals
@@ -36,7 +35,7 @@ FAST = OutboxConfig(
     retry_max=0.01,
     settle_after=0.1,
 )
-NO_MANNERS = Manners(zone=ZoneInfo("America/Sao_Paulo"))
+NO_MANNERS = Manners()
 _OPS = itertools.count()
 
 

@@ -15,7 +15,8 @@ from evorelay.config import OutboxConfig
 from evorelay.model.clock import NowMs
 from evorelay.model.records import OutboxRecord
 from evorelay.protocol.lane import Job, Lane
-from evorelay.protocol.pacing import Manners, Pace, TokenBucket
+from evorelay.protocol.manners import Manners
+from evorelay.protocol.pacing import Pace, TokenBucket
 from evorelay.relay import attempts
 from evorelay.relay.attempts import Rules
 from evorelay.relay.gateway import Gateway

@@ -16,7 +16,7 @@ from evorelay.model.principal import Principal
 from evorelay.model.records import OutboxRecord
 from evorelay.model.rendering import message_view
 from evorelay.model.views import Failure, Message
-from evorelay.protocol.pacing import Manners
+from evorelay.protocol.manners import Manners
 from evorelay.relay.commands import (
     LaneView,
     MessageRef,

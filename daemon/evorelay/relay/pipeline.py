@@ -6,10 +6,10 @@ crash: the cursor is in the store, written in the transaction of the batch it be
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import count
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import trio
 
@@ -38,6 +38,13 @@ POISONED = "internal_error"
 STORE_RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
+class Echoes(Protocol):
+    """The lanes, as the pipeline knows them."""
+
+    def settled(self, outbox_ids: Iterable[str]) -> None:
+        """The echoes of these commands came."""
+
+
 class Pipeline:
     def __init__(
         self,
@@ -45,6 +52,7 @@ class Pipeline:
         ledger: Ledger,
         reader: Reader,
         news: InstanceNews,
+        echoes: Echoes,
         metrics: Metrics,
         *,
         now: NowMs,
@@ -54,6 +62,7 @@ class Pipeline:
         self._ledger = ledger
         self._reader = reader
         self._news = news
+        self._echoes = echoes
         self._metrics = metrics
         self._now = now
         self._reopen_within_ms = reopen_within_ms
@@ -231,6 +240,8 @@ class Pipeline:
 
     def _count(self, applied: Applied) -> None:
         self._news.learned(applied.states, has_untold=applied.has_untold)
+        if applied.settled:
+            self._echoes.settled(applied.settled)
         for (type_, outcome), number in applied.outcomes.items():
             self._metrics.message_counted(type_, outcome, number)
             if outcome == "quarantined":

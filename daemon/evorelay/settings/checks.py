@@ -9,6 +9,7 @@ import re
 import ssl
 import zoneinfo
 from collections.abc import Iterator
+from datetime import UTC
 from urllib.parse import urlsplit
 
 from evorelay.config import (
@@ -18,11 +19,13 @@ from evorelay.config import (
     EvolutionConfig,
     EvolutionInstanceConfig,
     OutboxConfig,
+    PacingConfig,
     RedisConfig,
     ServerConfig,
     StorageConfig,
     WebhookConfig,
 )
+from evorelay.protocol.manners import quiet_hours
 from evorelay.settings.values import TcpBind, parse_bind, parse_network
 
 Problem = tuple[str, str]
@@ -46,6 +49,7 @@ def check(config: Config) -> Iterator[Problem]:
     yield from _auth(config.auth, config.server)
     yield from _evolution(config.evolution)
     yield from _outbox(config.outbox)
+    yield from _pacing(config.pacing)
     yield from _one_machine(config.storage, config.redis)
     yield from _backup(config.backup)
 
@@ -245,10 +249,22 @@ def _backup(backup: BackupConfig) -> Iterator[Problem]:
     fields = backup.schedule.split()
     if len(fields) != 5 or not all(map(_CRON_FIELD.fullmatch, fields)):
         yield "backup.schedule", "is not five cron fields; write it like 0 2 * * *"
+    yield from _zone("backup.timezone", backup.timezone, BackupConfig().timezone)
+
+
+def _pacing(pacing: PacingConfig) -> Iterator[Problem]:
+    try:
+        quiet_hours(pacing.quiet_hours, UTC)
+    except ValueError as error:
+        yield "pacing.quiet_hours", str(error)
+    yield from _zone("pacing.timezone", pacing.timezone, PacingConfig().timezone)
+
+
+def _zone(key: str, name: str, default: str) -> Iterator[Problem]:
     # The default is taken on trust: it must not fail on a machine without time zone data.
-    if backup.timezone == BackupConfig().timezone:
+    if name == default:
         return
     try:
-        zoneinfo.ZoneInfo(backup.timezone)
+        zoneinfo.ZoneInfo(name)
     except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
-        yield "backup.timezone", "is no time zone known here; write it like America/Sao_Paulo"
+        yield key, "is no time zone known here; write it like America/Sao_Paulo"
