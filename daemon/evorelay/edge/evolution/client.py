@@ -17,6 +17,7 @@ import trio
 from evorelay.config import MIB, EvolutionConfig, MediaConfig
 from evorelay.edge.evolution.calls import ANSWER_MAX, Calls, Make, fault_in, our_disk, outgoing
 from evorelay.edge.evolution.media import take_media
+from evorelay.edge.evolution.passing import pass_on
 from evorelay.edge.evolution.routes import Routes, open_routes
 from evorelay.model.errors import JournalUnavailable, StoreUnavailable
 from evorelay.model.outcome import (
@@ -178,6 +179,12 @@ class EvolutionClient:
         except (JournalUnavailable, StoreUnavailable) as error:
             raise our_disk(error) from error
         raise fault_in(route, Answer(status=response.status_code, body=bytes(body)), is_send=False)
+
+    async def call(
+        self, instance: str, method: str, path: str, body: bytes | None
+    ) -> tuple[int, bytes]:
+        """Somebody else's call to the Evolution of an instance, as ``passing.pass_on`` has it."""
+        return await pass_on(self._calls.route(instance), method, path, body)
 
     async def _ask(
         self, instance: str, make: Make, read: Read[T], *, bytes_max: int = ANSWER_MAX
