@@ -162,7 +162,7 @@ async def test_an_open_instance_over_a_dead_socket_is_suspected(world: World) ->
     row = await watched.look()
     assert row.state == "open"
     assert row.suspicion is not None
-    assert "Connection Closed" in row.suspicion
+    assert "WhatsApp does not answer" in row.suspicion
     assert watched.told()[-1]["suspicion"] == row.suspicion
     del watched.evolution.faults["probe"]
     world.now.ms += MINUTE
@@ -182,12 +182,24 @@ async def test_webhooks_that_come_again_end_the_suspicion(world: World) -> None:
 
 
 async def test_an_instance_that_cannot_be_probed_is_not_suspected_for_it(world: World) -> None:
-    """The Cloud API has no socket."""
+    """The Cloud API has no socket, and Evolution fails when it looks for one."""
     watched = Watched(world, Evolution("loja"))
     await watched.look()
-    watched.evolution.faults["probe"] = GatewayFault(FaultKind.PERMANENT, "x", "no such method")
+    for fault in (
+        GatewayFault(FaultKind.PERMANENT, "no_such_call", "Cannot POST"),
+        GatewayFault(FaultKind.RETRY, "evolution_failed", "Cannot read properties of undefined"),
+    ):
+        watched.evolution.faults["probe"] = fault
+        world.now.ms += HOUR
+        assert (await watched.look()).suspicion is None
+
+
+async def test_a_probe_without_an_answer_is_a_reason_to_doubt(world: World) -> None:
+    watched = Watched(world, Evolution("loja"))
+    await watched.look()
+    watched.evolution.faults["probe"] = GatewayFault(FaultKind.RETRY, "timeout", "no answer")
     world.now.ms += HOUR
-    assert (await watched.look()).suspicion is None
+    assert (await watched.look()).suspicion is not None
 
 
 async def test_a_wiped_registration_is_found_and_told(

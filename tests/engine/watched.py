@@ -21,7 +21,7 @@ from evorelay.model.outcome import (
 )
 from evorelay.model.outgoing import Delivery
 from evorelay.model.records import InstanceRecord
-from evorelay.protocol.registration import EVENTS_BY_AGE, wanted
+from evorelay.protocol.registration import wanted
 from evorelay.relay.instance_look import Looks
 from evorelay.relay.instances import Instances
 from evorelay.relay.reconnects import Reconnects
@@ -30,7 +30,7 @@ from evorelay.telemetry.metrics import NopMetrics
 from tests.engine.harness import World
 
 SECRET = "the-secret-of-this-relay"
-OURS = wanted(f"https://relay.example/hook/{SECRET}", None, events=EVENTS_BY_AGE[0], base64=False)
+OURS = wanted(f"https://relay.example/hook/{SECRET}", None, base64=False)
 DOWN = GatewayFault(FaultKind.GATEWAY_DOWN, "unreachable", "Evolution cannot be reached: refused.")
 
 

@@ -24,7 +24,9 @@ _NEEDED = (
     "QRCODE_UPDATED",
 )
 """Every version has them, and without one of them agents see something wrong."""
-_OLDEST = (
+_NEWER = ("MESSAGES_EDITED", "LOGOUT_INSTANCE", "REMOVE_INSTANCE", "SEND_MESSAGE_UPDATE")
+"""1.x has none of them (payloads/rest-live/v1.webhook-find.ok.json), 2.x not all."""
+EVENTS = (
     *_NEEDED,
     "MESSAGES_SET",
     "CONTACTS_UPSERT",
@@ -32,17 +34,10 @@ _OLDEST = (
     "GROUPS_UPSERT",
     "GROUP_PARTICIPANTS_UPDATE",
     "CALL",
+    *_NEWER,
 )
-_SINCE_2 = ("MESSAGES_EDITED", "LOGOUT_INSTANCE", "REMOVE_INSTANCE")
-_SINCE_2_3 = ("SEND_MESSAGE_UPDATE",)
-EVENTS_BY_AGE = (
-    (*_OLDEST, *_SINCE_2, *_SINCE_2_3),
-    (*_OLDEST, *_SINCE_2),
-    _OLDEST,
-)
-"""What we read, newest Evolution first: one that does not know a name refuses the whole list
-(payloads/rest-live: webhook-set.bad-event). CHATS_* and PRESENCE_UPDATE are left out: they make six
-POSTs of one text (research/evolution.md §1.1)."""
+"""What we read. CHATS_* and PRESENCE_UPDATE are left out: they make six POSTs of one text
+(research/evolution.md §1.1)."""
 
 LATE_MS = 30 * 60_000
 """Evolution's own retries of what it posted before go on for 20 minutes."""
@@ -86,9 +81,7 @@ def is_delivered_otherwise(last_event_at: int, since: int, now: int) -> bool:
     return now - last_event_at < lasts
 
 
-def wanted(
-    url: str, found: Registration | None, *, events: tuple[str, ...], base64: bool
-) -> Registration:
+def wanted(url: str, found: Registration | None, *, base64: bool) -> Registration:
     """The registration to set: ours, but for whether files come in it, if somebody chose that.
 
     ``base64`` only where nobody did: a file in the webhook holds up every later message of the
@@ -100,7 +93,7 @@ def wanted(
         url=url,
         by_events=False,
         base64=base64 or (found is not None and bool(found.url) and found.base64),
-        events=events,
+        events=EVENTS,
     )
 
 
@@ -145,8 +138,7 @@ def _remark(found: Registration, webhook: WebhookConfig) -> str:
     path = _our_path(urlsplit(found.url).path)
     if path is not None and _credential(found, path, webhook) is Verdict.PREVIOUS_SECRET:
         return f"it has webhook.previous_secret; before you remove that, {_FIX}"
-    newer = (*_SINCE_2, *_SINCE_2_3)
-    missing = [event for event in newer if event not in found.events] if found.events else []
+    missing = [event for event in _NEWER if event not in found.events] if found.events else []
     if missing:
         return f"without {', '.join(missing)}, which Evolution 1.x does not have and later ones do"
     return ""

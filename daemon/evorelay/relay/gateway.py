@@ -44,10 +44,11 @@ class Gateway(Protocol):
         """``open``, ``connecting``, ``close``; None when Evolution has not loaded it."""
 
     async def probe(self, instance: str) -> None:
-        """Have WhatsApp itself asked something: ``chat/whatsappNumbers`` of a number nobody can
-        have (``99900000000``, no such country), which no cache of Evolution's answers.
+        """Have WhatsApp itself asked something that Evolution cannot answer alone.
 
-        Returns when it answered. ``PERMANENT``: this kind of instance cannot be asked.
+        Returns when it answered. ``INSTANCE_DOWN``, or one of the codes ``timeout``,
+        ``whatsapp_timeout`` and ``connection_closed``: it did not. Any other fault says nothing,
+        the Cloud API cannot be asked this way.
         """
 
     async def connect(self, instance: str) -> Pairing:

@@ -8,7 +8,7 @@ asked something that only WhatsApp can answer; it is doubted when no answer come
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec import Struct
 
@@ -24,7 +24,8 @@ from evorelay.relay.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
+_NO_ANSWER = frozenset({"timeout", "whatsapp_timeout", "connection_closed"})
+"""Codes of a probe's fault that mean a dead socket (``Gateway.probe``)."""
 Asked = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 """Makes a call to the instance's Evolution when it is its turn."""
 
@@ -116,14 +117,14 @@ class Looks:
         try:
             await asked(partial(self._gateway.probe, name))
         except GatewayFault as fault:
-            if fault.kind is FaultKind.PERMANENT:
-                return None
             if fault.kind in (FaultKind.GATEWAY_DOWN, FaultKind.LICENCE):
                 raise
-            return (
-                "it says it is connected, but nothing comes from it and WhatsApp does not answer "
-                f"it ({fault.message}): reconnect it"
-            )
+            if fault.kind is FaultKind.INSTANCE_DOWN or fault.code in _NO_ANSWER:
+                return (
+                    "It says it is connected, but nothing comes from it and WhatsApp does not"
+                    " answer it. Reconnect it."
+                )
+            log.debug("instance %s cannot be probed: %s", name, fault)
         return None
 
 

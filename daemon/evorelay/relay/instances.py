@@ -91,7 +91,7 @@ class Instances:
         row = self._row(name, asked_at)
         row.polled_at = self._draft.now
         self._draft.put_instance(row)
-        state = found or "close"
+        state = found if found in ("open", "connecting") else "close"
         if row.state == state or (row.state != "unknown" and row.state_since >= asked_at):
             return
         row.state, row.state_since, row.reason = state, asked_at, None

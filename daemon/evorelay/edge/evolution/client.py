@@ -132,6 +132,9 @@ class EvolutionClient:
             instance, lambda _: queries.CONNECTION_STATE, answers.connection_state
         )
 
+    async def probe(self, instance: str) -> None:
+        await self._ask(instance, lambda _: queries.PROBE, answers.done)
+
     async def connect(self, instance: str) -> Pairing:
         return await self._ask(instance, lambda _: queries.CONNECT, answers.pairing)
 

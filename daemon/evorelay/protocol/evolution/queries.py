@@ -12,6 +12,12 @@ from evorelay.protocol.evolution.version import Server
 CONNECTION_STATE = Request(method="GET", path="instance/connectionState")
 CONNECT = Request(method="GET", path="instance/connect")
 FIND_WEBHOOK = Request(method="GET", path="webhook/find")
+PROBE = Request(
+    method="POST",
+    path="chat/whatsappNumbers",
+    # No country has this code: no cache of Evolution's can know the number, WhatsApp is asked.
+    body={"numbers": ["99900000000"]},
+)
 
 _LAST_MS: Final = (2**31 - 1) * 1000
 """Evolution keeps a message's time in 32 bits of seconds."""
