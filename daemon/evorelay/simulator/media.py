@@ -21,6 +21,8 @@ class Media(Struct, frozen=True):
     seconds: int | None = None
     width: int | None = None
     height: int | None = None
+    link: str | None = None
+    """Sent by a link to it: the bytes are not known here."""
 
 
 THUMBNAIL = base64.b64decode(

@@ -41,11 +41,13 @@ def update(
 
 def reaction(traits: Traits, instance: Instance, act: Reaction) -> list[Webhook]:
     """A message of its own, whose target is named as we see it."""
+    at_ms = Long(act.at_ms, unsigned=False)
     content = {
         "reactionMessage": {
             "key": _target_key(traits, act.target),
             "text": act.emoji,
-            "senderTimestampMs": Long(act.at_ms, unsigned=False),
+            # What the API made itself never was protobuf (rest-live/baileys.sendReaction.ok).
+            "senderTimestampMs": act.at_ms if act.through_api else at_ms,
         }
     }
     carrier = Message(

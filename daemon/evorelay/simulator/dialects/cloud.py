@@ -11,6 +11,7 @@ from uuid import UUID
 
 from evorelay.simulator.acts import Call, Edit, Membership, Reaction, Revoke, Vote
 from evorelay.simulator.cast import Chat, Group, Instance, Message
+from evorelay.simulator.dialects import cloud_parts as meta
 from evorelay.simulator.dialects.envelope import Data, Webhook
 from evorelay.simulator.dialects.kinds import KINDS
 from evorelay.simulator.dialects.protobuf import Form, as_json
@@ -63,7 +64,7 @@ class Business:
     def send(self, instance: Instance, message: Message) -> Data:
         data: Data = {
             "key": {"fromMe": True, "id": message.id, "remoteJid": message.chat.jid},
-            "message": self._content(message),
+            "message": self._sent_content(message),
         }
         return data | self._end(instance, message, received=False)
 
@@ -157,6 +158,17 @@ class Business:
     def logged_out(self, instance: Instance, at_ms: int) -> list[Webhook]:
         return []
 
+    def _sent_content(self, message: Message) -> Data:
+        if message.kind == "contact":
+            content = meta.sent_contact(message)
+        elif message.media is not None:
+            content = meta.sent_file(message)
+        else:
+            return self._content(message)
+        if message.quotes:
+            content["contextInfo"] = {"stanzaId": message.quotes.id}
+        return content
+
     def _content(self, message: Message) -> Data:
         build = KINDS[message.kind].cloud
         assert build is not None
@@ -176,7 +188,10 @@ class Business:
 
     def _end(self, instance: Instance, message: Message, *, received: bool) -> Data:
         seconds: Any = message.sent_ms // 1000
-        end: Data = {"messageType": self._type(message, self._content(message))}
+        type_ = self._type(message, self._content(message))
+        if not received and KINDS[message.kind].media is None and type_ != "locationMessage":
+            type_ = "conversation"  # whatever it is
+        end: Data = {"messageType": type_}
         if self._is_v1:
             return (
                 end
@@ -224,6 +239,9 @@ class EvolutionChannel(Business):
             Webhook("contacts.upsert", contact),
             Webhook("chats.upsert" if first else "chats.update", chat),
         ]
+
+    def _sent_content(self, message: Message) -> Data:
+        return self._content(message)
 
     def _content(self, message: Message) -> Data:
         content: Data = as_json(KINDS[message.kind].phone(message), Form.PROTOBUF)

@@ -42,6 +42,25 @@ def file(message: Message) -> Data:
 _SQUARE = Place(-23.55, -46.63, "Praça da Sé", "São Paulo")
 
 
+def sent_file(message: Message) -> Data:
+    """A file we sent is described by the order itself, with the whole of it inside."""
+    media = message.media
+    assert media is not None
+    given = media.link or base64.b64encode(media.content).decode()
+    inner: Data = {"caption": message.text} if message.text else {}
+    inner |= {"fileName": media.filename or f"{message.id[-8:]}.bin", "mediaType": media.kind}
+    inner["media"] = given
+    if media.kind != "audio":
+        inner["gifPlayback"] = False
+    uploaded = str(900_000_000_000_000 + len(media.content))
+    inner |= {"id": media.link or uploaded, "type": "link" if media.link else "id"}
+    return {f"{media.kind}Message": inner | {"mimetype": media.mimetype}}
+
+
+def sent_contact(message: Message) -> Data:
+    return {"contact": contact(message)["contactMessage"]}
+
+
 def location(message: Message) -> Data:
     place = message.place or _SQUARE
     said = {"name": place.name, "address": place.address}

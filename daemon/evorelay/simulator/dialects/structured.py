@@ -24,7 +24,7 @@ def location(message: Message) -> Data:
             "degreesLatitude": place.latitude,
             "degreesLongitude": place.longitude,
             **{name: value for name, value in said.items() if value is not None},
-            "jpegThumbnail": THUMBNAIL,
+            **({} if message.place else {"jpegThumbnail": THUMBNAIL}),
         }
     }
 

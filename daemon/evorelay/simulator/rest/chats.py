@@ -93,7 +93,7 @@ class Chats:
             chat = chat_of(call.station, number)
             row: Row = {"jid": chat.jid, "exists": not number.endswith("0404"), "number": number}
             if isinstance(chat, Person) and row["exists"]:
-                row |= {"name": chat.name, "lid": chat.lid}
+                row["name"] = chat.name
             rows.append(row)
         return as_json(rows)
 

@@ -25,7 +25,9 @@ class Instances:
                 "message": "Welcome to the Evolution API, it is working!",
                 "version": version,
                 "clientName": "evolution",
+                "manager": "http://localhost:8080/manager",
                 "documentation": "https://doc.evolution-api.com",
+                "whatsappWebVersion": "2.3000.1027934701",
             }
         )
 
@@ -47,7 +49,8 @@ class Instances:
             await self._connections.reopen(station)
             return as_json({"count": 0})
         code = await self._connections.show_code(station)
-        return as_json({name: code.get(name) for name in ("pairingCode", "code", "base64")})
+        told = {name: code.get(name) for name in ("pairingCode", "code", "base64")}
+        return as_json(told | {"count": station.qr_codes})
 
     async def restart(self, call: Call) -> Answer:
         station = call.station

@@ -182,12 +182,12 @@ def _file(part: Body, field: str, kind: str) -> Media:
     """An uploaded file, base64, or a link, which nobody follows here: the file stays unknown."""
     upload, given = part.get("file"), part.get(field)
     filename, mimetype = part.get("fileName"), part.get("mimetype")
-    content = b""
+    content, link = b"", None
     if isinstance(upload, Upload):
         content, filename = upload.content, filename or upload.filename
         mimetype = mimetype or upload.mimetype
     elif isinstance(given, str) and _LINK.match(given):
-        filename = filename or given.rpartition("/")[2]
+        filename, link = filename or given.rpartition("/")[2], given
     else:
         content = _decoded(given)
     said = mimetype if isinstance(mimetype, str) else None
@@ -201,6 +201,7 @@ def _file(part: Body, field: str, kind: str) -> Media:
         seconds=1 if kind in ("audio", "video") else None,
         width=64 if kind in ("image", "video", "sticker") else None,
         height=64 if kind in ("image", "video", "sticker") else None,
+        link=link,
     )
 
 

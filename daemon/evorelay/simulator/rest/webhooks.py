@@ -14,6 +14,7 @@ _EVENTS = """
     TYPEBOT_CHANGE_STATUS REMOVE_INSTANCE LOGOUT_INSTANCE INSTANCE_CREATE INSTANCE_DELETE
     STATUS_INSTANCE
 """
+_CREATED_AT = "2026-11-22T11:08:01.763Z"
 EVENTS = tuple(_EVENTS.split())
 """That 2.3.6 knows (payloads/rest-live/webhook-set.bad-event.json); another name is refused."""
 
@@ -68,6 +69,9 @@ def _row(station: Station) -> dict[str, Any]:
             "webhook_base64": station.webhook_base64,
         }
     return row | {
+        "id": "cm" + station.instance.id.replace("-", "")[:23],
+        "createdAt": _CREATED_AT,
+        "updatedAt": _CREATED_AT,
         "headers": station.webhook_headers,
         "webhookByEvents": station.webhook_by_events,
         "webhookBase64": station.webhook_base64,
