@@ -132,6 +132,10 @@ class PlayedEvolution:
     async def statuses(self, instance: str, whatsapp_id: str) -> list[str]:
         return []
 
+    async def probe(self, instance: str) -> None:
+        if await self.connection_state(instance) != "open":
+            raise down()
+
     async def connect(self, instance: str) -> Pairing:
         return Pairing(state="open")
 

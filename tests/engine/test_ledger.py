@@ -1,12 +1,14 @@
 """The ledger: decide, commit, publish, in that order, one after the other."""
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import apsw
 import pytest
 import trio
+import trio.testing
 
 from evorelay.model.errors import StoreUnavailable
 from evorelay.model.records import InstanceRecord, TicketRecord
@@ -104,6 +106,11 @@ async def test_a_commit_that_fails_tells_nothing(storage: Storage) -> None:
 
             return storage.writer.transact(and_fail)
 
+        def transact_each(
+            self, works: Sequence[Callable[[Transaction], T]]
+        ) -> list[T | Exception]:
+            raise AssertionError("there is one change")
+
     published = Recorder()
     with pytest.raises(StoreUnavailable):
         await make(FailingWriter(), published).change(instance_told("open"))
@@ -198,3 +205,99 @@ async def test_a_row_is_written_once_in_its_last_state(storage: Storage) -> None
     assert await make(storage.writer, published).change(work) == 0
     assert [row.state for row in storage.readers[0].instances()] == ["connecting"]
     assert len(published.events) == 3
+
+
+async def test_changes_that_wait_share_one_commit(storage: Storage) -> None:
+    """100 lanes that record something cost a few fsyncs."""
+    commits = 0
+
+    class Counting:
+        def transact(self, work: Callable[[Transaction], T]) -> T:
+            nonlocal commits
+            commits += 1
+            return storage.writer.transact(work)
+
+        def transact_each(self, works: Sequence[Callable[[Transaction], T]]) -> list[T | Exception]:
+            nonlocal commits
+            commits += 1
+            return storage.writer.transact_each(works)
+
+    published = Recorder()
+    ledger = make(Counting(), published)
+    async with trio.open_nursery() as nursery:
+        for n in range(100):
+            nursery.start_soon(ledger.change, instance_told(f"state {n}"))
+    assert [event.positions for event in published.events] == [
+        [("instance:loja", n)] for n in range(1, 101)
+    ]
+    assert commits <= 4
+
+
+async def test_one_that_is_refused_takes_no_other_with_it(storage: Storage) -> None:
+    """Each work of a shared commit has a savepoint of its own."""
+    published = Recorder()
+    ledger = make(storage.writer, published)
+    refused: list[str] = []
+
+    def refusing(draft: Draft) -> None:
+        instance_told("half written")(draft)
+        draft.tx.write(draft.plan)
+        raise ValueError("no")
+
+    async def be_refused() -> None:
+        try:
+            await ledger.change(refusing)
+        except ValueError as error:
+            refused.append(str(error))
+
+    async with trio.open_nursery() as nursery:
+        for n in range(10):
+            nursery.start_soon(ledger.change, instance_told(f"state {n}"))
+            nursery.start_soon(be_refused)
+    assert refused == ["no"] * 10
+    assert len(published.events) == 10
+    assert storage.readers[0].events_after("instance:loja", 0, 100).head == 10
+
+
+async def test_a_change_that_is_cancelled_while_it_waits_leaves_nothing(storage: Storage) -> None:
+    published = Recorder()
+    ledger = make(storage.writer, published)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ledger.change, instance_told("open"))
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await ledger.change(instance_told("close"))
+        assert scope.cancelled_caught
+    assert len(published.events) == 1
+
+
+async def test_a_change_under_way_is_finished_when_its_caller_is_cancelled(
+    storage: Storage,
+) -> None:
+    """It is committed and told, and its caller learns of it."""
+    published = Recorder()
+    ledger = make(storage.writer, published)
+    begun, go_on = threading.Event(), threading.Event()
+    results: list[str] = []
+
+    def slow(draft: Draft) -> str:
+        begun.set()
+        go_on.wait(10)
+        return instance_told("open")(draft)
+
+    async def call(scope: trio.CancelScope, work: Callable[[Draft], str]) -> None:
+        with scope:
+            results.append(await ledger.change(work))
+
+    scopes = [trio.CancelScope(), trio.CancelScope()]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call, scopes[0], slow)
+        await trio.to_thread.run_sync(begun.wait, 10)
+        nursery.start_soon(call, scopes[1], instance_told("close"))
+        await trio.testing.wait_all_tasks_blocked()
+        for scope in scopes:
+            scope.cancel()
+        go_on.set()
+    assert results == ["id00000001"]
+    assert len(published.events) == 1
