@@ -168,6 +168,7 @@ def services(
         (
             Service(name="sessions", run=relay.sessions.run),
             Service(name="instance news", run=relay.news.run),
+            Service(name="instance watch", run=relay.watch.run),
             Service(
                 name="lanes",
                 run=relay.lanes.run,

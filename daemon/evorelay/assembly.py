@@ -3,6 +3,7 @@
 Read ``build`` from top to bottom as the map: what each part is made of, and so what it can reach.
 """
 
+import random
 import shutil
 from functools import partial
 
@@ -35,6 +36,7 @@ from evorelay.relay.gateway import Gateway
 from evorelay.relay.health import Health
 from evorelay.relay.hub import Hub
 from evorelay.relay.ingest import Ingest
+from evorelay.relay.instance_look import Looks
 from evorelay.relay.instance_signals import InstanceSignals
 from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
@@ -43,10 +45,13 @@ from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
+from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.replay import Replay
 from evorelay.relay.retention import Retention
 from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
+from evorelay.relay.vitals import Outside
+from evorelay.relay.watch import InstanceWatch
 from evorelay.storage.open import Storage
 from evorelay.telemetry.logs import LogPipe
 from evorelay.telemetry.metrics import Metrics, PrometheusMetrics
@@ -63,6 +68,7 @@ class Relay(Struct, frozen=True, kw_only=True):
     news: InstanceNews
     sessions: Sessions
     lanes: Lanes
+    watch: InstanceWatch
     retention: Retention
     health: Health
     jwks: Jwks | None
@@ -129,6 +135,33 @@ def build(
         events_ms=int(config.retention.events * 1000),
         now=now_ms,
     )
+    reconnects = Reconnects(
+        gateway,
+        ledger,
+        reads,
+        news,
+        cooldown_s=config.evolution.reconnect_cooldown,
+        now=now_ms,
+    )
+    looks = Looks(
+        gateway,
+        ledger,
+        news,
+        evolution=config.evolution,
+        webhook=config.webhook,
+        public_url=config.server.public_url,
+        now=now_ms,
+    )
+    watch = InstanceWatch(
+        gateway,
+        reads,
+        looks,
+        reconnects,
+        metrics,
+        poll_every_s=config.evolution.poll_every,
+        now=now_ms,
+        rand=random.random,
+    )
     desk = Desk(reads, ledger, hub)
     sessions = Sessions(hub, metrics, now=now_ms)
     jwks = Jwks(config.auth.jwks_url, client, now_ms) if config.auth.jwks_url else None
@@ -137,7 +170,12 @@ def build(
     epoch = storage.readers[0].epoch()
     engine = Engine(hub, cache, reads, desk, catchup, epoch)
     centrifuge = CentrifugeEdge(
-        engine, sessions, Rpc(desk, hub, replay), authenticator, new_id=new_id, now=now_ms
+        engine,
+        sessions,
+        Rpc(desk, hub, replay, reconnects),
+        authenticator,
+        new_id=new_id,
+        now=now_ms,
     )
     websockets = WebSocketEdge(centrifuge, config.auth, flusher)
     ingest = Ingest(config.webhook, journal, blobs, metrics, now=now_ms)
@@ -152,11 +190,13 @@ def build(
         free_bytes_min=config.webhook.min_free_bytes,
         evolution_configured=config.evolution.url is not None,
         key_trouble=partial(_key_trouble, jwks),
+        outside=partial(_outside, watch, lanes),
     )
     http = make_app(
         HttpDeps(
             desk=desk,
             replay=replay,
+            reconnects=reconnects,
             blobs=blobs,
             sessions=sessions,
             health=health,
@@ -195,11 +235,24 @@ def build(
         news=news,
         sessions=sessions,
         lanes=lanes,
+        watch=watch,
         retention=retention,
         health=health,
         jwks=jwks,
         gate=gate,
         metrics=metrics,
+    )
+
+
+def _outside(watch: InstanceWatch, lanes: Lanes) -> Outside:
+    found = watch.troubles()
+    return Outside(
+        unreachable=found.unreachable,
+        down=found.down,
+        suspected=found.suspected,
+        unregistered=found.unregistered,
+        parked=tuple(f"{name}: {message}" for name, _, message in lanes.trouble()),
+        oldest_reply_s=lanes.oldest_waiting_s(),
     )
 
 

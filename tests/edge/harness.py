@@ -41,12 +41,14 @@ from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
+from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.replay import Replay
 from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
 from evorelay.storage.open import Storage, open_storage
 from evorelay.telemetry.metrics import NopMetrics
 from tests.engine.harness import NoEchoes
+from tests.engine.watched import Evolution
 
 WEBHOOK_SECRET = "webhook-secret-of-the-edge-tests"
 JWT_SECRET = "jwt-secret-of-the-edge-tests-0123456789abcdef"
@@ -234,11 +236,12 @@ class Port:
         self.catchup = CatchUp(cache, reads, metrics)
         self.hub = Hub(cache, self.catchup, metrics)
         ledger = Ledger(storage.writer, self.hub, new_id=new_id, now=now_ms)
+        news = InstanceNews(ledger, InstanceSignals())
         self.pipeline = Pipeline(
             self.journal,
             ledger,
             Reader(blobs),
-            InstanceNews(ledger, InstanceSignals()),
+            news,
             NoEchoes(),
             metrics,
             now=now_ms,
@@ -253,13 +256,14 @@ class Port:
             handled=lambda: self.pipeline.cursor,
             reopen_within_ms=3_600_000,
         )
+        reconnects = Reconnects(Evolution(), ledger, reads, news, cooldown_s=60.0, now=now_ms)
         self.sessions = Sessions(self.hub, metrics, now=now_ms)
         self.epoch = storage.readers[0].epoch()
         engine = Engine(self.hub, cache, reads, desk, self.catchup, self.epoch)
         self.centrifuge = CentrifugeEdge(
             engine,
             self.sessions,
-            Rpc(desk, self.hub, replay),
+            Rpc(desk, self.hub, replay, reconnects),
             Authenticator(auth, None, now_ms),
             new_id=new_id,
             now=now_ms,

@@ -36,11 +36,13 @@ from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
+from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.replay import Replay
 from evorelay.relay.sessions import Sessions
 from evorelay.storage.open import Storage, open_storage
 from evorelay.telemetry.metrics import PrometheusMetrics
 from tests.engine.harness import NoEchoes
+from tests.engine.watched import Evolution
 
 SECRET = "http-tests-secret-" + "0123456789abcdef" * 3
 GIB = 1 << 30
@@ -60,17 +62,22 @@ class World:
         self.journal = Journal(
             storage.journal, metrics, free_bytes=lambda: self.free_bytes, free_bytes_min=GIB
         )
+        news = InstanceNews(ledger, InstanceSignals())
         self.pipeline = Pipeline(
             self.journal,
             ledger,
             Reader(blobs),
-            InstanceNews(ledger, InstanceSignals()),
+            news,
             NoEchoes(),
             metrics,
             now=now_ms,
             reopen_within_ms=3_600_000,
         )
         self.desk = Desk(self.reads, ledger, self.hub)
+        self.evolution = Evolution()
+        reconnects = Reconnects(
+            self.evolution, ledger, self.reads, news, cooldown_s=60.0, now=now_ms
+        )
         self.sessions = Sessions(self.hub, metrics, now=now_ms)
         self.health = Health(
             self.journal,
@@ -95,6 +102,7 @@ class World:
                     handled=lambda: self.pipeline.cursor,
                     reopen_within_ms=3_600_000,
                 ),
+                reconnects=reconnects,
                 blobs=blobs,
                 sessions=self.sessions,
                 health=self.health,

@@ -23,6 +23,7 @@ from evorelay.relay.questions import (
     TicketRef,
     TicketsParams,
 )
+from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.replay import Replay
 from evorelay.relay.replay_questions import QuarantineReplay
 from evorelay.relay.session import Session
@@ -37,7 +38,7 @@ class TypingParams(Struct, frozen=True, kw_only=True):
 
 
 class Rpc:
-    def __init__(self, desk: Desk, hub: Hub, replay: Replay) -> None:
+    def __init__(self, desk: Desk, hub: Hub, replay: Replay, reconnects: Reconnects) -> None:
         self._desk = desk
         self._hub = hub
         self._methods: dict[str, tuple[type[Struct], Call]] = {
@@ -52,7 +53,8 @@ class Rpc:
             "messages.list": (MessagesParams, desk.messages_list),
             "seen": (TicketRef, desk.tickets.seen),
             "instances.list": (NoParams, desk.instances_list),
-            "instances.qrcode": (InstanceRef, desk.instance_qrcode),
+            "instances.qrcode": (InstanceRef, reconnects.qrcode),
+            "instances.reconnect": (InstanceRef, reconnects.reconnect),
             "merges.list": (MergesParams, desk.merges.page),
             "merges.undo": (MergeRef, desk.merges.undo),
             "quarantine.replay": (QuarantineReplay, replay.quarantine),

@@ -55,7 +55,7 @@ def make_app(deps: HttpDeps) -> QuartTrio:
 
 
 def _add_rest(app: QuartTrio, deps: HttpDeps, access: Access) -> None:
-    routes = rest_routes(deps.desk) + replay_routes(deps.replay)
+    routes = rest_routes(deps.desk, deps.reconnects) + replay_routes(deps.replay)
     for route in routes:
         view = view_of(route, access, request)
         app.add_url_rule(route.quart_rule, route.name, view, methods=[route.method])

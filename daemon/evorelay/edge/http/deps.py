@@ -8,6 +8,7 @@ from evorelay.edge.auth import Authenticator
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.desk import Desk
 from evorelay.relay.health import Health
+from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.replay import Replay
 from evorelay.relay.sessions import Sessions
 from evorelay.telemetry.metrics import Metrics
@@ -16,6 +17,7 @@ from evorelay.telemetry.metrics import Metrics
 class HttpDeps(Struct, frozen=True, kw_only=True):
     desk: Desk
     replay: Replay
+    reconnects: Reconnects
     blobs: BlobStore
     sessions: Sessions
     health: Health

@@ -1,7 +1,7 @@
 """REST v1: the table (contract §3). The questions themselves are the desk's."""
 
 from evorelay.edge.http.route import Route
-from evorelay.model.views import Ticket
+from evorelay.model.views import Instance, Ticket
 from evorelay.relay.desk import Desk
 from evorelay.relay.questions import (
     InstanceQrCode,
@@ -24,9 +24,10 @@ from evorelay.relay.questions import (
     TicketsPage,
     TicketsParams,
 )
+from evorelay.relay.reconnects import Reconnects
 
 
-def rest_routes(desk: Desk) -> tuple[Route, ...]:
+def rest_routes(desk: Desk, reconnects: Reconnects) -> tuple[Route, ...]:
     return (
         Route(
             method="GET",
@@ -96,10 +97,23 @@ def rest_routes(desk: Desk) -> tuple[Route, ...]:
             method="GET",
             path="/v1/instances/{name}/qrcode",
             name="instances.qrcode",
-            summary="The code to pair an instance with a phone, null unless it can be paired now",
+            summary="The code to pair an instance with a phone, null unless it can be paired now; "
+            "for a supervisor Evolution is asked for one where there is none",
             params=InstanceRef,
             result=InstanceQrCode,
-            call=desk.instance_qrcode,
+            call=reconnects.qrcode,
+        ),
+        Route(
+            method="POST",
+            path="/v1/instances/{name}/reconnect",
+            name="instances.reconnect",
+            summary="Have an instance connect to WhatsApp again; the code to scan, if it takes "
+            "one, is in the answer or follows in `instance.updated`. At most once in "
+            "`evolution.reconnect_cooldown`",
+            params=InstanceRef,
+            result=Instance,
+            role="supervisor",
+            call=reconnects.reconnect,
         ),
         Route(
             method="GET",
