@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from evorelay.model.errors import JournalUnavailable
 from evorelay.model.outcome import FaultKind, GatewayFault
+from evorelay.protocol.evolution.answer import Answer
+from evorelay.protocol.evolution.answers import TOO_LARGE, found_page
 from evorelay.protocol.recovery import recovered_envelope
 from evorelay.relay.comparison import Compared
-from evorelay.relay.walk import TOO_LARGE, Walk
+from evorelay.relay.walk import Walk
 from tests.engine.harness import HOUR, T0, World, open_blobs, stored, webhook
 from tests.engine.listed import (
     UNREACHABLE,
@@ -218,7 +220,7 @@ async def test_evolution_1_with_more_than_it_may_answer_at_once_is_cut(tmp_path:
         evolution.generation = 1
         found, _ = await compare(world, evolution)
         assert found.is_cut
-        assert world.ids() == [f"A{n:04d}" for n in range(1400, 3000)]
+        assert world.ids() == [f"A{n:04d}" for n in range(2000, 3000)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -250,3 +252,10 @@ def test_every_row_of_a_window_is_handed_out_once_and_in_order(
     assert sorted(row["id"] for row in found) == sorted(row["id"] for row in rows)
     moments = [row["messageTimestamp"] for row in found]
     assert moments == sorted(moments)
+
+
+def test_an_answer_that_was_cut_says_that_fewer_rows_have_to_be_asked_for() -> None:
+    cut = Answer(status=200, body=b'{"messages": {"records": [', is_cut=True)
+    with pytest.raises(GatewayFault) as fault:
+        found_page(cut, lambda: UNREACHABLE)
+    assert (fault.value.kind, fault.value.code) == (FaultKind.PERMANENT, TOO_LARGE)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from evorelay.model.outcome import FoundPage, GatewayFault, MessageWindow
+from evorelay.protocol.evolution.answers import RECORDS_MAX, TOO_LARGE
 from evorelay.protocol.recovery import id_of_row, moment_of_row, spans
 
 Row = dict[str, Any]
@@ -21,10 +22,8 @@ STRETCH_PAGES = 5
 """Of one window: beyond it the window is cut. 500 rows are what is held in memory."""
 SECOND_PAGES_MAX = 20
 """Of a window of one second, which cannot be cut."""
-NEWEST_ROWS_MAX = 1600
-"""Asked of Evolution 1.x at once, which answers with all of them in one piece."""
-TOO_LARGE = "answer_too_large"
-"""A fault's code: rows that carry their files. Fewer of them are asked for."""
+NEWEST_ROWS_MAX = RECORDS_MAX
+"""Asked of Evolution 1.x, which answers with all of them in one piece."""
 
 
 class Walk:
@@ -51,7 +50,7 @@ class Walk:
                 rows = await self._window(first, last)
             except GatewayFault as fault:
                 if fault.code != TOO_LARGE or self._page_rows == 1:
-                    raise
+                    raise  # else its rows carry files
                 self._page_rows = max(1, self._page_rows // 10)
                 continue
             if rows is not None:

@@ -20,6 +20,8 @@ RECORDS_MAX = 1000
 _EVENTS_MAX = 100
 _HEADERS_MAX = 50
 _URL_CHARS_MAX = 4096
+TOO_LARGE = "answer_too_large"
+"""A fault's code: fewer rows have to be asked for."""
 _KEY_START = b'{"key":'
 
 Refuse = Callable[[], GatewayFault]
@@ -41,6 +43,10 @@ def accepted(answer: Answer, refuse: Refuse) -> Accepted:
 
 def found_page(answer: Answer, refuse: Refuse) -> FoundPage:
     """2.x: ``{messages: {pages, records}}``; 1.x: the records themselves."""
+    if answer.is_cut and answer.is_success:
+        raise GatewayFault(
+            FaultKind.PERMANENT, TOO_LARGE, "Evolution's list is too long to be read at once."
+        )
     document = _document(answer, refuse)
     if isinstance(document, dict):
         document = document.get("messages")
