@@ -13,6 +13,7 @@ from evorelay.model.clock import utc
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.principal import Principal
 from evorelay.relay.instances import Instances
+from evorelay.relay.questions import NoParams
 from evorelay.relay.reconcile_questions import ReconcileParams, ReconcileRun
 from tests.engine.harness import ADMIN, HOUR, T0, World, open_blobs, stored, webhook
 from tests.engine.listed import UNREACHABLE, ListedEvolution, Reconciled, row
@@ -54,7 +55,7 @@ async def running(reconciled: Reconciled) -> AsyncIterator[None]:
 
 
 async def runs(reconciled: Reconciled, who: Principal = ADMIN) -> list[ReconcileRun]:
-    return (await reconciled.reconciler.runs(who)).runs
+    return (await reconciled.reconciler.runs(who, NoParams())).runs
 
 
 def reconciled_at(world: World, name: str = "loja") -> int:
@@ -257,6 +258,6 @@ async def test_who_may_ask_and_for_what(tmp_path: Path) -> None:
         (run,) = (await reconciler.reconcile(mine, ReconcileParams(since=hour))).runs
         assert run.instance == "loja"
         with pytest.raises(Refusal):
-            await reconciler.runs(agent)
+            await reconciler.runs(agent, NoParams())
         foreign = Principal(sub="s", role="supervisor", instances=frozenset({"outra"}))
-        assert (await reconciler.runs(foreign)).runs == []
+        assert (await reconciler.runs(foreign, NoParams())).runs == []

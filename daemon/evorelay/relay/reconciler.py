@@ -27,6 +27,7 @@ from evorelay.relay.gateway import Gateway
 from evorelay.relay.instance_signals import InstanceSignals
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.permission import check_supervisor
+from evorelay.relay.questions import NoParams
 from evorelay.relay.reads import Reads
 from evorelay.relay.reconcile_questions import ReconcileParams, ReconcileRuns, Trigger
 from evorelay.relay.reconcile_runs import Run, Runs
@@ -107,7 +108,7 @@ class Reconciler:
         begun = [self._runs.ask(name, since, "command") for name in names]
         return ReconcileRuns([run.view() for run in begun])
 
-    async def runs(self, who: Principal) -> ReconcileRuns:
+    async def runs(self, who: Principal, params: NoParams) -> ReconcileRuns:
         """What is waited for, under way, and over lately, of the caller's instances."""
         check_supervisor(who)
         return ReconcileRuns([run.view() for run in self._runs.all() if who.may_see(run.instance)])
