@@ -12,7 +12,7 @@ def reconcile_routes(reconciler: Reconciler) -> tuple[Route, ...]:
             method="POST",
             path="/v1/reconcile",
             name="reconcile",
-            summary="Compare Evolution's list of messages with ours; answers at once, the runs go on",
+            summary="Compare Evolution's list of messages with ours; answers before it is done",
             params=ReconcileParams,
             result=ReconcileRuns,
             role="supervisor",
