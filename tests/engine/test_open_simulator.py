@@ -7,82 +7,15 @@ must do what it says: the truth of ``sent()`` is what these tests compare every 
 import hashlib
 import ssl
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import httpx
 import pytest
 import trio
 
-from evorelay.simulator.controls import Simulator
 from evorelay.simulator.misbehaviour import Chances
 from evorelay.simulator.options import SimulatorOptions
 from evorelay.simulator.run import open_simulator
-from tests.webhook_receiver import Receiver, open_receiver
-
-V2, V1, META, NEXT = "2.3.6 baileys", "1.8.2 baileys", "2.3.6 business", "2.4.0 baileys"
-TO = "5511988880001"
-
-
-class Bench:
-    def __init__(self, simulator: Simulator, receiver: Receiver, client: httpx.AsyncClient) -> None:
-        self.simulator = simulator
-        self.receiver = receiver
-        self.client = client
-        [self.instance] = simulator.instances
-
-    async def post(self, path: str, **body: Any) -> httpx.Response:
-        return await self.client.post(f"/{path}/{self.instance}", json=body)
-
-    async def send(self, text: str = "Oi", **more: Any) -> httpx.Response:
-        return await self.post("message/sendText", number=TO, text=text, **more)
-
-    def texts(self) -> list[str]:
-        return [sent.text for sent in self.simulator.sent()]
-
-    def echoes(self) -> list[dict[str, Any]]:
-        return [body["data"] for body in self.receiver.of("send.message")]
-
-    async def found(self, **where: Any) -> list[dict[str, Any]]:
-        answer = (await self.post("chat/findMessages", where=where)).json()
-        rows: list[dict[str, Any]] = answer["messages"]["records"]
-        return rows
-
-    async def settle(self, count: int = 1) -> None:
-        """Until so many ``send.message`` have come."""
-        await until(lambda: len(self.echoes()) >= count)
-
-
-async def until(condition: Any) -> None:
-    with trio.fail_after(10):
-        while not condition():
-            await trio.sleep(0.005)
-
-
-@asynccontextmanager
-async def a_bench(dialect: str = V2, **changed: Any) -> AsyncIterator[Bench]:
-    """One instance of that dialect where nobody talks, once it is open."""
-    async with open_receiver() as receiver:
-        options = SimulatorOptions(
-            **{
-                "target": receiver.url,
-                "instances": 1,
-                "rate_per_minute": 0,
-                "dialects": (dialect,),
-                "duplicates": 0.0,
-                "shuffle": 0.0,
-                **changed,
-            }
-        )
-        async with open_simulator(options) as simulator:
-            headers = {"apikey": simulator.api_key}
-            async with httpx.AsyncClient(
-                base_url=simulator.url, headers=headers, trust_env=False, timeout=10
-            ) as client:
-                [station] = simulator.stations.values()
-                await until(lambda: station.state == "open")
-                yield Bench(simulator, receiver, client)
+from tests.engine.simulating import NEXT, TO, V2, a_bench, until
 
 
 async def test_a_sent_text_is_recorded_once_with_the_id_that_was_answered() -> None:

@@ -72,8 +72,8 @@ def _row(emissions: list[Emission]) -> Row:
     row.pop("status", None)  # a row has none; it is told by its updates
     row["message"].pop("base64", None)
     updates = [{"status": later.status} for later in emissions[1:]]
-    context = {"contextInfo": row.get("contextInfo")}
-    return {"id": first.message.row_id, **row, **context, "MessageUpdate": updates}
+    empty: Row = {"pushName": None, "contextInfo": None} if "instanceId" in row else {}
+    return {"id": first.message.row_id, **empty, **row, "MessageUpdate": updates}
 
 
 def _matches(row: Row, where: Row, window: tuple[float, float] | None) -> bool:

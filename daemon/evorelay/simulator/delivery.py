@@ -46,13 +46,7 @@ class Credentials:
         if self._secret_header:
             headers["X-Webhook-Secret"] = self._secret_header
         if self._jwt_key:
-            claims = {
-                "iat": now_s,
-                "exp": now_s + JWT_LIFETIME_S,
-                "app": "evolution",
-                "action": "webhook",
-            }
-            headers["Authorization"] = "Bearer " + jwt.encode(claims, self._jwt_key, "HS256")
+            headers["Authorization"] = _bearer(self._jwt_key, now_s)
         return headers
 
 
@@ -109,8 +103,7 @@ class Delivery:
         now_s = int(time.time())
         headers = self._credentials.headers(emission.version, now_s)
         headers |= _event_headers(emission, station, now_s)
-        if station.webhook_headers:
-            headers |= station.webhook_headers
+        headers |= _set_headers(station, now_s)
         verdict = await self._attempt_until_settled(emission, url, headers)
         self._ledger.settled(emission, verdict)
 
@@ -135,6 +128,19 @@ class Delivery:
                 return verdict
             await self._sleep(policy.wait_s(attempts, self._jitter()))
             self._ledger.retried()
+
+
+def _set_headers(station: Station, now_s: int) -> dict[str, str]:
+    """Those of ``webhook/set``; ``jwt_key`` among them signs a token and is not sent itself."""
+    headers = {name: str(value) for name, value in (station.webhook_headers or {}).items()}
+    key = headers.pop("jwt_key", None)
+    return headers | ({"Authorization": _bearer(key, now_s)} if key else {})
+
+
+def _bearer(key: str, now_s: int) -> str:
+    lifetime = {"iat": now_s, "exp": now_s + JWT_LIFETIME_S}
+    claims = lifetime | {"app": "evolution", "action": "webhook"}
+    return "Bearer " + jwt.encode(claims, key, "HS256")
 
 
 def _event_headers(emission: Emission, station: Station, now_s: int) -> dict[str, str]:

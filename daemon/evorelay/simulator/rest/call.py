@@ -11,6 +11,9 @@ from evorelay.simulator.station import Station
 
 Body = dict[str, Any]
 
+UPSTREAM_BROKEN = "TypeError: Cannot read properties of undefined (reading 'message')"
+"""What becomes of an answer of Meta's that Evolution does not understand."""
+
 
 class RestError(Exception):
     """Answered as ``{status, error, response: {message}}``."""
@@ -53,10 +56,16 @@ class Call(Struct, frozen=True):
         return value if isinstance(value, int) and value > 0 else default
 
 
+def require(body: Body, *names: str) -> None:
+    """Raises for those that are missing, all at once as the schema's check does."""
+    missing = [f'instance requires property "{name}"' for name in names if name not in body]
+    if missing:
+        raise RestError(400, [missing])
+
+
 def number_of(body: Body) -> str:
-    number = body.get("number")
-    if number is None:
-        raise RestError(400, [['instance requires property "number"']])
+    require(body, "number")
+    number = body["number"]
     if not isinstance(number, str):
         raise RestError(400, [["Invalid format"]])
     return number

@@ -6,6 +6,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from evorelay.model.errors import ConfigError
 from evorelay.simulator.controls import Simulator
 from evorelay.simulator.misbehaviour import Chances, Misbehaviour
 from evorelay.simulator.rest.call import RestError
@@ -177,5 +178,5 @@ class Control:
 def _read(body: bytes, type_: type[Asked]) -> Asked:
     try:
         return msgspec.json.decode(body, type=type_)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, ConfigError) as error:
         raise RestError(400, [str(error)]) from None

@@ -12,7 +12,7 @@ import trio
 
 from evorelay.simulator.cast import Chat
 from evorelay.simulator.misbehaviour import Misbehaviour
-from evorelay.simulator.rest.call import Call, chat_of
+from evorelay.simulator.rest.call import UPSTREAM_BROKEN, Call, chat_of
 from evorelay.simulator.rest.wire import Answer, as_json
 
 HUGE_BYTES = 10 * 1024 * 1024
@@ -34,7 +34,7 @@ _REFUSALS: dict[str, tuple[int, Any]] = {
     "wrong-body": (400, [['instance requires property "text"']]),
     "number-not-string": (400, [["Invalid format"]]),
     "unsupported": (400, ["Method not available on WhatsApp Business API"]),
-    "upstream-broken": (400, ["TypeError: " + _UNDEFINED % "message"]),
+    "upstream-broken": (400, [UPSTREAM_BROKEN]),
     "unauthorized": (401, "Unauthorized"),
 }
 _TOO_LATE = "Message failed to send because more than 24 hours have passed since the customer last "

@@ -12,6 +12,7 @@ from evorelay.simulator.archive import Archive
 from evorelay.simulator.cast import Card, Chat, Message, Person, Place
 from evorelay.simulator.media import Media
 from evorelay.simulator.rest.call import (
+    UPSTREAM_BROKEN,
     Body,
     Call,
     RestError,
@@ -19,6 +20,7 @@ from evorelay.simulator.rest.call import (
     chat_of,
     number_of,
     refuse_unless_connected,
+    require,
 )
 from evorelay.simulator.rest.wire import Answer, as_json
 from evorelay.simulator.sender import Draft, Sender
@@ -45,10 +47,14 @@ class Sending:
         self._archive = archive
 
     async def text(self, call: Call) -> Answer:
+        if not call.is_v1:
+            require(call.body, "number", "text")
         number = number_of(call.body)
         text = _string(_part(call, "textMessage"), "text")
-        if not text.strip():
+        if not text.strip() and call.station.dialect.links_a_phone:
             raise RestError(400, ["Text is required"])
+        if not text:  # Meta refuses it, and Evolution stumbles over the refusal
+            raise RestError(400, [UPSTREAM_BROKEN])
         return await self._send(call, number, Draft(kind="text", text=text))
 
     async def media(self, call: Call) -> Answer:
