@@ -5,7 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHES = ("decode", "durable_accept", "end_to_end", "fanout", "idle", "catchup", "search")
+BENCHES = (
+    "decode",
+    "durable_accept",
+    "end_to_end",
+    "fanout",
+    "idle",
+    "catchup",
+    "search",
+    "replies",
+)
 
 
 def main() -> int:

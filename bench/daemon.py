@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,7 +27,9 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Daemon:
     """``with Daemon() as daemon``: started, ready, and gone with all its data afterwards."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        """``settings``: environment names without ``EVORELAY_``."""
+        self._settings = {f"EVORELAY_{name}": text for name, text in (settings or {}).items()}
         self.secret = secrets.token_hex(16)
         self._jwt_secret = secrets.token_hex(32)
         self._directory = tempfile.TemporaryDirectory(prefix="evorelay-bench-")
@@ -76,6 +79,7 @@ class Daemon:
             "EVORELAY_WEBHOOK__SECRET": self.secret,
             "EVORELAY_AUTH__JWT_SECRET": self._jwt_secret,
             "EVORELAY_LOG__FORMAT": "json",
+            **self._settings,
         }
         began = time.monotonic()
         with (Path(self._directory.name) / "log").open("ab") as log:
