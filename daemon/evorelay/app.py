@@ -25,6 +25,7 @@ from evorelay.relay.health import Stall
 from evorelay.runtime.stop import watch_signals
 from evorelay.runtime.supervisor import RestartPolicy, Service, supervise
 from evorelay.runtime.systemd import Notifier, Watchdog, listen_sockets
+from evorelay.secrets import all_secrets
 from evorelay.simulator.options import DEMO_INSTANCES, SimulatorOptions
 from evorelay.simulator.run import run as simulate
 from evorelay.storage.open import open_storage
@@ -62,7 +63,9 @@ async def serve(
     gc.set_threshold(*GC_THRESHOLDS)
     with ExitStack() as stack:
         pipe = stack.enter_context(
-            open_logging(level=config.log.level, format=config.log.format, secrets=_secrets(config))
+            open_logging(
+                level=config.log.level, format=config.log.format, secrets=all_secrets(config)
+            )
         )
         state_dir = Path(config.state_dir)
         storage = stack.enter_context(open_storage(state_dir, config.storage.url))
@@ -169,6 +172,8 @@ def services(
             Service(name="sessions", run=relay.sessions.run),
             Service(name="instance news", run=relay.news.run),
             Service(name="instance watch", run=relay.watch.run),
+            Service(name="reconciler", run=relay.reconciler.run),
+            Service(name="silent sends", run=relay.silent_sends.run),
             Service(
                 name="lanes",
                 run=relay.lanes.run,
@@ -186,19 +191,6 @@ def services(
             drain_s=drain_s,
         ),
     ]
-
-
-def _secrets(config: Config) -> list[str]:
-    """Every configured secret: none of them may come out in a log line, whatever holds it."""
-    found = [
-        config.webhook.secret,
-        config.webhook.previous_secret,
-        config.auth.jwt_secret,
-        config.auth.previous_jwt_secret,
-        config.evolution.api_key,
-        *(instance.api_key for instance in config.evolution.instances.values()),
-    ]
-    return [secret for secret in found if secret]
 
 
 async def _announce_stop(stop: trio.Event, notifier: Notifier) -> None:

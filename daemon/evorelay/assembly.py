@@ -15,6 +15,9 @@ from evorelay import __version__
 from evorelay.config import Config
 from evorelay.edge.auth import Authenticator
 from evorelay.edge.centrifuge import CentrifugeEdge
+from evorelay.edge.downloads import Downloads, public_web
+from evorelay.edge.evolution.client import EvolutionClient
+from evorelay.edge.evolution.trust import Trust, context_for
 from evorelay.edge.framestream import Flusher
 from evorelay.edge.gate import Gate
 from evorelay.edge.handover import Handover
@@ -31,8 +34,8 @@ from evorelay.protocol.manners import manners_of
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.cache import RecentEvents
 from evorelay.relay.catchup import CatchUp
+from evorelay.relay.comparison import Comparer
 from evorelay.relay.desk import Desk
-from evorelay.relay.gateway import Gateway
 from evorelay.relay.health import Health
 from evorelay.relay.hub import Hub
 from evorelay.relay.ingest import Ingest
@@ -42,16 +45,21 @@ from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
 from evorelay.relay.lanes import Lanes
 from evorelay.relay.ledger import Ledger
+from evorelay.relay.outbox import Outbox
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
+from evorelay.relay.reconciler import Reconciler
 from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.replay import Replay
 from evorelay.relay.retention import Retention
 from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
+from evorelay.relay.silent_sends import SilentSends
+from evorelay.relay.uploads import Uploads
 from evorelay.relay.vitals import Outside
 from evorelay.relay.watch import InstanceWatch
+from evorelay.secrets import all_secrets
 from evorelay.storage.open import Storage
 from evorelay.telemetry.logs import LogPipe
 from evorelay.telemetry.metrics import Metrics, PrometheusMetrics
@@ -69,6 +77,8 @@ class Relay(Struct, frozen=True, kw_only=True):
     sessions: Sessions
     lanes: Lanes
     watch: InstanceWatch
+    reconciler: Reconciler
+    silent_sends: SilentSends
     retention: Retention
     health: Health
     jwks: Jwks | None
@@ -81,7 +91,7 @@ def build(
     storage: Storage,
     blobs: BlobStore,
     client: HttpClient,
-    gateway: Gateway,
+    gateway: EvolutionClient,
     pipe: LogPipe,
 ) -> Relay:
     """Put the parts together. Nothing runs yet."""
@@ -162,7 +172,53 @@ def build(
         now=now_ms,
         rand=random.random,
     )
+    comparer = Comparer(
+        gateway,
+        journal,
+        ledger,
+        metrics,
+        handled=lambda: pipeline.cursor,
+        now=now_ms,
+        rows_max=config.evolution.reconcile_max_messages,
+        store_status_posts=config.tickets.store_status_posts,
+    )
+    reconciler = Reconciler(
+        gateway,
+        comparer,
+        reads,
+        ledger,
+        signals,
+        metrics,
+        silence_s=config.evolution.silence,
+        back_s=config.evolution.reconcile_max,
+        new_id=new_id,
+        now=now_ms,
+    )
+    silent_sends = SilentSends(gateway, reads, ledger, now=now_ms)
     desk = Desk(reads, ledger, hub)
+    uploads = Uploads(
+        blobs,
+        ledger,
+        reads,
+        Downloads(
+            blobs,
+            bytes_max=config.media.max_bytes,
+            may_reach=public_web,
+            tls=context_for(Trust()),
+        ),
+        media_of=desk.media_of,
+        refusal=lambda: journal.refusal,
+        bytes_max=config.media.max_bytes,
+    )
+    outbox = Outbox(
+        ledger,
+        reads,
+        lanes,
+        uploads,
+        manners,
+        reopen_within_ms=int(config.tickets.reopen_within * 1000),
+        queued_max=config.outbox.max_queued,
+    )
     sessions = Sessions(hub, metrics, now=now_ms)
     jwks = Jwks(config.auth.jwks_url, client, now_ms) if config.auth.jwks_url else None
     authenticator = Authenticator(config.auth, jwks, now_ms)
@@ -172,7 +228,7 @@ def build(
     centrifuge = CentrifugeEdge(
         engine,
         sessions,
-        Rpc(desk, hub, replay, reconnects),
+        Rpc(desk, hub, replay, reconnects, outbox),
         authenticator,
         new_id=new_id,
         now=now_ms,
@@ -196,8 +252,13 @@ def build(
         HttpDeps(
             desk=desk,
             replay=replay,
+            outbox=outbox,
+            evolution=gateway,
+            secrets=all_secrets(config),
             reconnects=reconnects,
+            reconciler=reconciler,
             blobs=blobs,
+            uploads=uploads,
             sessions=sessions,
             health=health,
             authenticator=authenticator,
@@ -236,6 +297,8 @@ def build(
         sessions=sessions,
         lanes=lanes,
         watch=watch,
+        reconciler=reconciler,
+        silent_sends=silent_sends,
         retention=retention,
         health=health,
         jwks=jwks,

@@ -120,3 +120,16 @@ def _read(path: Path) -> _Kept:
             " (Evolution then needs the new webhook URL)"
         )
     return kept
+
+
+def all_secrets(config: Config) -> tuple[str, ...]:
+    """Every configured secret: none may come out in a log line or an answer, whatever holds it."""
+    found = (
+        config.webhook.secret,
+        config.webhook.previous_secret,
+        config.auth.jwt_secret,
+        config.auth.previous_jwt_secret,
+        config.evolution.api_key,
+        *(instance.api_key for instance in config.evolution.instances.values()),
+    )
+    return tuple(secret for secret in found if secret)

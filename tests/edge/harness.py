@@ -10,12 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 import jwt
 import msgspec
 import trio
 
-from evorelay.config import AuthConfig, ServerConfig, WebhookConfig
+from evorelay.config import AuthConfig, OutboxConfig, ServerConfig, WebhookConfig
 from evorelay.edge.auth import Authenticator
 from evorelay.edge.centrifuge import CentrifugeEdge
 from evorelay.edge.framestream import Flusher
@@ -28,6 +29,7 @@ from evorelay.edge.ws import WebSocketEdge
 from evorelay.model.clock import now_ms
 from evorelay.model.envelope import Envelope
 from evorelay.model.ids import new_id
+from evorelay.protocol.manners import Manners
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.cache import RecentEvents
 from evorelay.relay.catchup import CatchUp
@@ -37,7 +39,9 @@ from evorelay.relay.ingest import Ingest
 from evorelay.relay.instance_signals import InstanceSignals
 from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
+from evorelay.relay.lanes import Lanes
 from evorelay.relay.ledger import Ledger
+from evorelay.relay.outbox import Outbox
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
@@ -47,7 +51,8 @@ from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
 from evorelay.storage.open import Storage, open_storage
 from evorelay.telemetry.metrics import NopMetrics
-from tests.engine.harness import NoEchoes
+from tests.engine.evolution import PlayedEvolution
+from tests.engine.replying import NoFiles
 from tests.engine.watched import Evolution
 
 WEBHOOK_SECRET = "webhook-secret-of-the-edge-tests"
@@ -236,13 +241,19 @@ class Port:
         self.catchup = CatchUp(cache, reads, metrics)
         self.hub = Hub(cache, self.catchup, metrics)
         ledger = Ledger(storage.writer, self.hub, new_id=new_id, now=now_ms)
-        news = InstanceNews(ledger, InstanceSignals())
+        signals = InstanceSignals()
+        news = InstanceNews(ledger, signals)
+        manners = Manners(zone=ZoneInfo("America/Sao_Paulo"))
+        self.evolution = PlayedEvolution(now_ms)
+        self.lanes = Lanes(
+            self.evolution, ledger, reads, signals, OutboxConfig(), manners, metrics, now=now_ms
+        )
         self.pipeline = Pipeline(
             self.journal,
             ledger,
             Reader(blobs),
             news,
-            NoEchoes(),
+            self.lanes,
             metrics,
             now=now_ms,
             reopen_within_ms=3_600_000,
@@ -256,6 +267,15 @@ class Port:
             handled=lambda: self.pipeline.cursor,
             reopen_within_ms=3_600_000,
         )
+        outbox = Outbox(
+            ledger,
+            reads,
+            self.lanes,
+            NoFiles(),
+            manners,
+            reopen_within_ms=3_600_000,
+            queued_max=10_000,
+        )
         reconnects = Reconnects(Evolution(), ledger, reads, news, cooldown_s=60.0, now=now_ms)
         self.sessions = Sessions(self.hub, metrics, now=now_ms)
         self.epoch = storage.readers[0].epoch()
@@ -263,7 +283,7 @@ class Port:
         self.centrifuge = CentrifugeEdge(
             engine,
             self.sessions,
-            Rpc(desk, self.hub, replay, reconnects),
+            Rpc(desk, self.hub, replay, reconnects, outbox),
             Authenticator(auth, None, now_ms),
             new_id=new_id,
             now=now_ms,
@@ -324,6 +344,7 @@ async def open_port(
         )
         await nursery.start(port.flusher.run)
         await nursery.start(partial(port.catchup.run, port.hub))
+        await nursery.start(port.lanes.run)
         await nursery.start(port.journal.run)
         await nursery.start(port.pipeline.run)
         await nursery.start(port.serve)

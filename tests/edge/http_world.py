@@ -4,10 +4,12 @@ Webhooks are submitted to the journal, the pipeline stores them, requests go thr
 """
 
 import itertools
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import jwt
 import msgspec
@@ -16,42 +18,67 @@ from prometheus_client import CollectorRegistry
 from quart import Response
 from quart_trio import QuartTrio
 
-from evorelay.config import AuthConfig, MetricsConfig
+from evorelay.config import (
+    AuthConfig,
+    EvolutionConfig,
+    MediaConfig,
+    MetricsConfig,
+    OutboxConfig,
+)
 from evorelay.edge.auth import Authenticator
+from evorelay.edge.downloads import Downloads, public_web
+from evorelay.edge.evolution.client import EvolutionClient, open_gateway
 from evorelay.edge.http.app import make_app
 from evorelay.edge.http.deps import HttpDeps
 from evorelay.model.clock import now_ms
 from evorelay.model.envelope import Envelope
 from evorelay.model.ids import new_id
+from evorelay.protocol.manners import Manners
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.cache import RecentEvents
 from evorelay.relay.catchup import CatchUp
+from evorelay.relay.comparison import Comparer
 from evorelay.relay.desk import Desk
 from evorelay.relay.health import Health
 from evorelay.relay.hub import Hub
 from evorelay.relay.instance_signals import InstanceSignals
 from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
+from evorelay.relay.lanes import Lanes
 from evorelay.relay.ledger import Ledger
+from evorelay.relay.outbox import Outbox
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
+from evorelay.relay.reconciler import Reconciler
 from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.replay import Replay
 from evorelay.relay.sessions import Sessions
+from evorelay.relay.uploads import Uploads
 from evorelay.storage.open import Storage, open_storage
 from evorelay.telemetry.metrics import PrometheusMetrics
-from tests.engine.harness import NoEchoes
 from tests.engine.watched import Evolution
 
 SECRET = "http-tests-secret-" + "0123456789abcdef" * 3
+EVOLUTION_KEY = "http-tests-key-of-evolution"
 GIB = 1 << 30
+FAST = OutboxConfig(
+    rate=10_000, burst=10_000, recipient_rate=10_000, recipient_burst=10_000, settle_after=0.1
+)
+UPLOAD_BYTES_MAX = 300_000
 
 
 class World:
     """``free_bytes`` is what the disk pretends to have."""
 
-    def __init__(self, storage: Storage, blobs: BlobStore, auth: AuthConfig) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        blobs: BlobStore,
+        auth: AuthConfig,
+        client: EvolutionClient,
+        patience_s: float,
+    ) -> None:
         self.free_bytes = 100 * GIB
         self.registry = CollectorRegistry()
         self.reads = Reads(storage.readers)
@@ -62,13 +89,16 @@ class World:
         self.journal = Journal(
             storage.journal, metrics, free_bytes=lambda: self.free_bytes, free_bytes_min=GIB
         )
-        news = InstanceNews(ledger, InstanceSignals())
+        signals = InstanceSignals()
+        news = InstanceNews(ledger, signals)
+        manners = Manners(zone=ZoneInfo("America/Sao_Paulo"))
+        self.lanes = Lanes(client, ledger, self.reads, signals, FAST, manners, metrics, now=now_ms)
         self.pipeline = Pipeline(
             self.journal,
             ledger,
             Reader(blobs),
             news,
-            NoEchoes(),
+            self.lanes,
             metrics,
             now=now_ms,
             reopen_within_ms=3_600_000,
@@ -77,6 +107,42 @@ class World:
         self.evolution = Evolution()
         reconnects = Reconnects(
             self.evolution, ledger, self.reads, news, cooldown_s=60.0, now=now_ms
+        )
+        self.reconciler = Reconciler(
+            client,
+            Comparer(
+                client,
+                self.journal,
+                ledger,
+                metrics,
+                handled=lambda: self.pipeline.cursor,
+                now=now_ms,
+                rows_max=10_000,
+                settle_s=0.0,
+                retry_s=(),
+            ),
+            self.reads,
+            ledger,
+            signals,
+            metrics,
+            silence_s=3600.0,
+            back_s=86_400.0,
+            new_id=new_id,
+            now=now_ms,
+        )
+        self.uploads = Uploads(
+            blobs,
+            ledger,
+            self.reads,
+            Downloads(
+                blobs,
+                bytes_max=UPLOAD_BYTES_MAX,
+                may_reach=public_web,
+                tls=ssl.create_default_context(),
+            ),
+            media_of=self.desk.media_of,
+            refusal=lambda: self.journal.refusal,
+            bytes_max=UPLOAD_BYTES_MAX,
         )
         self.sessions = Sessions(self.hub, metrics, now=now_ms)
         self.health = Health(
@@ -91,6 +157,15 @@ class World:
             evolution_configured=True,
             key_trouble=lambda: None,
         )
+        self.outbox = Outbox(
+            ledger,
+            self.reads,
+            self.lanes,
+            self.uploads,
+            manners,
+            reopen_within_ms=3_600_000,
+            queued_max=FAST.max_queued,
+        )
         self.app: QuartTrio = make_app(
             HttpDeps(
                 desk=self.desk,
@@ -103,7 +178,13 @@ class World:
                     reopen_within_ms=3_600_000,
                 ),
                 reconnects=reconnects,
+                reconciler=self.reconciler,
                 blobs=blobs,
+                uploads=self.uploads,
+                outbox=self.outbox,
+                evolution=client,
+                secrets=(SECRET, EVOLUTION_KEY),
+                patience_s=patience_s,
                 sessions=self.sessions,
                 health=self.health,
                 authenticator=Authenticator(auth, None, now_ms),
@@ -181,11 +262,23 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(tmp_path: Path, **auth: Any) -> AsyncIterator[World]:
+async def open_world(
+    tmp_path: Path, *, evolution: str | None = None, patience_s: float = 0.2, **auth: Any
+) -> AsyncIterator[World]:
+    """``evolution``: the address of one whose key is ``EVOLUTION_KEY``; without it replies wait.
+
+    ``patience_s`` is the old endpoints'.
+    """
+    config = EvolutionConfig(url=evolution, api_key=EVOLUTION_KEY)
     with open_storage(tmp_path, None) as storage:
         blobs = await BlobStore.open(tmp_path / "blobs")
-        world = World(storage, blobs, AuthConfig(jwt_secret=SECRET, **auth))
-        async with trio.open_nursery() as nursery:
+        async with (
+            open_gateway(config, MediaConfig(), blobs) as client,
+            trio.open_nursery() as nursery,
+        ):
+            auth_config = AuthConfig(jwt_secret=SECRET, **auth)
+            world = World(storage, blobs, auth_config, client, patience_s)
+            await nursery.start(world.lanes.run)
             await nursery.start(world.journal.run)
             await nursery.start(world.pipeline.run)
             await nursery.start(world.health.run)

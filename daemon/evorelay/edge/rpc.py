@@ -10,8 +10,10 @@ from evorelay.model.errors import Code, Refusal
 from evorelay.model.ids import ticket_channel
 from evorelay.model.principal import Principal
 from evorelay.model.views import TypingEvent, encode_json
+from evorelay.relay.commands import MessageRef, OutboxParams, SendParams
 from evorelay.relay.desk import Desk
 from evorelay.relay.hub import Hub
+from evorelay.relay.outbox import Outbox
 from evorelay.relay.questions import (
     InstanceRef,
     MergeRef,
@@ -38,7 +40,9 @@ class TypingParams(Struct, frozen=True, kw_only=True):
 
 
 class Rpc:
-    def __init__(self, desk: Desk, hub: Hub, replay: Replay, reconnects: Reconnects) -> None:
+    def __init__(
+        self, desk: Desk, hub: Hub, replay: Replay, reconnects: Reconnects, outbox: Outbox
+    ) -> None:
         self._desk = desk
         self._hub = hub
         self._methods: dict[str, tuple[type[Struct], Call]] = {
@@ -51,6 +55,9 @@ class Rpc:
             "tickets.close": (TicketParams, desk.tickets.close),
             "tickets.reopen": (TicketParams, desk.tickets.reopen),
             "messages.list": (MessagesParams, desk.messages_list),
+            "messages.send": (SendParams, outbox.submit),
+            "messages.retry": (MessageRef, outbox.retry),
+            "outbox.list": (OutboxParams, outbox.page),
             "seen": (TicketRef, desk.tickets.seen),
             "instances.list": (NoParams, desk.instances_list),
             "instances.qrcode": (InstanceRef, reconnects.qrcode),

@@ -4,8 +4,6 @@ The caller's credential ends here and Evolution's key begins here. Nothing else 
 the JSON, and nothing of the answer but its status and cleaned JSON, passes in either direction.
 """
 
-from typing import Protocol
-
 import msgspec
 import trio
 from quart import Request, Response
@@ -13,8 +11,9 @@ from quart import Request, Response
 from evorelay.edge.http.access import Access
 from evorelay.edge.http.answers import JSON, error_answer, json_answer
 from evorelay.edge.http.callers_instance import CallersInstance
+from evorelay.edge.http.deps import HttpDeps
 from evorelay.edge.http.evolution_bodies import answer_of, reply_of
-from evorelay.edge.http.old_endpoints import UNDELIVERABLE, WAIT_S
+from evorelay.edge.http.old_endpoints import UNDELIVERABLE
 from evorelay.edge.http.route import BODY_BYTES_MAX, REPLY_BYTES_MAX, read_json
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.outcome import GatewayFault
@@ -26,47 +25,22 @@ from evorelay.protocol.evolution_proxy import (
     read_target,
     visible_answer,
 )
-from evorelay.relay.outbox import Outbox
 
 METHODS = ("GET", "POST", "PUT")
 _SENDS = "message/"
 
 
-class Evolution(Protocol):
-    """The Evolution client, as far as this proxy needs it."""
-
-    async def call(
-        self, instance: str, method: str, path: str, body: bytes | None
-    ) -> tuple[int, bytes]:
-        """Ask the Evolution of an instance (``""``: the one of ``evolution.url``) with its key.
-
-        ``path`` is encoded, with its query. Returns status and body, of at most 4 MiB; raises
-        ``GatewayFault`` for what is no answer, a redirect included. Bounded in time.
-        """
-
-
 class ApiProxy:
     """The view. ``request`` is Quart's proxy for the current request."""
 
-    def __init__(
-        self,
-        request: Request,
-        access: Access,
-        outbox: Outbox,
-        evolution: Evolution,
-        instances: CallersInstance,
-        *,
-        secrets: tuple[str, ...],
-        wait_s: float = WAIT_S,
-    ) -> None:
-        """``secrets`` are taken out of every answer, should Evolution repeat one of ours."""
+    def __init__(self, deps: HttpDeps, access: Access, request: Request) -> None:
         self._request = request
         self._access = access
-        self._outbox = outbox
-        self._evolution = evolution
-        self._instances = instances
-        self._secrets = secrets
-        self._wait_s = wait_s
+        self._outbox = deps.outbox
+        self._evolution = deps.evolution
+        self._instances = CallersInstance(deps.desk, deps.evolution)
+        self._secrets = deps.secrets
+        self._patience_s = deps.patience_s
 
     async def call(self, path: str) -> Response:
         who = await self._access.principal(self._request)
@@ -118,7 +92,7 @@ class ApiProxy:
         instance = await self._instances.named(who, target.instance or "")
         params = reply_of(target.call, instance, await read_json(self._request, REPLY_BYTES_MAX))
         message = await self._outbox.submit_to_phone(who, params)
-        message = await self._outbox.wait_final(message, self._wait_s)
+        message = await self._outbox.wait_final(message, self._patience_s)
         if message.status == "failed":
             return json_answer({"id": message.id, "error": message.error}, UNDELIVERABLE)
         if message.whatsapp_id is None:

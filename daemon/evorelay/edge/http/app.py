@@ -15,14 +15,19 @@ from evorelay.edge.http.answers import (
     error_answer,
     json_answer,
 )
+from evorelay.edge.http.api_proxy import METHODS, ApiProxy
 from evorelay.edge.http.console_pages import ConsolePages
 from evorelay.edge.http.deps import HttpDeps
 from evorelay.edge.http.media import MediaFiles
+from evorelay.edge.http.old_endpoints import OldEndpoints
 from evorelay.edge.http.openapi import openapi_document
 from evorelay.edge.http.ops import Ops
+from evorelay.edge.http.reconciles import reconcile_routes
 from evorelay.edge.http.replays import replay_routes
 from evorelay.edge.http.rest import rest_routes
 from evorelay.edge.http.route import REPLY_BYTES_MAX, view_of
+from evorelay.edge.http.uploads import PATH as UPLOADS_PATH
+from evorelay.edge.http.uploads import Bodies, MediaUploads
 from evorelay.model.errors import Code
 from evorelay.protocol.webhook import match_path
 from evorelay.telemetry.metrics import Metrics
@@ -45,8 +50,14 @@ def make_app(deps: HttpDeps) -> QuartTrio:
     access = Access(deps.auth, deps.scrape, deps.authenticator)
     _add_rest(app, deps, access)
     _add_ops(app, Ops(deps, access, request))
+    _add_old_endpoints(app, OldEndpoints(deps, access, request))
+    proxy = ApiProxy(deps, access, request)
+    app.add_url_rule("/api/<path:path>", "api", proxy.call, methods=METHODS)
     files = MediaFiles(request, access, deps.desk, deps.blobs)
     app.add_url_rule("/media/<media_id>", "media", files.file)
+    uploads = MediaUploads(request, access, deps.uploads)
+    app.add_url_rule(UPLOADS_PATH, "media_uploads", uploads.take, methods=["POST"])
+    app.asgi_app = Bodies(app.asgi_app)  # type: ignore[method-assign]  # how middleware is added
     _add_console(app)
     _refuse_webhooks_by_get(app, deps.metrics)
     _add_headers(app, access)
@@ -55,7 +66,11 @@ def make_app(deps: HttpDeps) -> QuartTrio:
 
 
 def _add_rest(app: QuartTrio, deps: HttpDeps, access: Access) -> None:
-    routes = rest_routes(deps.desk, deps.reconnects) + replay_routes(deps.replay)
+    routes = (
+        *rest_routes(deps.desk, deps.reconnects),
+        *replay_routes(deps.replay),
+        *reconcile_routes(deps.reconciler),
+    )
     for route in routes:
         view = view_of(route, access, request)
         app.add_url_rule(route.quart_rule, route.name, view, methods=[route.method])
@@ -74,6 +89,12 @@ def _add_ops(app: QuartTrio, ops: Ops) -> None:
     app.add_url_rule("/webhook/health", "webhook_health", ops.health)
     app.add_url_rule("/webhook/ws-stats", "ws_stats", ops.ws_stats)
     app.add_url_rule("/metrics", "metrics", ops.metrics)
+
+
+def _add_old_endpoints(app: QuartTrio, old: OldEndpoints) -> None:
+    app.add_url_rule("/webhook/send-message", "old_send", old.send_message, methods=["POST"])
+    app.add_url_rule("/webhook/test-send", "old_test", old.test_send, methods=["POST"])
+    app.add_url_rule("/webhook/check-instance/<name>", "old_check", old.check_instance)
 
 
 def _add_console(app: QuartTrio) -> None:
@@ -120,7 +141,7 @@ def _add_headers(app: QuartTrio, access: Access) -> None:
         response.headers.add("Vary", "Origin")
         if access.allows_page(request):
             response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Allow-Methods"] = "GET, POST, PATCH, OPTIONS"
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, OPTIONS"
             response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
             response.headers["Access-Control-Expose-Headers"] = "Retry-After"
             response.headers["Access-Control-Max-Age"] = str(_PREFLIGHT_MAX_AGE_S)

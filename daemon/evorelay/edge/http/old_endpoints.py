@@ -14,6 +14,7 @@ from quart import Request, Response
 from evorelay.edge.http.access import Access
 from evorelay.edge.http.answers import bad_parameter, error_answer, json_answer
 from evorelay.edge.http.callers_instance import CallersInstance
+from evorelay.edge.http.deps import HttpDeps
 from evorelay.edge.http.route import REPLY_BYTES_MAX, read_json
 from evorelay.model.errors import Refusal
 from evorelay.model.ids import new_id
@@ -21,14 +22,9 @@ from evorelay.model.outcome import GatewayFault
 from evorelay.model.principal import Principal
 from evorelay.model.views import Failure, Message
 from evorelay.relay.commands import CONTENT_CHARS_MAX, OpId, PhoneSendParams
-from evorelay.relay.desk import Desk
-from evorelay.relay.gateway import Gateway
-from evorelay.relay.outbox import Outbox
 from evorelay.relay.questions import InstanceRef, Text
 from evorelay.relay.replies import phone_of
 
-WAIT_S = 10.0
-"""For Evolution's answer, before the caller is told that the message is queued."""
 STATE_WAIT_S = 5.0
 UNDELIVERABLE = 422
 """The status of an answer whose message failed for good: asking again would not help."""
@@ -74,23 +70,14 @@ class OldTest(OldSend, frozen=True, kw_only=True):
 class OldEndpoints:
     """The views. ``request`` is Quart's proxy for the current request."""
 
-    def __init__(
-        self,
-        request: Request,
-        access: Access,
-        desk: Desk,
-        outbox: Outbox,
-        gateway: Gateway,
-        *,
-        wait_s: float = WAIT_S,
-    ) -> None:
+    def __init__(self, deps: HttpDeps, access: Access, request: Request) -> None:
         self._request = request
         self._access = access
-        self._desk = desk
-        self._outbox = outbox
-        self._gateway = gateway
-        self._instances = CallersInstance(desk, gateway)
-        self._wait_s = wait_s
+        self._desk = deps.desk
+        self._outbox = deps.outbox
+        self._evolution = deps.evolution
+        self._instances = CallersInstance(deps.desk, deps.evolution)
+        self._patience_s = deps.patience_s
 
     async def send_message(self) -> Response:
         return await self._answered(self._send(OldSend))
@@ -116,7 +103,7 @@ class OldEndpoints:
         except msgspec.ValidationError as error:
             raise bad_parameter(error) from None
         message = await self._outbox.submit_to_phone(who, await self._params(who, asked))
-        message = await self._outbox.wait_final(message, self._wait_s)
+        message = await self._outbox.wait_final(message, self._patience_s)
         return _outcome(message)
 
     async def _params(self, who: Principal, asked: OldSend) -> PhoneSendParams:
@@ -140,10 +127,10 @@ class OldEndpoints:
         """What the row says, or Evolution itself if it answers in time."""
         who = await self._access.principal(self._request)
         state: str | None = (await self._desk.instance_qrcode(who, InstanceRef(name=name))).state
-        if self._gateway.is_configured(name):
+        if self._evolution.is_configured(name):
             try:
                 with trio.move_on_after(STATE_WAIT_S):
-                    state = await self._gateway.connection_state(name) or "close"
+                    state = await self._evolution.connection_state(name) or "close"
             except GatewayFault:
                 pass  # the row still says what was last heard
         return json_answer(

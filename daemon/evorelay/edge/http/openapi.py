@@ -12,6 +12,7 @@ import msgspec
 from evorelay.edge.http.answers import JSON, ErrorAnswer
 from evorelay.edge.http.route import Route
 from evorelay.model.errors import Code
+from evorelay.relay.uploads import UploadView
 
 Document = dict[str, Any]
 _REF = "#/components/schemas/{name}"
@@ -33,6 +34,7 @@ def openapi_document(routes: Sequence[Route], version: str) -> Document:
     for path, summary in _WEBHOOKS.items():
         paths[path] = {"post": _webhook_operation(path, summary)}
     paths |= {path: {"get": operation} for path, operation in _OPERATIONS.items()}
+    paths["/v1/media"] = {"post": _UPLOAD}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -63,7 +65,9 @@ def openapi_document(routes: Sequence[Route], version: str) -> Document:
 
 def _schemas(routes: Sequence[Route]) -> dict[str, Document]:
     types = {type_ for route in routes for type_ in (route.params, route.result)}
-    _, schemas = msgspec.json.schema_components([*types, ErrorAnswer], ref_template=_REF)
+    _, schemas = msgspec.json.schema_components(
+        [*types, UploadView, ErrorAnswer], ref_template=_REF
+    )
     schemas["ErrorDetail"]["properties"]["code"]["enum"] = [code.code for code in Code]
     return dict(sorted(schemas.items()))
 
@@ -272,4 +276,31 @@ _OPERATIONS: dict[str, Document] = {
         ],
     ),
     "/openapi.json": _operation("This document", _json({"type": "object"}), security=[{}]),
+}
+
+_FILE: Document = {"type": "string", "format": "binary"}
+_UPLOAD: Document = {
+    "operationId": "media.upload",
+    "summary": "Hand in a file, to be sent with a reply within a day",
+    "parameters": [
+        {"name": "filename", "in": "query", "required": False, "schema": {"type": "string"}}
+    ],
+    "security": [{"token": []}],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "*/*": {"schema": _FILE},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": _FILE},
+                }
+            },
+        },
+    },
+    "responses": {
+        "201": {"description": "It is stored", "content": _json(_ref("UploadView"))},
+        **_ERRORS,
+    },
 }
