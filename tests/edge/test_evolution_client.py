@@ -6,6 +6,7 @@ import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -644,3 +645,35 @@ async def test_what_cannot_be_used_is_said_at_the_start(
         async with open_gateway(config, MediaConfig(), blobs):
             pass
     assert "secret" not in str(caught.value)
+
+
+async def test_many_lanes_wait_once_for_a_server_that_does_not_say_what_it_is(
+    blobs: BlobStore, mock_clock: trio.testing.MockClock
+) -> None:
+    """P6: the first one asks for at most ten seconds, the others share what it learns."""
+    asked = trio.Event()
+
+    async def mute(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        asked.set()
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        serve = partial(trio.serve_tcp, mute, 0, host="127.0.0.1")
+        (listener,) = await nursery.start(serve)
+        port = listener.socket.getsockname()[1]
+        async with opened(f"http://127.0.0.1:{port}", blobs) as gateway:
+            faults = []
+
+            async def one() -> None:
+                faults.append(await failing(gateway.send("loja", text())))
+
+            async with trio.open_nursery() as lanes:
+                for _ in range(5):
+                    lanes.start_soon(one)
+                await asked.wait()
+                mock_clock.jump(10.1)
+        assert {(fault.kind, fault.code) for fault in faults} == {
+            (FaultKind.GATEWAY_DOWN, "timeout")
+        }
+        nursery.cancel_scope.cancel()

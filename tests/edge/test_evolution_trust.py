@@ -4,6 +4,7 @@ of HTTP leaves, and so no key."""
 import datetime
 import hashlib
 import ssl
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -138,12 +139,21 @@ async def test_a_pin_decides_even_against_a_ca_file_that_would_do(tmp_path: Path
 
 
 async def test_a_server_without_tls_is_not_talked_to_in_clear(tmp_path: Path) -> None:
-    async with open_evolution() as server:
-        server.url = server.url.replace("http://", "https://")
-        with pytest.raises(GatewayFault) as caught:
-            await send(server, tmp_path, pin="0" * 64)
-        assert caught.value.kind is FaultKind.GATEWAY_DOWN
-        assert server.requests == []
+    received = bytearray()
+
+    async def plain(stream: trio.SocketStream) -> None:
+        received.extend(await stream.receive_some())
+        await stream.send_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        serve = partial(trio.serve_tcp, plain, 0, host="127.0.0.1")
+        (listener,) = await nursery.start(serve)
+        server = RawEvolution(f"https://127.0.0.1:{listener.socket.getsockname()[1]}")
+        await refused(server, tmp_path, pin="0" * 64)
+        nursery.cancel_scope.cancel()
+    assert b"sesame" not in received
+    assert b"HTTP" not in received
 
 
 async def test_peeking_shows_the_certificate_and_sends_nothing(tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ from typing import Final
 import trio
 
 from evorelay.edge.evolution.wire import Outgoing, Wire
+from evorelay.model.outcome import FaultKind, GatewayFault
 from evorelay.protocol.evolution.version import UNKNOWN_SERVER, Server, server_of
 
 KNOWN_FOR_S: Final = 600.0
+ASSUMED_FOR_S: Final = 60.0
+"""Where it did not say what it is: it may be starting, or waiting for its licence."""
 _ROOT_BYTES_MAX: Final = 64 * 1024
 _ROOT_S: Final = 10.0
 
@@ -17,9 +20,10 @@ class Site:
 
     def __init__(self, wire: Wire, base_url: str) -> None:
         self._wire = wire
-        self._url = f"{base_url}/"
+        self._request = Outgoing(method="GET", url=f"{base_url}/", headers={})
         self._known: Server | None = None
         self._until = 0.0
+        self._fault: tuple[float, GatewayFault] | None = None
         self._asking = trio.Lock()
 
     @property
@@ -27,21 +31,36 @@ class Site:
         return self._known is not None and self._known.takes_own_ids
 
     async def server(self, deadline: float) -> Server:
-        """What it is; assumed to be 2.x where it does not say. Raises ``GatewayFault`` when it
-        cannot be reached: nothing was sent then."""
-        async with self._asking:  # many lanes want to know at once
+        """What it is; assumed to be 2.x where it does not say. Raises ``GatewayFault``, "gateway
+        down", when it does not answer: nothing was sent then."""
+        came_at = trio.current_time()
+        async with self._asking:  # many lanes want to know at once, one asks
+            if self._fault is not None and self._fault[0] >= came_at:
+                raise _down(self._fault[1])  # the others do not wait as long again, in turn
             if self._known is None or trio.current_time() >= self._until:
-                soon = min(deadline, trio.current_time() + _ROOT_S)
-                request = Outgoing(method="GET", url=self._url, headers={})
-                answer = await self._wire.exchange(
-                    request, bytes_max=_ROOT_BYTES_MAX, deadline=soon
-                )
-                found = answer.status == 200 and not answer.is_cut
-                self.learn(server_of(answer.body) if found else UNKNOWN_SERVER)
+                try:
+                    self._learn_from(await self._ask(deadline))
+                except GatewayFault as fault:
+                    self._fault = (trio.current_time(), fault)
+                    raise _down(fault) from fault
             assert self._known is not None
             return self._known
 
-    def learn(self, server: Server) -> None:
-        """An answer showed that it is another one than it seemed."""
+    def learn(self, server: Server, *, for_s: float = KNOWN_FOR_S) -> None:
+        """An answer showed what it is."""
         self._known = server
-        self._until = trio.current_time() + KNOWN_FOR_S
+        self._until = trio.current_time() + for_s
+
+    async def _ask(self, deadline: float) -> bytes | None:
+        soon = min(deadline, trio.current_time() + _ROOT_S)
+        answer = await self._wire.exchange(self._request, bytes_max=_ROOT_BYTES_MAX, deadline=soon)
+        return answer.body if answer.status == 200 and not answer.is_cut else None
+
+    def _learn_from(self, root: bytes | None) -> None:
+        server = UNKNOWN_SERVER if root is None else server_of(root)
+        self.learn(server, for_s=ASSUMED_FOR_S if server is UNKNOWN_SERVER else KNOWN_FOR_S)
+
+
+def _down(fault: GatewayFault) -> GatewayFault:
+    """Who does not even say what it is does not take messages either."""
+    return GatewayFault(FaultKind.GATEWAY_DOWN, fault.code, fault.message)
