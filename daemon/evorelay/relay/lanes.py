@@ -144,6 +144,12 @@ class Lanes:
             if not self._waiters[outbox_id]:
                 del self._waiters[outbox_id]
 
+    def has_room(self, instance: str, limit: int) -> bool:
+        """Whether fewer than ``limit`` commands of the instance wait. May be asked in any thread:
+        it is one look-up and one number."""
+        lane = self._lanes.get(instance)
+        return lane is None or lane.lane.waiting < limit
+
     @property
     def total_waiting(self) -> int:
         return len(self._jobs)

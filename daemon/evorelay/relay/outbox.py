@@ -143,8 +143,7 @@ class Outbox:
         return taken.view
 
     def _room(self, instance: str) -> bool:
-        """Whether another command of the instance may wait. Called in the ledger's thread."""
-        return self._lanes.waiting().get(instance, 0) < self._queued_max
+        return self._lanes.has_room(instance, self._queued_max)
 
     def _lane_views(self, who: Principal) -> list[LaneView]:
         waiting, parked = self._lanes.waiting(), self._lanes.parked()

@@ -10,6 +10,7 @@ from evorelay.relay.cache import RecentEvents
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
+from evorelay.relay.uploads import KEPT_MS
 from evorelay.storage.ports import Maintenance
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,11 @@ class Retention:
             await self._ledger.maintain(
                 lambda: self._maintenance.trim_early_changes(now - self._events_ms)
             )
+            while await self._ledger.maintain(
+                lambda: self._maintenance.trim_outbox(now - self._events_ms, EVENTS_PER_STEP)
+            ):
+                pass
+            await self._ledger.maintain(lambda: self._maintenance.trim_uploads(now - KEPT_MS))
         except RelayError as error:
             log.warning("old data could not be removed: %s", error)
         if entries or events:

@@ -24,6 +24,7 @@ from evorelay.edge.http.openapi import openapi_document
 from evorelay.edge.http.ops import Ops
 from evorelay.edge.http.reconciles import reconcile_routes
 from evorelay.edge.http.replays import replay_routes
+from evorelay.edge.http.replies import reply_routes
 from evorelay.edge.http.rest import rest_routes
 from evorelay.edge.http.route import REPLY_BYTES_MAX, view_of
 from evorelay.edge.http.uploads import PATH as UPLOADS_PATH
@@ -68,6 +69,7 @@ def make_app(deps: HttpDeps) -> QuartTrio:
 def _add_rest(app: QuartTrio, deps: HttpDeps, access: Access) -> None:
     routes = (
         *rest_routes(deps.desk, deps.reconnects),
+        *reply_routes(deps.outbox),
         *replay_routes(deps.replay),
         *reconcile_routes(deps.reconciler),
     )
