@@ -33,7 +33,7 @@ async def test_every_served_address_is_described_and_every_described_one_served(
     """Webhooks are the gate's and the console is for people; everything else is both."""
     async with open_world(tmp_path) as world:
         served = {
-            (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method.lower())
+            (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
             for rule in world.app.url_map.iter_rules()
             for method in rule.methods or ()
             if method not in ("HEAD", "OPTIONS")

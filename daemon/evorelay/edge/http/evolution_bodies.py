@@ -107,3 +107,4 @@ _CONTENTS: dict[str, tuple[str, Callable[[_Fields], _Fields]]] = {
     "message/sendLocation": ("locationMessage", _location),
 }
 """Where 1.x has what is said, and what it says."""
+SENDS = tuple(_CONTENTS)

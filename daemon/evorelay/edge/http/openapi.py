@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from evorelay.edge.http.answers import JSON, ErrorAnswer
+from evorelay.edge.http.old_endpoints import OldSend, OldTest
+from evorelay.edge.http.openapi_evolution import EVOLUTION_PATHS
 from evorelay.edge.http.route import Route
 from evorelay.model.errors import Code
 from evorelay.relay.uploads import UploadView
@@ -35,6 +37,7 @@ def openapi_document(routes: Sequence[Route], version: str) -> Document:
         paths[path] = {"post": _webhook_operation(path, summary)}
     paths |= {path: {"get": operation} for path, operation in _OPERATIONS.items()}
     paths["/v1/media"] = {"post": _UPLOAD}
+    paths |= EVOLUTION_PATHS
     return {
         "openapi": "3.1.0",
         "info": {
@@ -66,7 +69,7 @@ def openapi_document(routes: Sequence[Route], version: str) -> Document:
 def _schemas(routes: Sequence[Route]) -> dict[str, Document]:
     types = {type_ for route in routes for type_ in (route.params, route.result)}
     _, schemas = msgspec.json.schema_components(
-        [*types, UploadView, ErrorAnswer], ref_template=_REF
+        [*types, UploadView, OldSend, OldTest, ErrorAnswer], ref_template=_REF
     )
     schemas["ErrorDetail"]["properties"]["code"]["enum"] = [code.code for code in Code]
     return dict(sorted(schemas.items()))

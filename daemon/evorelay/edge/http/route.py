@@ -25,7 +25,7 @@ class Route(Struct, frozen=True, kw_only=True):
 
     ``params`` holds every argument: those named in ``path`` come from there, the others from the
     query string of a GET and from the JSON body of anything else. Times and ids are as in the
-    contract; permission is decided by ``call``, ``role`` says the least it takes.
+    contract; ``role`` is the least it takes, whatever else of permission is decided by ``call``.
     """
 
     method: Literal["GET", "PATCH", "POST"]
@@ -69,6 +69,8 @@ def view_of(
 
     async def view(**path_values: str) -> Response:
         who = await access.principal(request)
+        if route.role is not None and not who.is_at_least(route.role):
+            raise Refusal(Code.FORBIDDEN, f"this needs the role {route.role}")
         params = await _params(route, request, path_values)
         return json_answer(await route.call(who, params), route.status)
 
