@@ -391,3 +391,21 @@ async def test_every_captured_failure_of_a_send_can_be_asked_for(path: Path) -> 
 
 def _without_trace(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name != "fbtrace_id"}
+
+
+async def test_a_file_may_be_half_or_not_come() -> None:
+    async with a_bench(files_in="url") as bench:
+        said = await bench.simulator.say(bench.instance, "", kind="image")
+        await until(lambda: bench.events("messages.upsert"))
+        url = bench.events("messages.upsert")[0]["message"]["mediaUrl"]
+        whole = (await bench.client.get(url)).content
+        bench.simulator.misbehave("wrong-size", call="simulator/media")
+        assert (await bench.client.get(url)).content == whole[: len(whole) // 2]
+        bench.simulator.misbehave("html-503", call="simulator/media")
+        assert (await bench.client.get(url)).status_code == 503
+        bench.simulator.misbehave("wrong-size", call="chat/getBase64")
+        asked = await bench.post("chat/getBase64FromMediaMessage", message={"key": {"id": said}})
+        assert base64.b64decode(asked.json()["base64"]) == whole[: len(whole) // 2]
+        assert asked.json()["size"]["fileLength"]["low"] == len(whole)
+        gone = await bench.client.get(f"{url}x")
+        assert gone.status_code == 404

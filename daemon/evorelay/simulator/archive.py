@@ -6,6 +6,7 @@ Filters as in Evolution 2.3.6's source: of a time window both ends are needed, e
 
 from collections import OrderedDict
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -16,13 +17,35 @@ from evorelay.simulator.media import Media
 Row = dict[str, Any]
 
 
+class _Entry:
+    def __init__(self, emission: Emission) -> None:
+        self.first = emission
+        self.later: list[Emission] = []
+        """What ``messages.update`` said of it."""
+
+    @cached_property
+    def data(self) -> Row:
+        """As it was posted. A row has no status, that is told by its updates, and no file."""
+        data: Row = msgspec.json.decode(self.first.body)["data"]
+        data.pop("status", None)
+        data["message"].pop("base64", None)
+        return data
+
+    @property
+    def row(self) -> Row:
+        assert self.first.message is not None
+        empty: Row = {"pushName": None, "contextInfo": None} if "instanceId" in self.data else {}
+        updates = [{"status": later.status} for later in self.later]
+        return {"id": self.first.message.row_id, **empty, **self.data, "MessageUpdate": updates}
+
+
 class Archive:
     """Every message once it is due, whether or not its webhook reached anybody."""
 
     def __init__(self, messages_max: int) -> None:
         """0: nothing is kept, as where DATABASE_SAVE_DATA_NEW_MESSAGE is off."""
         self._messages_max = messages_max
-        self._emissions: OrderedDict[tuple[str, str], list[Emission]] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
 
     def keep(self, emission: Emission) -> None:
         """Doing it again changes nothing."""
@@ -30,50 +53,47 @@ class Archive:
             return
         key = (emission.instance, emission.message.id)
         if emission.status is not None:
-            if key in self._emissions:
-                self._emissions[key].append(emission)
-        elif key not in self._emissions:
-            self._emissions[key] = [emission]
-            if len(self._emissions) > self._messages_max:
-                self._emissions.popitem(last=False)
+            if key in self._entries:
+                self._entries[key].later.append(emission)
+        elif key not in self._entries:
+            self._entries[key] = _Entry(emission)
+            if len(self._entries) > self._messages_max:
+                self._entries.popitem(last=False)
 
     def find(self, instance: str, where: Row, *, by_time: bool = True) -> list[Row]:
         """Rows that match ``where``, the newest first. Raises ``ValueError`` for a bad time."""
         window = _window(where) if by_time else None
-        rows = (
-            _row(emissions)
-            for (name, _), emissions in reversed(self._emissions.items())
-            if name == instance
-        )
-        found = [row for row in rows if _matches(row, where, window)]
-        return sorted(found, key=_seconds_of, reverse=True)
+        found = [
+            entry
+            for entry in self._candidates(instance, where)
+            if _matches(entry.data, where, window)
+        ]
+        found.sort(key=lambda entry: _seconds_of(entry.data), reverse=True)
+        return [entry.row for entry in found]
 
     def updates(self, instance: str, message_id: str | None) -> list[Row]:
         """The data of ``messages.update``, as they came, of one message or of all."""
         return [
             msgspec.json.decode(later.body)["data"]
-            for (name, id_), emissions in self._emissions.items()
+            for (name, id_), entry in self._entries.items()
             if name == instance and message_id in (None, id_)
-            for later in emissions[1:]
+            for later in entry.later
         ]
 
     def media(self, instance: str, message_id: str) -> tuple[Row, Media] | None:
         """A message's row and its file; None when there is no such message, or no file."""
-        emissions = self._emissions.get((instance, message_id))
-        if not emissions or emissions[0].media is None:
+        entry = self._entries.get((instance, message_id))
+        if entry is None or entry.first.media is None:
             return None
-        return _row(emissions), emissions[0].media
+        return entry.row, entry.first.media
 
-
-def _row(emissions: list[Emission]) -> Row:
-    first = emissions[0]
-    assert first.message is not None
-    row: Row = msgspec.json.decode(first.body)["data"]
-    row.pop("status", None)  # a row has none; it is told by its updates
-    row["message"].pop("base64", None)
-    updates = [{"status": later.status} for later in emissions[1:]]
-    empty: Row = {"pushName": None, "contextInfo": None} if "instanceId" in row else {}
-    return {"id": first.message.row_id, **empty, **row, "MessageUpdate": updates}
+    def _candidates(self, instance: str, where: Row) -> list[_Entry]:
+        """Newest first; by id it is found without looking at every one."""
+        id_ = (where.get("key") or {}).get("id")
+        if isinstance(id_, str):
+            entry = self._entries.get((instance, id_))
+            return [entry] if entry else []
+        return [entry for (name, _), entry in reversed(self._entries.items()) if name == instance]
 
 
 def _matches(row: Row, where: Row, window: tuple[float, float] | None) -> bool:

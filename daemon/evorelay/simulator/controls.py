@@ -149,11 +149,3 @@ class Simulator:
             self._archive.keep(emission)
             await self._emit(emission)
         return message.id
-
-    def file(self, instance_id: str, message_id: str) -> tuple[str, bytes] | None:
-        """(MIME type, bytes) of a message's file, as ``mediaUrl`` links to it."""
-        for station in self.stations.values():
-            if station.instance.id == instance_id:
-                found = self._archive.media(station.instance.name, message_id)
-                return (found[1].mimetype, found[1].content) if found else None
-        return None

@@ -29,10 +29,11 @@ Manner = Literal[
     "webhook-twice",
     "receipts-lost",
     "undelivered",
+    "wrong-size",
 ]
 """No answer or not a whole one; another's answer than Evolution's (``busy``: 503 with
 ``Retry-After``); or the usual answer, and something odd about the webhooks that belong to it
-(``undelivered``: a receipt of failure)."""
+(``undelivered``: a receipt of failure), or about a file (``wrong-size``: half of it is there)."""
 Refusal = Literal[
     "500",
     "connection-closed",
@@ -67,6 +68,7 @@ _PROCESSED = frozenset(
     (
         *("cut", "half-json", "drip", "slow", "webhook-before", "webhook-lost"),
         *("webhook-late", "webhook-twice", "receipts-lost", "undelivered"),
+        "wrong-size",
     )
 )
 

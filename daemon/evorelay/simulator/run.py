@@ -39,9 +39,9 @@ async def run(
     """
     report = on_progress or (lambda totals: None)
     async with open_poster(options.max_in_flight) as post:
-        world = World(options, post)
+        world = World(options, post, listener)
         ledger = world.simulator.ledger
-        serve_rest = world.rest_server(options, listener)
+        serve_rest = world.rest_server(options)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_report_every_second, ledger, report)

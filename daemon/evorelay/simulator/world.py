@@ -30,7 +30,9 @@ ARCHIVED_MESSAGES = 20_000
 class World:
     """The parts of one run, which share its start, its stations and its ledger."""
 
-    def __init__(self, options: SimulatorOptions, post: Post) -> None:
+    def __init__(
+        self, options: SimulatorOptions, post: Post, listener: socket.socket | None
+    ) -> None:
         instances = make_instances(options.instances, options.seed, options.dialects)
         self.stations = {i.name: Station(i, options.target) for i in instances}
         for station in self.stations.values():
@@ -43,7 +45,10 @@ class World:
             rate_per_minute=options.rate_per_minute,
         )
         self.ledger = Ledger()
-        self.archive = Archive(ARCHIVED_MESSAGES if options.keeps_messages else 0)
+        self._listener = listener
+        self._has_rest = listener is not None or options.listen is not None
+        keeps = self._has_rest and options.keeps_messages
+        self.archive = Archive(ARCHIVED_MESSAGES if keeps else 0)
         self.emit, self._emissions = trio.open_memory_channel[Emission](0)
         self._delivery = Delivery(
             post,
@@ -99,11 +104,11 @@ class World:
         """Until ``emit`` is closed and what is under way has had its grace."""
         await self._delivery.run(self._emissions, started_at=self.started_at, grace_s=GRACE_S)
 
-    def rest_server(
-        self, options: SimulatorOptions, listener: socket.socket | None
-    ) -> Callable[..., Awaitable[None]] | None:
+    def rest_server(self, options: SimulatorOptions) -> Callable[..., Awaitable[None]] | None:
         """Listens already; what is returned serves until cancelled and starts with its URL. None:
         no REST API is wanted."""
+        if not self._has_rest:
+            return None
         # Imported late: most runs have no REST API.
         from evorelay.simulator.rest.api import RestApi
         from evorelay.simulator.rest.chats import Chats
@@ -113,14 +118,15 @@ class World:
         from evorelay.simulator.rest.sending import Sending
         from evorelay.simulator.rest.wire import serve
 
-        if listener is None and options.listen is None:
-            return None
+        listener = self._listener
         if listener is None:
-            listener = open_listener(str(options.listen))
+            assert options.listen is not None
+            listener = open_listener(options.listen)
         api = RestApi(
             self.stations,
             api_key=options.api_key,
             trouble=self._trouble,
+            archive=self.archive,
             sending=Sending(self._sender, self.archive),
             chats=Chats(self.archive, self._sender),
             instances=Instances(self.stations, self._connections),

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import trio
 from msgspec import Struct
 
+from evorelay.simulator.archive import Archive
 from evorelay.simulator.misbehaviour import Trouble
 from evorelay.simulator.rest import webhooks
 from evorelay.simulator.rest.call import Call, RestError
@@ -34,6 +35,7 @@ class RestApi:
         *,
         api_key: str,
         trouble: Trouble,
+        archive: Archive,
         sending: Sending,
         chats: Chats,
         instances: Instances,
@@ -42,6 +44,7 @@ class RestApi:
         self._stations = stations
         self._api_key = api_key
         self._trouble = trouble
+        self._archive = archive
         self._instances = instances
         self._control = control
         self._routes: dict[str, Route] = {
@@ -74,6 +77,8 @@ class RestApi:
     async def __call__(self, request: Request) -> Answer:
         segments = request.segments
         try:
+            if segments[:2] == ["simulator", "media"] and len(segments) == 4:
+                return await self._file(request, segments[2], segments[3])
             if segments[0] == "simulator":
                 return await self._control(request, segments[1:])
             if self._control.needs_licence:
@@ -109,6 +114,21 @@ class RestApi:
             await trio.sleep(odd.delay_s)
         truth = await _truth(route.view, call) if odd.is_processed else None
         return await odd_answer(odd, call, truth)
+
+    async def _file(self, request: Request, instance_id: str, message_id: str) -> Answer:
+        """What ``mediaUrl`` links to; as an object store it needs no key, and may misbehave."""
+        station = next((s for s in self._stations.values() if s.instance.id == instance_id), None)
+        found = self._archive.media(station.instance.name, message_id) if station else None
+        if station is None or found is None or not found[1].content:
+            raise RestError(404, ["No such file"])
+        truth = Answer(200, found[1].content, found[1].mimetype)
+        odd = self._trouble.next("simulator/media", station.instance.name, "")
+        if odd is None:
+            return truth
+        await trio.sleep(odd.delay_s)
+        if odd.kind == "wrong-size":
+            return Answer(200, truth.body[: len(truth.body) // 2], truth.content_type)
+        return await odd_answer(odd, Call(station, {}, request, odd), truth)
 
     def _admit(self, request: Request, station: Station | None) -> None:
         keys = {self._api_key} | ({station.instance.token} if station else set())

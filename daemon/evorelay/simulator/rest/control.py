@@ -76,8 +76,6 @@ class Control:
             return self._ledger()
         if request.method == "GET" and door == "sent":
             return self._sent()
-        if request.method == "GET" and door == "media" and len(path) == 3:
-            return self._file(path[1], path[2])
         raise RestError(404, [f"Cannot {request.method} {request.path}"])
 
     async def _misbehave(self, body: bytes) -> Answer:
@@ -162,12 +160,6 @@ class Control:
                 "messages": ledger.messages(),
             }
         )
-
-    def _file(self, instance_id: str, message_id: str) -> Answer:
-        found = self._simulator.file(instance_id, message_id)
-        if found is None or not found[1]:
-            raise RestError(404, ["No such file"])
-        return Answer(200, found[1], found[0])
 
     def _known(self, instance: str) -> str:
         if instance not in self._simulator.stations:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from evorelay.simulator.cast import Chat
 from evorelay.simulator.misbehaviour import Misbehaviour
@@ -97,11 +98,11 @@ async def odd_answer(odd: Misbehaviour, call: Call, truth: Answer | None) -> Ans
         case "reset":
             return Answer(200, manner="reset")
         case "cut":
-            return Answer(whole.status, whole.body, manner="cut")
+            return replace(whole, manner="cut")
         case "half-json":
-            return Answer(whole.status, whole.body[: len(whole.body) // 2])
+            return replace(whole, body=whole.body[: len(whole.body) // 2])
         case "drip":
-            return Answer(whole.status, whole.body, manner="drip")
+            return replace(whole, manner="drip")
         case "html-502" | "html-503" | "html-504":
             return _html(int(odd.kind[-3:]))
         case "busy":
