@@ -31,6 +31,7 @@ from evorelay.protocol.duplicates import absorb, rewrite
 from evorelay.relay.draft import Draft
 from evorelay.relay.early import EarlyChanges
 from evorelay.relay.echo import Echoes
+from evorelay.relay.fetches import Fetches
 from evorelay.relay.groups import author_in, change_members
 from evorelay.relay.instances import Instances
 from evorelay.relay.joining import join
@@ -61,18 +62,26 @@ class Applied(Struct):
     """Commands of the outbox whose echo came: they were carried out."""
     states: dict[str, str] = {}
     """Of the instances that posted."""
+    has_fetches: bool = False
+    """Whether a file was wished for (relay/fetches.py)."""
 
 
 def apply_batch(
-    draft: Draft, *, batch: list[Understood], journal: str, reopen_within_ms: int
+    draft: Draft,
+    *,
+    batch: list[Understood],
+    journal: str,
+    reopen_within_ms: int,
+    fetches: Fetches | None = None,
 ) -> Applied:
     """Act on every fact of the batch and move the journal's cursor past what is whole.
 
-    Entries at or below the stored cursor were handled before and are passed over.
+    Entries at or below the stored cursor were handled before and are passed over. ``fetches``:
+    where files that lack are wished for, None: nowhere.
     """
     cursor = draft.tx.cursor(journal)
     fresh = [piece for piece in batch if piece.entry.seq > cursor]
-    applied = _Application(draft, fresh, reopen_within_ms).run()
+    applied = _Application(draft, fresh, reopen_within_ms, fetches=fetches).run()
     whole = [piece.entry.seq for piece in fresh if piece.is_whole]
     if whole:
         draft.plan.cursor = (journal, whole[-1])
@@ -99,6 +108,7 @@ class _Application:
         reopen_within_ms: int,
         *,
         refresh: bool = False,
+        fetches: Fetches | None = None,
     ) -> None:
         self._draft = draft
         self._batch = batch
@@ -120,6 +130,8 @@ class _Application:
         self._tickets = Tickets(draft, self._people.known_ids(), reopen_within_ms=reopen_within_ms)
         self._quarantine = Quarantine(draft)
         self._echoes = Echoes(draft)
+        self._fetches = fetches
+        self._has_fetches = False
 
     def run(self) -> Applied:
         self._tell_learned()
@@ -129,7 +141,11 @@ class _Application:
                 self._act(piece.entry, fact)
         self._early.settle()
         return Applied(
-            self._outcomes, self._instances.settle(), self._echoes.claimed, self._instances.states()
+            self._outcomes,
+            self._instances.settle(),
+            self._echoes.claimed,
+            self._instances.states(),
+            self._has_fetches,
         )
 
     def _act(self, entry: Entry, fact: Fact) -> None:
@@ -206,6 +222,7 @@ class _Application:
 
     def _arrive(self, message: MessageRecord, contact: ContactRecord, chat: Chat) -> None:
         self._tickets.arrive(message, contact, self._people.believable(message.instance, chat))
+        self._wish_for_file(message)
         self._draft.tell_message("message.created", message)
 
     def _again(
@@ -241,9 +258,14 @@ class _Application:
 
     def _changed(self, message: MessageRecord, *, may_show: bool = True) -> None:
         self._draft.change_message(message)
+        self._wish_for_file(message)
         self._draft.tell_message("message.updated", message)
         if may_show:
             self._tickets.changed(message)
+
+    def _wish_for_file(self, message: MessageRecord) -> None:
+        if self._fetches is not None:
+            self._has_fetches |= self._fetches.enqueue(self._draft, message)
 
     def _person(self, fact: PersonFact) -> None:
         contact = self._people.contact(

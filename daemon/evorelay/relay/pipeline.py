@@ -18,6 +18,7 @@ from evorelay.model.envelope import Entry
 from evorelay.model.errors import JournalUnavailable, StoreUnavailable
 from evorelay.model.fact import Fact, QuarantineFact
 from evorelay.relay.apply import Applied, Understood, apply_batch
+from evorelay.relay.fetches import Fetches
 from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
@@ -57,7 +58,9 @@ class Pipeline:
         *,
         now: NowMs,
         reopen_within_ms: int,
+        fetches: Fetches | None = None,
     ) -> None:
+        """``fetches``: where files that lack are wished for, None: nowhere."""
         self._journal = journal
         self._ledger = ledger
         self._reader = reader
@@ -66,6 +69,7 @@ class Pipeline:
         self._metrics = metrics
         self._now = now
         self._reopen_within_ms = reopen_within_ms
+        self._fetches = fetches
         self._closing = False
         self._scope = trio.CancelScope()
         self.cursor = 0
@@ -204,6 +208,7 @@ class Pipeline:
             batch=batch,
             journal=self._journal.identity,
             reopen_within_ms=self._reopen_within_ms,
+            fetches=self._fetches,
         )
         for attempt in count():
             try:
@@ -242,6 +247,8 @@ class Pipeline:
         self._news.learned(applied.states, has_untold=applied.has_untold)
         if applied.settled:
             self._echoes.settled(applied.settled)
+        if self._fetches is not None and applied.has_fetches:
+            self._fetches.ring()
         for (type_, outcome), number in applied.outcomes.items():
             self._metrics.message_counted(type_, outcome, number)
             if outcome == "quarantined":

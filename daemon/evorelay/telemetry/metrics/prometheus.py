@@ -137,6 +137,10 @@ class PrometheusMetrics:
             registry=registry,
             buckets=(*_LATENCY_S, 60, 120),
         )
+        self._fetched = _Counters(
+            counter("evorelay_media_fetches_total", "Tries to fetch a message's file", "outcome"),
+            (("fetched",), ("retried",), ("failed",)),
+        )
         self._doubts = _Counters(
             counter("evorelay_reply_doubts_total", "Unknown outcomes, how they ended", "end"),
             ((end,) for end in ("sent", "not_sent", "given_up")),
@@ -204,6 +208,9 @@ class PrometheusMetrics:
     def attempt_ended(self, outcome: str, seconds: float) -> None:
         self._attempts[outcome,].inc()
         self._attempt_s.observe(seconds)
+
+    def media_fetched(self, outcome: str) -> None:
+        self._fetched[outcome,].inc()
 
     def doubt_settled(self, how: str) -> None:
         self._doubts[how,].inc()
