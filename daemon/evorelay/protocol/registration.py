@@ -50,6 +50,8 @@ class Standing(Struct, frozen=True):
     state: Literal["ok", "missing", "wrong"]
     detail: str
     """For a person: what is wrong and what to do; "" when there is nothing to say."""
+    is_foreign: bool = False
+    """It posts to somebody else: ours would take it away from them."""
 
 
 def judge(found: Registration | None, webhook: WebhookConfig, public_url: str | None) -> Standing:
@@ -64,7 +66,7 @@ def judge(found: Registration | None, webhook: WebhookConfig, public_url: str | 
         return Standing("missing", f"its webhook has no address, as after a wiped setting: {_FIX}")
     trouble = _trouble(found, webhook, public_url)
     if trouble is not None:
-        return Standing("wrong", f"{trouble}: {_FIX}")
+        return Standing("wrong", f"{trouble}: {_FIX}", is_foreign=_is_foreign(found))
     return Standing("ok", _remark(found, webhook))
 
 
@@ -132,6 +134,13 @@ def _trouble(found: Registration, webhook: WebhookConfig, public_url: str | None
     if missing:
         return f"its webhook leaves out {', '.join(missing)}"
     return None
+
+
+def _is_foreign(found: Registration) -> bool:
+    try:
+        return found.is_enabled and _our_path(urlsplit(found.url).path) is None
+    except ValueError:
+        return False
 
 
 def _remark(found: Registration, webhook: WebhookConfig) -> str:

@@ -94,17 +94,19 @@ async def open_routes(config: EvolutionConfig) -> AsyncIterator[Routes]:
                 f"evolution.instances.{name}",
                 own.url or config.url,
                 own.api_key or config.api_key,
-                _trust(config, own),
+                trust_of(config, own),
                 own.timeout or config.timeout,
             )
         other = await route(
-            "evolution", config.url, config.api_key, _trust(config, None), config.timeout
+            "evolution", config.url, config.api_key, trust_of(config, None), config.timeout
         )
         yield Routes(named, other)
 
 
-def _trust(config: EvolutionConfig, own: EvolutionInstanceConfig | None) -> Trust:
-    """An instance's own CA file or fingerprint takes the place of both of ``[evolution]``."""
+def trust_of(config: EvolutionConfig, own: EvolutionInstanceConfig | None) -> Trust:
+    """How the server of an instance is verified; ``own`` None: of those without a section.
+
+    An instance's own CA file or fingerprint takes the place of both of ``[evolution]``."""
     if own is not None and (own.ca_file or own.fingerprint_sha256):
         return Trust(own.ca_file, own.fingerprint_sha256)
     return Trust(config.ca_file, config.fingerprint_sha256)
