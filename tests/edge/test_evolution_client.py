@@ -677,3 +677,19 @@ async def test_many_lanes_wait_once_for_a_server_that_does_not_say_what_it_is(
             (FaultKind.GATEWAY_DOWN, "timeout")
         }
         nursery.cancel_scope.cancel()
+
+
+async def test_behind_one_address_may_be_evolutions_of_both_generations(
+    server: RawEvolution, gateway: EvolutionClient
+) -> None:
+    server.acts.append(refuses(400, ['instance requires property "textMessage"']))
+    for name in ("old", "new", "old", "new"):
+        await gateway.send(name, text())
+    posted = [("textMessage" in r.json, r.path.rpartition("/")[2]) for r in server.requests]
+    assert posted == [
+        (False, "old"),
+        (True, "old"),
+        (False, "new"),
+        (True, "old"),
+        (False, "new"),
+    ]

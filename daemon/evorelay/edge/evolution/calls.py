@@ -55,7 +55,7 @@ class Calls:
         With what makes the fault of it if it is no success. Raises ``GatewayFault`` for none.
         """
         route = self.route(instance)
-        server = await route.site.server(deadline)
+        server = await route.site.server(instance, deadline)
         tried: set[Server] = set()
         while True:
             tried.add(server)
@@ -65,7 +65,7 @@ class Calls:
                 better = corrected(server, texts_of(answer.json()))
             if better is None or better in tried:
                 return answer, partial(fault_in, route, answer, is_send=is_send)
-            route.site.learn(better)
+            route.site.learn(instance, better)
             server = better
 
     async def _once(

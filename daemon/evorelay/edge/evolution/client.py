@@ -58,7 +58,6 @@ class EvolutionClient:
         self._calls = Calls(routes, blobs)
         self._blobs = blobs
         self._media_bytes_max = media_bytes_max
-        self._without_own_ids: set[str] = set()
 
     def is_configured(self, instance: str) -> bool:
         return self._routes.of(instance) is not None
@@ -76,8 +75,6 @@ class EvolutionClient:
         deadline += delivery.outgoing.delay_ms / 1000
         if delivery.outgoing.media is not None:
             deadline += delivery.outgoing.media.size / FILE_BYTES_PER_S
-        if instance in self._without_own_ids:
-            delivery = msgspec.structs.replace(delivery, own_id=None)
         try:
             return await self._send(instance, delivery, deadline)
         except GatewayFault as fault:
@@ -100,18 +97,11 @@ class EvolutionClient:
             if fault.code in _TO_CONFIGURE:
                 log.error("Evolution at %s: %s", self.host(instance), fault.message)
             raise
-        if self._was_asked_in_vain(instance, delivery, accepted):
-            self._without_own_ids.add(instance)
+        # The Cloud API has ids of its own, whatever Evolution's version; reactions ask for none.
+        asked_for = None if delivery.outgoing.type == "reaction" else delivery.own_id
+        if asked_for not in (None, accepted.whatsapp_id):
+            self._calls.route(instance).site.learn_own_ids_are_ignored(instance)
         return accepted
-
-    def _was_asked_in_vain(self, instance: str, delivery: Delivery, accepted: Accepted) -> bool:
-        """The Cloud API has ids of its own, whatever Evolution's version."""
-        return (
-            delivery.own_id is not None
-            and delivery.outgoing.type != "reaction"
-            and self._calls.route(instance).site.takes_own_ids
-            and accepted.whatsapp_id != delivery.own_id
-        )
 
     async def find_messages(
         self, instance: str, window: MessageWindow, *, page: int, page_size: int

@@ -22,15 +22,12 @@ class Site:
         self._wire = wire
         self._request = Outgoing(method="GET", url=f"{base_url}/", headers={})
         self._known: Server | None = None
+        self._corrected: dict[str, Server] = {}
         self._until = 0.0
         self._fault: tuple[float, GatewayFault] | None = None
         self._asking = trio.Lock()
 
-    @property
-    def takes_own_ids(self) -> bool:
-        return self._known is not None and self._known.takes_own_ids
-
-    async def server(self, deadline: float) -> Server:
+    async def server(self, instance: str, deadline: float) -> Server:
         """What it is; assumed to be 2.x where it does not say. Raises ``GatewayFault``, "gateway
         down", when it does not answer: nothing was sent then."""
         came_at = trio.current_time()
@@ -44,12 +41,17 @@ class Site:
                     self._fault = (trio.current_time(), fault)
                     raise _down(fault) from fault
             assert self._known is not None
-            return self._known
+            return self._corrected.get(instance, self._known)
 
-    def learn(self, server: Server, *, for_s: float = KNOWN_FOR_S) -> None:
-        """An answer showed what it is."""
-        self._known = server
-        self._until = trio.current_time() + for_s
+    def learn(self, instance: str, server: Server) -> None:
+        """An answer showed what it is for this instance, until it is asked again: behind one
+        address there may be several, with instances of their own."""
+        self._corrected[instance] = server
+
+    def learn_own_ids_are_ignored(self, instance: str) -> None:
+        if self._known is not None:
+            server = self._corrected.get(instance, self._known)
+            self.learn(instance, Server(server.generation, takes_own_ids=False))
 
     async def _ask(self, deadline: float) -> bytes | None:
         soon = min(deadline, trio.current_time() + _ROOT_S)
@@ -58,7 +60,10 @@ class Site:
 
     def _learn_from(self, root: bytes | None) -> None:
         server = UNKNOWN_SERVER if root is None else server_of(root)
-        self.learn(server, for_s=ASSUMED_FOR_S if server is UNKNOWN_SERVER else KNOWN_FOR_S)
+        self._known = server
+        self._until = trio.current_time()
+        self._until += ASSUMED_FOR_S if server is UNKNOWN_SERVER else KNOWN_FOR_S
+        self._corrected.clear()
 
 
 def _down(fault: GatewayFault) -> GatewayFault:
