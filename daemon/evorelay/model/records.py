@@ -157,7 +157,7 @@ class InstanceRecord(Struct, array_like=True, kw_only=True):
     registration: dict[str, Any] | None = None
     """``{"state": "ok" | "missing" | "wrong", "detail", "at"}``: our webhook at Evolution."""
     reconciled_at: int = 0
-    """Unix ms: Evolution's own list was compared with ours up to then."""
+    """Unix ms: up to then nothing is missing here that Evolution's own list has."""
     reconnected_at: int = 0
     """Unix ms: when somebody last had it connect again."""
 
