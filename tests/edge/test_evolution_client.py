@@ -632,6 +632,9 @@ async def test_without_address_or_key_nothing_is_configured(blobs: BlobStore) ->
         (EvolutionConfig(url="http://x", api_key="bad\nsecret"), "evolution.api_key"),
         (EvolutionConfig(url="http://x", api_key="chave-secreta-é"), "evolution.api_key"),
         (EvolutionConfig(url="http://[::1", api_key="a-secret"), "evolution.url"),
+        (EvolutionConfig(url="http://a..b", api_key="a-secret"), "evolution.url"),
+        (EvolutionConfig(url="http://u:secret@x", api_key="a-secret"), "evolution.url"),
+        (EvolutionConfig(url="ftp://x", api_key="a-secret"), "evolution.url"),
         (
             EvolutionConfig(url="https://x", api_key="a-secret", ca_file="/nope"),
             "evolution.ca_file",

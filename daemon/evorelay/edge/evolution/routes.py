@@ -117,7 +117,9 @@ def _checked_url(key: str, url: str) -> str:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
         raise ConfigError(f"{key}: is no URL; write Evolution's base address") from None
-    if parsed.scheme not in _DEFAULT_PORTS or not parsed.host or parsed.userinfo:
+    labels = parsed.raw_host.removesuffix(b".").split(b".")
+    is_named = all(0 < len(label) < 64 for label in labels)  # or looking it up fails oddly
+    if parsed.scheme not in _DEFAULT_PORTS or not is_named or parsed.userinfo:
         raise ConfigError(f"{key}: is not an http:// or https:// URL; write Evolution's address")
     return str(parsed.copy_with(query=None, fragment=None)).rstrip("/")
 

@@ -24,7 +24,8 @@ class Site:
         self._known: Server | None = None
         self._corrected: dict[str, Server] = {}
         self._until = 0.0
-        self._fault: tuple[float, GatewayFault] | None = None
+        self._failed_at = -1.0
+        self._failure = ("", "")
         self._asking = trio.Lock()
 
     async def server(self, instance: str, deadline: float) -> Server:
@@ -32,14 +33,16 @@ class Site:
         down", when it does not answer: nothing was sent then."""
         came_at = trio.current_time()
         async with self._asking:  # many lanes want to know at once, one asks
-            if self._fault is not None and self._fault[0] >= came_at:
-                raise _down(self._fault[1])  # the others do not wait as long again, in turn
+            if self._failed_at >= came_at:  # the others do not wait as long again, in turn
+                raise GatewayFault(FaultKind.GATEWAY_DOWN, *self._failure)
             if self._known is None or trio.current_time() >= self._until:
                 try:
                     self._learn_from(await self._ask(deadline))
                 except GatewayFault as fault:
-                    self._fault = (trio.current_time(), fault)
-                    raise _down(fault) from fault
+                    # Who does not even say what it is does not take messages either.
+                    self._failed_at = trio.current_time()
+                    self._failure = (fault.code, fault.message)
+                    raise GatewayFault(FaultKind.GATEWAY_DOWN, *self._failure) from fault
             assert self._known is not None
             return self._corrected.get(instance, self._known)
 
@@ -64,8 +67,3 @@ class Site:
         self._until = trio.current_time()
         self._until += ASSUMED_FOR_S if server is UNKNOWN_SERVER else KNOWN_FOR_S
         self._corrected.clear()
-
-
-def _down(fault: GatewayFault) -> GatewayFault:
-    """Who does not even say what it is does not take messages either."""
-    return GatewayFault(FaultKind.GATEWAY_DOWN, fault.code, fault.message)
