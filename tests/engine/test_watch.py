@@ -216,6 +216,7 @@ async def test_a_wiped_registration_is_found_and_told(
     assert (await watched.look()).registration == row.registration  # not its time yet
     for _ in range(3):
         world.now.ms += HOUR
+        await watched.know(last_event_at=T0 + HOUR)  # the last that was under way
         row = await watched.look()
     assert row.registration is not None
     assert row.registration["state"] == "missing"

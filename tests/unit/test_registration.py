@@ -130,11 +130,18 @@ def test_webhooks_that_come_all_the_same_are_evidence() -> None:
     """A global webhook delivers for instances that have none of their own."""
     minute, since = 60_000, 10**12
     soon = since + 5 * minute
-    assert is_delivered_otherwise(soon, since, soon + LATE_MS - 1)
-    assert not is_delivered_otherwise(soon, since, soon + LATE_MS)
+    assert is_delivered_otherwise(soon, since, soon + LATE_MS - 1, is_lost=False)
+    assert not is_delivered_otherwise(soon, since, soon + LATE_MS, is_lost=False)
     later = since + LATE_MS + 1
-    assert is_delivered_otherwise(later, since, later + HEARD_MS - 1)
-    assert not is_delivered_otherwise(later, since, later + HEARD_MS)
+    for is_lost in (True, False):
+        assert is_delivered_otherwise(later, since, later + HEARD_MS - 1, is_lost=is_lost)
+        assert not is_delivered_otherwise(later, since, later + HEARD_MS, is_lost=is_lost)
+
+
+def test_what_still_comes_after_a_wipe_is_no_evidence() -> None:
+    """Evolution goes on with what it had begun to post."""
+    since = 10**12
+    assert not is_delivered_otherwise(since + 1, since, since + 2, is_lost=True)
 
 
 def test_a_real_server_knows_every_event_we_ask_for() -> None:

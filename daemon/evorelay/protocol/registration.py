@@ -73,14 +73,16 @@ def judge(found: Registration | None, webhook: WebhookConfig, public_url: str | 
 _FIX = "run `evorelay doctor --fix-webhook`"
 
 
-def is_delivered_otherwise(last_event_at: int, since: int, now: int) -> bool:
+def is_delivered_otherwise(last_event_at: int, since: int, now: int, *, is_lost: bool) -> bool:
     """Whether the instance's webhooks come although it has none of ours, as by a global webhook.
 
-    ``since``: when it was first seen to have none. A webhook long after that is evidence for a
-    day; before that it may be a repetition of an older one, and counts for as long as those come.
+    ``since``: when it was first seen to have none; ``is_lost``: it had ours before. A webhook long
+    after that is evidence for a day. An earlier one may be a repetition of what was posted before,
+    if there was anything to post it.
     """
-    lasts = HEARD_MS if last_event_at - since > LATE_MS else LATE_MS
-    return now - last_event_at < lasts
+    if last_event_at - since > LATE_MS:
+        return now - last_event_at < HEARD_MS
+    return not is_lost and now - last_event_at < LATE_MS
 
 
 def wanted(url: str, found: Registration | None, *, base64: bool) -> Registration:

@@ -129,20 +129,22 @@ class Looks:
 
 
 def kept_standing(standing: Standing, row: InstanceRecord | None, now: int) -> dict[str, Any]:
-    """What the row keeps of a registration: with ``since``, when it was first seen like that."""
+    """What the row keeps of a registration: with ``since``, when ours was first seen to be gone or
+    wrong, and ``is_lost``, whether it was right before."""
     before = (row.registration if row is not None else None) or {}
-    has_none = standing.state != "ok"
-    since = before.get("since") if has_none else None
-    if has_none and since is None:
-        since = now
+    since, is_lost = None, False
+    if standing.state != "ok":
+        since, is_lost = before.get("since"), bool(before.get("is_lost"))
+        if since is None:
+            since, is_lost = now, before.get("state") == "ok"
     state, detail = standing.state, standing.detail
     if (
         row is not None
         and since is not None
-        and is_delivered_otherwise(row.last_event_at, since, now)
+        and is_delivered_otherwise(row.last_event_at, since, now, is_lost=is_lost)
     ):
         state, detail = "ok", "not registered here, but webhooks arrive: by a global webhook?"
-    return {"state": state, "detail": detail, "at": now, "since": since}
+    return {"state": state, "detail": detail, "at": now, "since": since, "is_lost": is_lost}
 
 
 def _unreachable(fault: GatewayFault) -> str:
