@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from evorelay.cli.main import main
-from evorelay.simulator.misbehaviour import Kind
+from evorelay.simulator.misbehaviour import Chances, Kind, Misbehaviour
 from evorelay.simulator.options import SimulatorOptions
 
 
@@ -43,6 +43,21 @@ def test_arguments_become_options(simulated: list[tuple[SimulatorOptions, bool]]
     assert [(expected, True)] == simulated
 
 
+def test_everything_that_can_go_wrong_can_be_asked_for(
+    simulated: list[tuple[SimulatorOptions, bool]],
+) -> None:
+    CliRunner().invoke(
+        main,
+        "simulate --target http://h/hook/s --evolution 2.4.0 --tls --files url --forget"
+        " --misbehave reset:3 --misbehave hang --chance drop-answer=0.1 --chance delay=0.2",
+    )
+    [(options, _)] = simulated
+    assert options.dialects == ("2.4.0 baileys",)
+    assert (options.tls, options.files_in, options.keeps_messages) == (True, "url", False)
+    assert options.trouble == (Misbehaviour("reset", count=3), Misbehaviour("hang"))
+    assert options.chances == Chances(drop_answer=0.1, delay=0.2)
+
+
 def test_what_is_left_out_takes_the_simulators_defaults(
     simulated: list[tuple[SimulatorOptions, bool]],
 ) -> None:
@@ -57,6 +72,11 @@ def test_what_is_left_out_takes_the_simulators_defaults(
         (["--target", "nowhere"], "target: give the webhook URL"),
         (["--target", "http://h/", "--instances", "0"], "instances: give a number"),
         (["--target", "http://h/", "--for", "-1"], "must be more than 0"),
+        (["--target", "http://h/", "--evolution", "3"], "evolution: give one of 1.8.2, 2.2.3"),
+        (["--target", "http://h/", "--misbehave", "explode"], "misbehave: 'explode' is none"),
+        (["--target", "http://h/", "--misbehave", "hang:x"], "misbehave: 'hang:x' is none"),
+        (["--target", "http://h/", "--chance", "rain=0.5"], "chance: give drop-before"),
+        (["--target", "http://h/", "--chance", "delay=2"], "chance: give drop-before"),
     ],
 )
 def test_unusable_arguments_are_one_line(

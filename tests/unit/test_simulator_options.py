@@ -1,7 +1,8 @@
 import pytest
 
 from evorelay.model.errors import ConfigError
-from evorelay.simulator.options import SimulatorOptions, split_bind
+from evorelay.simulator.dialects import DIALECTS
+from evorelay.simulator.options import SimulatorOptions, demo_options, dialects_of, split_bind
 
 TARGET = "https://relay.example/hook/very-secret"
 
@@ -40,6 +41,19 @@ def test_the_secrets_are_in_no_repr() -> None:
     options = SimulatorOptions(TARGET, secret_header="s3cret", jwt_key="k3y", api_key="4pi")
     for secret in ("very-secret", "s3cret", "k3y", "4pi"):
         assert secret not in repr(options)
+
+
+def test_the_demo_is_one_evolution_with_a_rest_api() -> None:
+    options = demo_options(TARGET)
+    assert {name.split()[0] for name in options.dialects} == {"2.3.6"}
+    assert options.listen is not None
+
+
+def test_a_version_has_the_channels_it_is_known_with() -> None:
+    assert dialects_of("1.8.2") == ("1.8.2 baileys", "1.8.2 business")
+    assert set(dialects_of(None)) == set(DIALECTS)
+    with pytest.raises(ConfigError, match=r"^evolution: give one of 1\.8\.2, "):
+        dialects_of("2.3")
 
 
 def test_a_bind_is_host_and_port() -> None:

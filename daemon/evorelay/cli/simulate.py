@@ -3,8 +3,12 @@
 import sys
 
 import click
+from msgspec import ValidationError, convert
 
 from evorelay.cli.common import Duration, json_option
+from evorelay.model.errors import ConfigError
+from evorelay.simulator.media import FilesIn
+from evorelay.simulator.misbehaviour import Chances, Misbehaviour
 
 
 @click.command("simulate")
@@ -48,6 +52,36 @@ from evorelay.cli.common import Duration, json_option
     show_default=True,
     help="The same seed gives the same instances and people.",
 )
+@click.option(
+    "--evolution",
+    metavar="VERSION",
+    help="All instances are of this version, 2.3.6 for instance, as on a real server. Left out:"
+    " they are mixed.",
+)
+@click.option(
+    "--tls", is_flag=True, help="The REST API speaks TLS; the certificate is a self-signed one."
+)
+@click.option(
+    "--files",
+    type=click.Choice(["base64", "url", "nowhere"]),
+    default="base64",
+    show_default=True,
+    help="How files come with webhooks of linked phones: inside, as a link, or not.",
+)
+@click.option("--forget", is_flag=True, help="Evolution keeps no messages: none is found later.")
+@click.option(
+    "--misbehave",
+    multiple=True,
+    metavar="KIND[:COUNT]",
+    help="The first sends fail so; kinds as below. May be repeated.",
+)
+@click.option(
+    "--chance",
+    multiple=True,
+    metavar="NAME=SHARE",
+    help="So many sends go wrong by chance, 0 to 1: drop-before (nothing is sent), drop-answer"
+    " (it is sent), delay, duplicate-webhook. May be repeated.",
+)
 @json_option
 def command(
     target: str,
@@ -56,6 +90,12 @@ def command(
     duration_s: float | None,
     listen: str | None,
     seed: int,
+    evolution: str | None,
+    tls: bool,
+    files: FilesIn,
+    forget: bool,
+    misbehave: tuple[str, ...],
+    chance: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Play Evolution API: post lively conversations.
@@ -69,15 +109,15 @@ def command(
       curl -d '{"kind":"500","count":3}' http://HOST:PORT/simulator/misbehave
     kind: hang, reset, cut, half-json, drip, html-502, html-503, html-504, busy, 429,
       redirect-301, redirect-307, huge, slow, webhook-before, webhook-lost, webhook-late,
-      webhook-twice, receipts-lost, undelivered, 500, connection-closed,
+      webhook-twice, receipts-lost, undelivered, wrong-size, 500, connection-closed,
       connection-closed-500, not-connected, timed-out, not-on-whatsapp, not-loaded,
       swallowed, aggregate-error, upload-failed, bad-media, call-stack, empty-text,
       wrong-body, number-not-string, not-json, unsupported, upstream-broken, unauthorized,
       instance-missing, licence, meta-24h-window, meta-rate-limit, meta-token-expired,
       meta-500
     """
-    from evorelay.simulator.options import SimulatorOptions  # late: it brings trio and httpx
-    from evorelay.simulator.run import main as simulate_main
+    from evorelay.simulator.options import SimulatorOptions, dialects_of
+    from evorelay.simulator.run import main as simulate_main  # late: it brings trio and httpx
 
     options = SimulatorOptions(
         target=target,
@@ -86,5 +126,35 @@ def command(
         duration_s=duration_s,
         listen=listen,
         seed=seed,
+        dialects=dialects_of(evolution),
+        tls=tls,
+        files_in=files,
+        keeps_messages=not forget,
+        trouble=tuple(map(_misbehaviour, misbehave)),
+        chances=_chances(chance),
     )
     sys.exit(simulate_main(options, json_output=as_json))
+
+
+def _misbehaviour(said: str) -> Misbehaviour:
+    kind, _, count = said.partition(":")
+    try:
+        return convert({"kind": kind, "count": int(count or 1)}, Misbehaviour)
+    except (ValidationError, ValueError):
+        raise ConfigError(
+            f"misbehave: {said!r} is none; give a kind that --help lists, and maybe :COUNT"
+        ) from None
+
+
+def _chances(said: tuple[str, ...]) -> Chances:
+    shares = {}
+    for one in said:
+        name, _, share = one.partition("=")
+        shares[name.replace("-", "_")] = share
+    try:
+        return convert(shares, Chances, strict=False)
+    except ValidationError:
+        raise ConfigError(
+            "chance: give drop-before, drop-answer, delay or duplicate-webhook and a share from 0"
+            " to 1, as drop-answer=0.05"
+        ) from None

@@ -14,10 +14,11 @@ from evorelay.simulator.connections import Connections
 from evorelay.simulator.conversations import file_for
 from evorelay.simulator.emission import Emission
 from evorelay.simulator.ledger import Ledger
+from evorelay.simulator.media import FilesIn
 from evorelay.simulator.misbehaviour import Chances, Misbehaviour, Trouble
 from evorelay.simulator.scenario import Scenario
 from evorelay.simulator.sender import Sender, Sent
-from evorelay.simulator.station import Condition, FilesIn, State, Station
+from evorelay.simulator.station import Condition, State, Station
 
 
 class Simulator:

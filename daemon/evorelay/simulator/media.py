@@ -7,8 +7,12 @@ import base64
 import struct
 import zlib
 from functools import cache
+from typing import Literal
 
 from msgspec import Struct
+
+FilesIn = Literal["base64", "url", "nowhere"]
+"""How a file comes with a webhook: in it, as a link to be fetched, or not at all."""
 
 
 class Media(Struct, frozen=True):

@@ -64,13 +64,13 @@ Refusal = Literal[
 """Evolution's own; ``rest/oddities.py`` has their words."""
 Kind = Literal[Manner, Refusal]
 
-_PROCESSED = frozenset(
+_TRUTHFUL = frozenset(
     (
-        *("cut", "half-json", "drip", "slow", "webhook-before", "webhook-lost"),
-        *("webhook-late", "webhook-twice", "receipts-lost", "undelivered"),
-        "wrong-size",
+        *("slow", "webhook-before", "webhook-lost", "webhook-late", "webhook-twice"),
+        *("receipts-lost", "undelivered", "wrong-size"),
     )
 )
+_PROCESSED = _TRUTHFUL | {"cut", "half-json", "drip"}
 
 
 class Misbehaviour(Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,7 +91,9 @@ class Misbehaviour(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def is_processed(self) -> bool:
-        return self.kind in _PROCESSED if self.sent is None else self.sent
+        if self.sent is None or self.kind in _TRUTHFUL:
+            return self.kind in _PROCESSED
+        return self.sent
 
     def concerns(self, call: str, instance: str, number: str) -> bool:
         return (

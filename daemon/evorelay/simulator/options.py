@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from evorelay.model.errors import ConfigError
 from evorelay.simulator.dialects import DIALECTS
-from evorelay.simulator.misbehaviour import Chances
-from evorelay.simulator.station import FilesIn
+from evorelay.simulator.media import FilesIn
+from evorelay.simulator.misbehaviour import Chances, Misbehaviour
 
 DEMO_INSTANCES = 3
 """Of ``evorelay serve --demo``."""
@@ -53,6 +53,8 @@ class SimulatorOptions(Struct, frozen=True):
     keeps_messages: bool = True
     """As DATABASE_SAVE_DATA_NEW_MESSAGE: without it nothing is found later."""
     files_in: FilesIn = "base64"
+    trouble: tuple[Misbehaviour, ...] = ()
+    """What goes wrong first."""
     chances: Chances = Chances()
     tls: bool = False
     """The REST API speaks TLS, with a certificate made on the spot that nobody has signed."""
@@ -87,6 +89,17 @@ class SimulatorOptions(Struct, frozen=True):
     def __repr__(self) -> str:
         """Without the URL, the header and the keys: they are secrets."""
         return f"SimulatorOptions(instances={self.instances}, seed={self.seed})"
+
+
+def dialects_of(version: str | None) -> tuple[str, ...]:
+    """Those of one version of Evolution, or all. Raises ``ConfigError`` for an unknown one."""
+    if version is None:
+        return tuple(DIALECTS)
+    found = tuple(name for name in DIALECTS if name.startswith(f"{version} "))
+    if not found:
+        known = sorted({name.split()[0] for name in DIALECTS})
+        raise ConfigError(f"evolution: give one of {', '.join(known)}")
+    return found
 
 
 def demo_options(target: str) -> SimulatorOptions:

@@ -26,6 +26,7 @@ async def run(
     options: SimulatorOptions,
     *,
     listener: socket.socket | None = None,
+    on_start: Callable[[Simulator], None] | None = None,
     on_progress: Callable[[Totals], None] | None = None,
     task_status: trio.TaskStatus[Simulator] = trio.TASK_STATUS_IGNORED,
 ) -> Totals:
@@ -51,6 +52,8 @@ async def run(
                         if serve_rest is not None:
                             world.simulator.serves_at(await sources.start(serve_rest))
                         task_status.started(world.simulator)
+                        if on_start is not None:
+                            on_start(world.simulator)
                         with trio.move_on_after(options.duration_s or math.inf):
                             await world.play(options)
                         sources.cancel_scope.cancel()
@@ -88,9 +91,17 @@ def main(options: SimulatorOptions, *, json_output: bool) -> int:
     from rich.console import Console
 
     screen = Console(stderr=True)
+
+    def announce(simulator: Simulator) -> None:
+        for said in addresses(simulator):
+            screen.print(said, highlight=False, soft_wrap=True)
+
     with screen.status("Starting") as line:
         totals = trio.run(
-            _run_until_signalled, options, lambda totals: line.update(progress_line(totals))
+            _run_until_signalled,
+            options,
+            lambda totals: line.update(progress_line(totals)),
+            announce,
         )
     if json_output:
         print(msgspec.json.encode(totals).decode())
@@ -105,6 +116,14 @@ def main(options: SimulatorOptions, *, json_output: bool) -> int:
     return 0
 
 
+def addresses(simulator: Simulator) -> list[str]:
+    """Lines that say where the REST API is, if there is one."""
+    said = [f"REST API at {simulator.url}"] if simulator.url else []
+    if simulator.fingerprint is not None:
+        said.append(f"SHA-256 of its certificate: {simulator.fingerprint}")
+    return said
+
+
 def progress_line(totals: Totals) -> str:
     return (
         f"{totals.unique_messages} messages in {totals.emitted} webhooks: "
@@ -113,7 +132,11 @@ def progress_line(totals: Totals) -> str:
     )
 
 
-async def _run_until_signalled(options: SimulatorOptions, show: Callable[[Totals], None]) -> Totals:
+async def _run_until_signalled(
+    options: SimulatorOptions,
+    show: Callable[[Totals], None],
+    announce: Callable[[Simulator], None],
+) -> Totals:
     latest = Totals()
     refused: ConfigError | None = None
 
@@ -125,7 +148,7 @@ async def _run_until_signalled(options: SimulatorOptions, show: Callable[[Totals
     async with trio.open_nursery() as nursery:
         await nursery.start(_cancel_on_signal, nursery.cancel_scope)
         try:
-            await run(options, on_progress=keep)
+            await run(options, on_start=announce, on_progress=keep)
         except ConfigError as error:
             refused = error  # kept out of the nursery's exception group
         nursery.cancel_scope.cancel()

@@ -8,13 +8,12 @@ from msgspec.structs import replace
 from evorelay.simulator.cast import Address, Chat, Instance, Message, Person
 from evorelay.simulator.dialects import DIALECTS, Dialect, Webhook, envelope
 from evorelay.simulator.emission import Emission, MessageRef
+from evorelay.simulator.media import FilesIn
 
 State = Literal["open", "connecting", "close"]
 Condition = Literal["well", "not loaded", "stale"]
 """``not loaded``: Evolution has the row and not the instance; ``stale``: it says ``open`` and
 nothing goes out or comes in."""
-FilesIn = Literal["base64", "url", "nowhere"]
-"""How a file comes with a webhook: in it, as a link to be fetched, or not at all."""
 
 
 class Station:

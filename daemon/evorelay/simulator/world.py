@@ -60,6 +60,8 @@ class World:
             jitter=random.Random(f"jitter {options.seed}").random,
         )
         self._trouble = Trouble(options.chances, random.Random(f"chance {options.seed}"))
+        for asked in options.trouble:
+            self._trouble.ask_for(asked)
         self._sender = Sender(
             self.scenario,
             self.archive,

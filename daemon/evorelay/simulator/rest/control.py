@@ -8,10 +8,11 @@ from msgspec import Meta, Struct
 
 from evorelay.model.errors import ConfigError
 from evorelay.simulator.controls import Simulator
+from evorelay.simulator.media import FilesIn
 from evorelay.simulator.misbehaviour import Chances, Misbehaviour
 from evorelay.simulator.rest.call import RestError
 from evorelay.simulator.rest.wire import Answer, Request, as_json
-from evorelay.simulator.station import Condition, FilesIn, State
+from evorelay.simulator.station import Condition, State
 
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 Asked = TypeVar("Asked")
