@@ -62,8 +62,7 @@ class Site:
         return answer.body if answer.status == 200 and not answer.is_cut else None
 
     def _learn_from(self, root: bytes | None) -> None:
-        server = UNKNOWN_SERVER if root is None else server_of(root)
-        self._known = server
-        self._until = trio.current_time()
-        self._until += ASSUMED_FOR_S if server is UNKNOWN_SERVER else KNOWN_FOR_S
+        said = None if root is None else server_of(root)
+        self._known = said or UNKNOWN_SERVER
+        self._until = trio.current_time() + (KNOWN_FOR_S if said else ASSUMED_FOR_S)
         self._corrected.clear()

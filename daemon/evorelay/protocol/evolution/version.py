@@ -33,16 +33,16 @@ UNKNOWN_SERVER = Server(2, takes_own_ids=False)
 """What is assumed of one that does not say: 2.x is what people run."""
 
 
-def server_of(root: bytes) -> Server:
-    """Read the body of ``GET /`` (payloads/rest-live/root.ok.json), whatever it is."""
+def server_of(root: bytes) -> Server | None:
+    """Read the body of ``GET /`` (payloads/rest-live/root.ok.json); None when it names no version."""
     try:
         document: Any = msgspec.json.decode(root)
     except (ValueError, RecursionError):
-        return UNKNOWN_SERVER
+        return None
     said = document.get("version") if isinstance(document, dict) else None
     found = _VERSION.match(said) if isinstance(said, str) else None
     if found is None:
-        return UNKNOWN_SERVER
+        return None
     major, minor = int(found[1]), int(found[2] or 0)
     return Server(1 if major < 2 else 2, takes_own_ids=(major, minor) >= (2, 4))
 
