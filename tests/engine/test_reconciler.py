@@ -11,6 +11,7 @@ import trio
 
 from evorelay.model.clock import utc
 from evorelay.model.errors import Code, Refusal
+from evorelay.model.outcome import FaultKind, GatewayFault
 from evorelay.model.principal import Principal
 from evorelay.relay.instances import Instances
 from evorelay.relay.questions import NoParams
@@ -189,6 +190,38 @@ async def test_what_failed_is_told_and_tried_again_until_it_succeeds(
             await world.handled()
         assert world.ids() == ["A1"]
         assert reconciled.metrics.outcomes == [("start", "failed")] * 2 + [("start", "done")]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        GatewayFault(FaultKind.INSTANCE_DOWN, "no_such_instance", "Evolution has none"),
+        GatewayFault(FaultKind.PERMANENT, "no_such_call", "Evolution cannot do that"),
+    ],
+)
+async def test_what_will_not_pass_is_not_tried_again_by_itself(
+    tmp_path: Path, fault: GatewayFault
+) -> None:
+    async with a_world(tmp_path) as world:
+        evolution = ListedEvolution(loja=[])
+        evolution.faults = [fault]
+        reconciled = Reconciled(world, evolution, again_s=(0.0,))
+        async with running(reconciled):
+            await reconciled.ended()
+            await trio.sleep(0.05)
+            (run,) = await runs(reconciled)
+        assert run.state == "failed"
+        assert reconciled_at(world) == T0 - HOUR
+
+
+async def test_an_instance_that_was_removed_is_left_alone(tmp_path: Path) -> None:
+    async with a_world(tmp_path, "loja", "removida") as world:
+        await know(world, "removida", state="close", cause="removed")
+        evolution = ListedEvolution(loja=[], removida=[])
+        reconciled = Reconciled(world, evolution)
+        async with running(reconciled):
+            await reconciled.ended()
+        assert evolution.asked == ["loja"]
 
 
 async def test_an_evolution_that_hangs_holds_up_its_own_instances_only(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """What of Evolution's list is not here yet: messages, and what happened to messages."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 
 import trio
@@ -60,9 +59,10 @@ async def candidates_of(
 
 
 def missing(draft: Draft, candidates: Sequence[Candidate]) -> list[Lacking]:
-    """Those from which the pipeline would learn something. Changes nothing.
+    """Those from which the pipeline would learn something; nothing is written.
 
     A message that is here may still lack a status, so a row of it is looked through for changes.
+    They are tried on rows that are thrown away.
     """
     known = draft.tx.messages(
         {key for candidate in candidates for fact in candidate.facts if (key := _key(fact))}
@@ -78,11 +78,12 @@ def missing(draft: Draft, candidates: Sequence[Candidate]) -> list[Lacking]:
 
     def is_news(key: MessageKey, change: Change) -> bool:
         if key in known:
-            return bool(apply_change(deepcopy(known[key]), change))
+            return bool(apply_change(known[key], change))
         if isinstance(change, Status) and change.status not in OUTBOUND:
             return False
         before = early.get(key, [])
-        return gather(before, change) != before
+        early[key] = gather(before, change)
+        return early[key] != before
 
     def judged(candidate: Candidate) -> Lacking | None:
         for fact in candidate.facts:

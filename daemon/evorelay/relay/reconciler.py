@@ -17,7 +17,7 @@ import trio
 from evorelay.model.clock import NowMs
 from evorelay.model.errors import Code, JournalUnavailable, Refusal, RelayError
 from evorelay.model.ids import NewId
-from evorelay.model.outcome import GatewayFault
+from evorelay.model.outcome import FaultKind, GatewayFault
 from evorelay.model.principal import Principal
 from evorelay.model.records import InstanceRecord
 from evorelay.model.views import Failure
@@ -42,6 +42,7 @@ OPENED_S = 15.0
 AGAIN_S = (30.0, 120.0, 600.0, 1800.0)
 """Until a comparison that failed is tried again, as long as there may be a gap."""
 TICK_S = 30.0
+_GONE = ("no_such_instance",)
 PER_HOST = 2
 """Instances of one Evolution at once. One that hangs holds up its own only."""
 
@@ -169,7 +170,7 @@ class Reconciler:
 
     def _look_back(self, row: InstanceRecord, trigger: Trigger) -> None:
         """Compare from where nothing was missing, as far back as is allowed."""
-        if not self._gateway.is_configured(row.name):
+        if row.cause == "removed" or not self._gateway.is_configured(row.name):
             return
         since = _complete_until(row) - RETRIES_MS
         floor = self._now() - self._back_ms
@@ -201,6 +202,8 @@ class Reconciler:
             await self._ledger.change(lambda draft: _remember(draft, run, began_at, held_back_ms))
         except GatewayFault as fault:
             run.error = Failure(code=fault.code, message=fault.message)
+            if fault.kind is FaultKind.PERMANENT or fault.code in _GONE:
+                run.is_lasting = False  # a start, an opening or a person has it tried again
         except JournalUnavailable as error:
             run.error = Failure(code=Code.UNAVAILABLE.code, message=f"our journal: {error}")
         except RelayError as error:
