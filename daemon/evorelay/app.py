@@ -180,6 +180,7 @@ def services(
                 drain=relay.lanes.close_asap,
                 drain_s=min(LANES_DRAIN_S, drain_s / 2),
             ),
+            Service(name="fetching", run=relay.fetching.run),
             Service(name="retention", run=relay.retention.run),
             Service(name="health", run=relay.health.run),
         ),

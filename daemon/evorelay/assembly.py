@@ -15,7 +15,7 @@ from evorelay import __version__
 from evorelay.config import Config
 from evorelay.edge.auth import Authenticator
 from evorelay.edge.centrifuge import CentrifugeEdge
-from evorelay.edge.downloads import Downloads, public_web
+from evorelay.edge.downloads import Downloads, public_or_one_of, public_web
 from evorelay.edge.evolution.client import EvolutionClient
 from evorelay.edge.evolution.trust import Trust, context_for
 from evorelay.edge.framestream import Flusher
@@ -36,6 +36,8 @@ from evorelay.relay.cache import RecentEvents
 from evorelay.relay.catchup import CatchUp
 from evorelay.relay.comparison import Comparer
 from evorelay.relay.desk import Desk
+from evorelay.relay.fetches import Fetches
+from evorelay.relay.fetching import Fetching
 from evorelay.relay.health import Health
 from evorelay.relay.hub import Hub
 from evorelay.relay.ingest import Ingest
@@ -78,6 +80,7 @@ class Relay(Struct, frozen=True, kw_only=True):
     lanes: Lanes
     watch: InstanceWatch
     reconciler: Reconciler
+    fetching: Fetching
     silent_sends: SilentSends
     retention: Retention
     health: Health
@@ -117,6 +120,7 @@ def build(
     reader = Reader(blobs, store_status_posts=config.tickets.store_status_posts)
     manners = manners_of(config.pacing)
     lanes = Lanes(gateway, ledger, reads, signals, config.outbox, manners, metrics, now=now_ms)
+    fetches = Fetches(lambda instance: config.media.fetch and gateway.is_configured(instance))
     pipeline = Pipeline(
         journal,
         ledger,
@@ -126,6 +130,7 @@ def build(
         metrics,
         now=now_ms,
         reopen_within_ms=int(config.tickets.reopen_within * 1000),
+        fetches=fetches,
     )
     replay = Replay(
         reads,
@@ -196,16 +201,25 @@ def build(
     )
     silent_sends = SilentSends(gateway, reads, ledger, now=now_ms)
     desk = Desk(reads, ledger, hub)
+    downloads = partial(
+        Downloads, blobs, bytes_max=config.media.max_bytes, tls=context_for(Trust())
+    )
+    fetching = Fetching(
+        fetches,
+        ledger,
+        reads,
+        blobs,
+        gateway,
+        downloads(may_reach=public_or_one_of(_file_hosts(config))),
+        metrics,
+        per_minute=config.media.fetch_per_minute,
+        now=now_ms,
+    )
     uploads = Uploads(
         blobs,
         ledger,
         reads,
-        Downloads(
-            blobs,
-            bytes_max=config.media.max_bytes,
-            may_reach=public_web,
-            tls=context_for(Trust()),
-        ),
+        downloads(may_reach=public_web),
         media_of=desk.media_of,
         refusal=lambda: journal.refusal,
         bytes_max=config.media.max_bytes,
@@ -285,6 +299,9 @@ def build(
         "1 while an instance can send nothing",
         lambda: dict.fromkeys(lanes.parked(), 1.0),
     )
+    metrics.gauge(
+        "evorelay_media_waiting", "Files to be fetched, some 500 at most", lambda: fetching.waiting
+    )
     metrics.log_dropped(lambda: pipe.dropped)
     metrics.pipeline_age(pipeline.age_s)
     return Relay(
@@ -299,6 +316,7 @@ def build(
         watch=watch,
         reconciler=reconciler,
         silent_sends=silent_sends,
+        fetching=fetching,
         retention=retention,
         health=health,
         jwks=jwks,
@@ -317,6 +335,12 @@ def _outside(watch: InstanceWatch, lanes: Lanes) -> Outside:
         parked=tuple(f"{name}: {message}" for name, _, message in lanes.trouble()),
         oldest_reply_s=lanes.oldest_waiting_s(),
     )
+
+
+def _file_hosts(config: Config) -> list[str]:
+    """Where files of messages may be although the address is private."""
+    urls = [config.evolution.url, *(one.url for one in config.evolution.instances.values())]
+    return [*filter(None, urls), *config.media.allow_hosts]
 
 
 def _key_trouble(jwks: Jwks | None) -> str | None:

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from evorelay.edge.downloads import Downloads, Reach, public_or_one_of, public_web
-from evorelay.model.errors import Code
+from evorelay.model.errors import Code, ConfigError
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.downloading import DownloadRefused
 from tests.certificates import self_signed
@@ -352,3 +352,9 @@ def test_files_of_messages_may_lie_where_the_configuration_says() -> None:
     assert not may_reach("evolution", 6379, "172.18.0.2")
     assert not may_reach("redis", 8080, "172.18.0.2")
     assert public_or_one_of(["minio"])("minio", 9000, "172.18.0.3")
+
+
+@pytest.mark.parametrize("host", ["", "[::1", ":9000", "http://", "a:b"])
+def test_what_is_no_host_is_said_before_the_start(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"media\.allow_hosts"):
+        public_or_one_of([host])

@@ -14,6 +14,7 @@ import httpx
 import trio
 from werkzeug.http import parse_options_header
 
+from evorelay.model.errors import ConfigError
 from evorelay.protocol.filetypes import fit_filename, plain_mimetype
 from evorelay.protocol.public_address import is_public
 from evorelay.relay.blobs import BlobStore
@@ -43,7 +44,7 @@ def public_web(host: str, port: int, address: str) -> bool:
 
 def public_or_one_of(hosts: Iterable[str]) -> Reach:
     """Where a message's file may be: the public Internet, and these hosts (``host``, or
-    ``host:port``, or a URL), whatever their address.
+    ``host:port``, or a URL), whatever their address. Raises ``ConfigError`` for what is no host.
     """
     own = {_host_and_port(host) for host in hosts}
 
@@ -206,7 +207,12 @@ def _port(target: httpx.URL) -> int:
 
 
 def _host_and_port(text: str) -> tuple[str, int | None]:
-    url = httpx.URL(text if "://" in text else f"//{text}")
+    try:
+        url = httpx.URL(text if "://" in text else f"//{text}")
+    except (httpx.InvalidURL, UnicodeError):
+        url = httpx.URL()
+    if not url.host:
+        raise ConfigError("media.allow_hosts: write host or host:port, such as minio:9000")
     return url.raw_host.decode("ascii"), _port(url) if url.scheme else url.port
 
 

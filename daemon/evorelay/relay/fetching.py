@@ -48,7 +48,7 @@ BURST_SHARE = 6
 _NEVER = 1 << 53
 
 
-class _Lane:
+class Lane:
     """An instance's wishes that are under way."""
 
     def __init__(self, per_minute: int) -> None:
@@ -102,7 +102,7 @@ class Fetching:
         self._metrics = metrics
         self._per_minute = per_minute
         self._now = now
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, Lane] = {}
         self._taken: set[str] = set()
         """Message ids in a lane: their rows may still look due."""
         self._hosts: dict[str, trio.CapacityLimiter] = {}
@@ -138,7 +138,7 @@ class Fetching:
                 return await self._postponed(late, min(IDLE_S, (row.due_at - now) / 1000))
             if row.message_id in taken:
                 continue
-            lane = self._lanes.setdefault(row.instance, _Lane(self._per_minute))
+            lane = self._lanes.setdefault(row.instance, Lane(self._per_minute))
             if len(lane.rows) >= LANE_MAX:
                 late.append(row)
                 continue
@@ -163,7 +163,7 @@ class Fetching:
         await self._ledger.change(lambda draft: draft.plan.fetches.extend(rows))
         return 0.0
 
-    async def _work(self, lane: _Lane) -> None:
+    async def _work(self, lane: Lane) -> None:
         try:
             while lane.rows:
                 row = lane.rows.popleft()
