@@ -74,6 +74,11 @@ export class Instances {
     const item = element("li");
     item.dataset.state = instance.state;
     item.append(element("bdi", "", instance.name), " ", element("span", "", stateOf(instance)));
+    for (const [words, reason] of troublesOf(instance)) {
+      const mark = element("span", "trouble", words);
+      mark.title = reason;
+      item.append(" ", mark);
+    }
     if (instance.qrcode) {
       const button = element("button", "", texts.qrcode);
       button.type = "button";
@@ -83,6 +88,15 @@ export class Instances {
     }
     return item;
   }
+}
+
+// What its state does not say, each with the daemon's own sentence.
+function troublesOf({ suspicion, registration }) {
+  const isMissing = registration && registration.state !== "ok";
+  return [
+    suspicion && [texts.suspected, suspicion],
+    isMissing && [texts.unregistered, registration.detail],
+  ].filter(Boolean);
 }
 
 // "disconnected since 14:02: the phone ended the session"
