@@ -549,8 +549,11 @@ async def test_registering_at_an_older_evolution(
 async def test_a_refused_registration_shows_no_secret(
     server: RawEvolution, gateway: EvolutionClient
 ) -> None:
-    server.acts.append(refuses(500, f"cannot store {REGISTRATION.url}"))
+    headers = REGISTRATION.headers["X-Relay"]
+    server.acts.append(refuses(400, f"cannot store {REGISTRATION.url} with {headers}"))
     fault = await failing(gateway.register("loja", REGISTRATION))
+    assert "cannot store" in fault.message
+    assert "a-secret" not in fault.message
     assert "another-secret" not in fault.message
 
 
@@ -696,3 +699,31 @@ async def test_behind_one_address_may_be_evolutions_of_both_generations(
         (True, "old"),
         (False, "new"),
     ]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/0.9 200 OK\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{}",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX\x00: y\r\n\r\n",
+        b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b",
+        b"\x00" * 100,
+        b"220 smtp.example ESMTP\r\n",
+    ],
+)
+async def test_what_is_hardly_http_leaves_doubt(
+    server: RawEvolution, gateway: EvolutionClient, raw: bytes
+) -> None:
+    server.acts.append(breaks_off(raw))
+    fault = await failing(gateway.send("loja", text()))
+    assert fault.kind is FaultKind.UNKNOWN
+    assert await gateway.send("loja", text())  # on a connection of its own

@@ -210,6 +210,11 @@ def test_a_faults_text_holds_no_key_no_base64_and_is_short() -> None:
     assert "AAAA" not in found.message
 
 
+def test_our_webhooks_address_is_quoted_without_its_secret() -> None:
+    said = quotable("cannot POST https://relay.example/hook/shortsecret/messages-upsert", ())
+    assert said == "cannot POST https://relay.example/hook/…/messages-upsert"
+
+
 @given(
     st.integers(200, 599),
     st.one_of(

@@ -1,8 +1,8 @@
 """One call to one instance: the request in the right dialect, the answer, or the fault it means."""
 
-import secrets
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Sequence
 from functools import partial
+from secrets import token_hex
 from typing import Final
 
 from evorelay.config import MIB
@@ -48,11 +48,13 @@ class Calls:
         deadline: float,
         bytes_max: int = ANSWER_MAX,
         is_send: bool = False,
+        secrets: Sequence[str] = (),
     ) -> tuple[Answer, Refuse]:
         """The answer in the dialect that the server speaks, even where it was mistaken for another:
         such a body is refused before anything is done with it.
 
-        With what makes the fault of it if it is no success. Raises ``GatewayFault`` for none.
+        With what makes the fault of it if it is no success, which quotes none of ``secrets``.
+        Raises ``GatewayFault`` for none.
         """
         route = self.route(instance)
         server = await route.site.server(instance, deadline)
@@ -64,7 +66,7 @@ class Calls:
             if answer.status == 400:
                 better = corrected(server, texts_of(answer.json()))
             if better is None or better in tried:
-                return answer, partial(fault_in, route, answer, is_send=is_send)
+                return answer, partial(fault_in, route, answer, is_send=is_send, secrets=secrets)
             route.site.learn(instance, better)
             server = better
 
@@ -77,7 +79,7 @@ class Calls:
         bytes_max: int,
         is_send: bool,
     ) -> Answer:
-        frame = framed(request, secrets.token_hex(16))
+        frame = framed(request, token_hex(16))
         try:
             async with open_content(self._blobs, request, frame) as content:
                 return await route.wire.exchange(
@@ -111,8 +113,12 @@ def outgoing(
     )
 
 
-def fault_in(route: Route, answer: Answer, *, is_send: bool) -> GatewayFault:
-    return fault_of(answer, is_send=is_send, now_s=now_ms() / 1000, secrets=(route.api_key,))
+def fault_in(
+    route: Route, answer: Answer, *, is_send: bool, secrets: Sequence[str] = ()
+) -> GatewayFault:
+    return fault_of(
+        answer, is_send=is_send, now_s=now_ms() / 1000, secrets=(route.api_key, *secrets)
+    )
 
 
 def our_disk(error: StoreUnavailable | JournalUnavailable) -> GatewayFault:

@@ -144,13 +144,14 @@ class EvolutionClient:
             if known is None:
                 answers.done(answer, refuse)
 
-        await self._ask(instance, partial(queries.set_webhook, registration=registration), read)
+        ask = partial(
+            self._ask, instance, secrets=(registration.url, *registration.headers.values())
+        )
+        await ask(partial(queries.set_webhook, registration=registration), read)
         if known is not None:
             events = tuple(event for event in registration.events if event in known)
             fewer = msgspec.structs.replace(registration, events=events)
-            await self._ask(
-                instance, partial(queries.set_webhook, registration=fewer), answers.done
-            )
+            await ask(partial(queries.set_webhook, registration=fewer), answers.done)
 
     async def media(self, instance: str, whatsapp_id: str) -> FetchedMedia:
         """Takes at most the configured time-out and what a file of ``media.max_bytes`` needs."""
@@ -180,11 +181,17 @@ class EvolutionClient:
         return await pass_on(self._calls.route(instance), method, path, body)
 
     async def _ask(
-        self, instance: str, make: Make, read: Read[T], *, bytes_max: int = ANSWER_MAX
+        self,
+        instance: str,
+        make: Make,
+        read: Read[T],
+        *,
+        bytes_max: int = ANSWER_MAX,
+        secrets: Sequence[str] = (),
     ) -> T:
         deadline = trio.current_time() + self._calls.route(instance).timeout_s
         answer, refuse = await self._calls.answer(
-            instance, make, deadline=deadline, bytes_max=bytes_max
+            instance, make, deadline=deadline, bytes_max=bytes_max, secrets=secrets
         )
         return read(answer, refuse)
 

@@ -14,6 +14,8 @@ _TEXTS_MAX = 20
 _DEPTH_MAX = 4
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_-]{24,}")
 """Keys, tokens and base64 look like this; words do not."""
+_HOOK = re.compile(r"(/hook/)[^/\s?#\"'\\]+")
+"""Our own webhook's address, with its secret."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
@@ -66,8 +68,9 @@ def _texts(value: Any, depth: int) -> Iterable[str]:
 def quotable(text: str, secrets: Sequence[str]) -> str:
     """At most ``SAID_CHARS_MAX`` characters of a foreign text, without what could be a secret."""
     text = text[: 20 * SAID_CHARS_MAX]
-    for secret in secrets:
+    for secret in filter(None, secrets):
         for spelling in {secret, quote(secret, safe="")}:
             text = text.replace(spelling, "…")
-    text = _OPAQUE.sub("…", _UNPRINTABLE.sub(" ", text)).strip()
+    text = _HOOK.sub(r"\1…", _UNPRINTABLE.sub(" ", text))
+    text = _OPAQUE.sub("…", text).strip()
     return text if len(text) <= SAID_CHARS_MAX else text[: SAID_CHARS_MAX - 1] + "…"

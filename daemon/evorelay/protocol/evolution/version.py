@@ -34,7 +34,7 @@ UNKNOWN_SERVER = Server(2, takes_own_ids=False)
 
 
 def server_of(root: bytes) -> Server | None:
-    """Read the body of ``GET /`` (payloads/rest-live/root.ok.json); None when it names no version."""
+    """Read the body of ``GET /`` (rest-live/root.ok.json); None when it names no version."""
     try:
         document: Any = msgspec.json.decode(root)
     except (ValueError, RecursionError):
