@@ -193,3 +193,49 @@ class TestTyping:
             await subscribed(bia, f"ticket:{ticket_id}")
             await ana.rpc("typing", ticket_id=ticket_id, is_typing=False)
             assert (await next_push(bia))["pub"]["data"]["is_typing"] is False
+
+
+async def test_a_reply_is_sent_and_everybody_sees_it_at_once(tmp_path: Path) -> None:
+    """P4: what is acknowledged is stored; its events follow, and no second one for the sender."""
+    async with open_port(tmp_path) as port, agent(port, "ana") as ana, agent(port, "bia") as bia:
+        await receive_messages(port, 1, 1)
+        ticket_id = await ticket_of(ana)
+        await subscribed(bia, f"ticket:{ticket_id}")
+        message = await ana.rpc("messages.send", ticket_id=ticket_id, content="Oi!", op_id="1")
+        assert (message["status"], message["content"]) == ("pending", "Oi!")
+        event = await bia.event()
+        assert event.data["type"] == "message.created"
+        assert event.data["message"]["id"] == message["id"]
+        again = await ana.rpc("messages.send", ticket_id=ticket_id, content="Oi!", op_id="1")
+        assert again["id"] == message["id"]
+        while event.data.get("message", {}).get("status") != "sent":
+            event = await bia.event()
+        assert [sent.text for sent in port.evolution.delivered] == ["Oi!"]
+
+
+async def test_replies_are_refused_with_rests_codes(tmp_path: Path) -> None:
+    """P7 for foreign tickets; and a text that is too long is told so on a connection that stays."""
+    async with open_port(tmp_path) as port, agent(port) as client:
+        await receive_messages(port, 1, 1)
+        ticket_id = await ticket_of(client)
+        reply = {"ticket_id": ticket_id, "content": "Oi!", "op_id": "1"}
+
+        async def refused(method: str, **data: Any) -> tuple[int, str]:
+            error = (await client.ask(rpc={"method": method, "data": data}))["error"]
+            return error["code"], error["message"]
+
+        await client.rpc("messages.send", **reply)
+        code, text = await refused("messages.send", **reply | {"content": "Tchau"})
+        assert (code, text.partition(":")[0]) == (1012, "op_id_conflict")
+        code, text = await refused("messages.send", **reply | {"content": "ã" * 100_000})
+        assert code == 107
+        assert "65536" in text
+        assert "content" in text
+        assert (await refused("messages.send", **reply | {"ticket_id": "nothing"}))[0] == 1004
+        assert (await refused("messages.retry", message_id="nothing"))[0] == 1004
+        async with agent(port, "eva", role="agent", instances=["other"]) as stranger:
+            assert await failed(stranger, rpc={"method": "messages.send", "data": reply}) == 1004
+            assert await failed(stranger, rpc={"method": "outbox.list", "data": {}}) == 103
+        await client.rpc("tickets.close", ticket_id=ticket_id)
+        assert (await refused("messages.send", **reply | {"op_id": "2"}))[0] == 1010
+        assert await client.rpc("outbox.list") == {"outbox": [], "lanes": [], "next_cursor": None}

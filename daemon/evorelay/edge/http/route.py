@@ -15,7 +15,7 @@ from evorelay.model.principal import Principal, Role
 
 BODY_BYTES_MAX = 64 * 1024
 """A change to a ticket is a few hundred bytes; nothing here takes a file."""
-REPLY_BYTES_MAX = 512 * 1024
+REPLY_BYTES_MAX = 1024 * 1024
 """A reply of 65,536 characters with every one of them escaped, and some room, so that a text that
 is too long is told its limit in characters."""
 
