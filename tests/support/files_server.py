@@ -7,6 +7,7 @@ from pathlib import Path
 
 import trio
 
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 Say = Callable[[trio.abc.Stream], Awaitable[None]]
 
 
@@ -35,11 +36,12 @@ class FilesServer:
                         return
                     head += more
                 self.heads.append(head.decode("latin-1"))
-                answer = self.answers[self.paths[-1].partition("?")[0]]
-                if isinstance(answer, bytes):
-                    await stream.send_all(answer)
+                path = self.paths[-1].partition("?")[0]
+                said = self.answers.get(path, NOT_FOUND)
+                if isinstance(said, bytes):
+                    await stream.send_all(said)
                 else:
-                    await answer(stream)
+                    await said(stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # clients leave in the middle, which is what some tests are about
 
