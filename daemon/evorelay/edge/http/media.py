@@ -23,6 +23,8 @@ _SHOWN_IN_PLACE = {
     "audio/mp4": "m4a",
     "audio/aac": "aac",
     "audio/amr": "amr",
+    "audio/wav": "wav",
+    "audio/webm": "weba",
     "video/mp4": "mp4",
     "video/3gpp": "3gp",
 }
