@@ -102,6 +102,7 @@ class InstanceLane:
         self._parkings = 0
         """Since a message was last sent: how little to believe that it can be."""
         self._wake = trio.Event()
+        self._parking = trio.Event()
         self._unpark = trio.Event()
 
     async def run(self) -> None:
@@ -256,30 +257,27 @@ class InstanceLane:
                 lane.parked = Parked(fault.code, fault.message)
                 lane._parkings += 1
                 lane._unpark = trio.Event()
-                lane.nudge()
+                lane._parking.set()
 
     async def _probe(self) -> None:
         """While parked, look whether the instance can send again."""
-        work = self._work
-        failures = 0
-        while self.parked is not NOT_CONFIGURED:
-            if self.parked is None:
-                failures = 0
-                await self._wake.wait()
-                await trio.lowlevel.checkpoint()
-                continue
-            failures += 1
-            with trio.move_on_after(PROBE.steady(self._parkings + failures - 1, work.rand)):
-                await self._unpark.wait()
-            self._unpark = trio.Event()
-            try:
-                state = await work.gateway.connection_state(self.name)
-            except GatewayFault as fault:
-                self.parked = Parked(fault.code, fault.message)
-                continue
-            if state in ("close", "connecting"):
-                self.parked = CLOSED
-                continue
+        while True:
+            await self._parking.wait()
+            self._parking = trio.Event()
+            failures = 0
+            while self.parked is not None:
+                with trio.move_on_after(PROBE.steady(self._parkings + failures, self._work.rand)):
+                    await self._unpark.wait()
+                self._unpark = trio.Event()
+                self.parked = await self._obstacle()
+                failures += 1
             log.info("replies go on", extra={"instance": self.name})
-            self.parked = None
             self.nudge()
+
+    async def _obstacle(self) -> Parked | None:
+        """Why the instance cannot send, as far as Evolution says; None: it can."""
+        try:
+            state = await self._work.gateway.connection_state(self.name)
+        except GatewayFault as fault:
+            return Parked(fault.code, fault.message)
+        return CLOSED if state in ("close", "connecting") else None
