@@ -1,6 +1,7 @@
 """The whole simulator against a real receiver: webhooks out, REST calls in, all accounted for."""
 
 import signal
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -15,7 +16,7 @@ import trio
 
 from evorelay.model.errors import ConfigError
 from evorelay.simulator.ledger import Totals
-from evorelay.simulator.options import SimulatorOptions
+from evorelay.simulator.options import SimulatorOptions, demo_options
 from evorelay.simulator.run import run
 from tests.webhook_receiver import Receiver, Request, open_receiver
 
@@ -313,7 +314,7 @@ async def test_a_port_in_use_is_one_clear_line() -> None:
 
 MAIN = """
 import sys
-from evorelay.simulator.options import SimulatorOptions
+from evorelay.simulator.options import SimulatorOptions, demo_options
 from evorelay.simulator.run import main
 duration = float(sys.argv[2]) if len(sys.argv) > 2 else None
 sys.exit(main(SimulatorOptions(sys.argv[1], duration_s=duration), json_output=True))
@@ -350,3 +351,22 @@ async def test_the_command_fails_when_nothing_was_accepted() -> None:
     assert done.returncode == 1
     assert b"No webhook was accepted" in done.stderr
     assert b"a-secret" not in done.stderr + done.stdout
+
+
+async def test_it_serves_on_a_socket_that_listens_already() -> None:
+    """``serve --demo`` must know the address before anything runs."""
+    async with open_receiver() as receiver, trio.open_nursery() as nursery:
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        options = demo_options(receiver.url)
+        simulator = await nursery.start(partial(run, options, listener=listener))
+        assert simulator.url == f"http://127.0.0.1:{port}"
+        name = simulator.instances[0]
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.post(
+                f"{simulator.url}/message/sendText/{name}",
+                json={"number": "5511988880001", "text": "Oi"},
+                headers={"apikey": options.api_key},
+            )
+        assert answer.status_code in (201, 500)  # 500: not connected yet
+        nursery.cancel_scope.cancel()

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import trio
+from msgspec import convert
 
 from evorelay.simulator.aftermath import QUIET
 from evorelay.simulator.archive import Archive
@@ -69,8 +70,9 @@ class Simulator:
         return list(self.stations)
 
     def misbehave(self, kind: str, **more: Any) -> None:
-        """The next calls go wrong; arguments as the fields of ``Misbehaviour``."""
-        self.ask_for(Misbehaviour(kind=kind, **more))  # type: ignore[arg-type]  # checked by tests as they run
+        """The next calls go wrong; ``more`` as the fields of ``Misbehaviour``. Raises
+        ``msgspec.ValidationError`` for what it does not know."""
+        self.ask_for(convert({"kind": kind, **more}, Misbehaviour))
 
     def ask_for(self, misbehaviour: Misbehaviour) -> None:
         self._trouble.ask_for(misbehaviour)
