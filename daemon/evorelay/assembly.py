@@ -258,9 +258,11 @@ def build(
         now=now_ms,
         free_bytes=free_bytes,
         free_bytes_min=config.webhook.min_free_bytes,
-        evolution_configured=config.evolution.url is not None,
+        evolution_configured=any(
+            section.url for section in (config.evolution, *config.evolution.instances.values())
+        ),
         key_trouble=partial(_key_trouble, jwks),
-        outside=partial(_outside, watch, lanes),
+        outside=partial(_outside, watch, lanes, fetching),
     )
     http = make_app(
         HttpDeps(
@@ -325,7 +327,7 @@ def build(
     )
 
 
-def _outside(watch: InstanceWatch, lanes: Lanes) -> Outside:
+def _outside(watch: InstanceWatch, lanes: Lanes, fetching: Fetching) -> Outside:
     found = watch.troubles()
     return Outside(
         unreachable=found.unreachable,
@@ -334,6 +336,7 @@ def _outside(watch: InstanceWatch, lanes: Lanes) -> Outside:
         unregistered=found.unregistered,
         parked=tuple(f"{name}: {message}" for name, _, message in lanes.trouble()),
         oldest_reply_s=lanes.oldest_waiting_s(),
+        fetches=fetching.waiting,
     )
 
 

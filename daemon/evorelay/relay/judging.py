@@ -26,7 +26,7 @@ DISK_LOW_FACTOR = 2
 """Warn at this many times the watermark below which webhooks are refused."""
 REPLY_LATE_S = 60.0
 """A reply that waits for longer has not been sent for a reason."""
-FETCHES_BEHIND = 500
+FETCHES_BEHIND = 300
 """Files yet to come: more than the budget of several minutes."""
 NAMED_MAX = 5
 """Instances in one sentence; how many more there are is said."""
