@@ -27,9 +27,12 @@ def accepted(document: Any, status: int = 201) -> Accepted:
     return found
 
 
+PAYLOADS = Path(__file__).parents[3] / "shared/payloads"
 CAPTURED_SENDS = [
+    ("composed", 201, {"key": {"id": "3EB0", "remoteJid": "1@lid"}, "status": "PENDING"})
+] + [
     (path.stem, capture.get("status") or capture.get("http_status"), body)
-    for path in sorted(Path("../shared/payloads").glob("rest*/*send*.json"))
+    for path in sorted(PAYLOADS.glob("rest*/*send*.json"))
     for capture in [json.loads(path.read_text())]
     for body in [capture.get("body", capture.get("response"))]
     if isinstance(body, dict) and "key" in body
@@ -101,7 +104,7 @@ READERS = [
 ]
 CAPTURED_BODIES = [
     json.dumps(capture.get("body", capture.get("response"))).encode()
-    for path in sorted(Path("../shared/payloads").glob("rest*/*.json"))
+    for path in sorted(PAYLOADS.glob("rest*/*.json"))
     for capture in [json.loads(path.read_text())]
 ] + [
     b'{"key":{"id":"A","remoteJid":"b"}}',

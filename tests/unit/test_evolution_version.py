@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from evorelay.protocol.evolution.version import Server, corrected, server_of
 
-ROOT_ANSWERS = sorted(Path("../shared/payloads/rest-live").glob("*root*.json"))
+ROOT_ANSWERS = sorted((Path(__file__).parents[3] / "shared/payloads/rest-live").glob("*root*.json"))
 
 
 @pytest.mark.parametrize(
