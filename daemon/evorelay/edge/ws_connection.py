@@ -17,8 +17,8 @@ STRANGER_BYTES_MAX = 64 * 1024
 """One message, all fragments together, of who has not said yet who it is: a token, and subscribes
 that may come with it."""
 MESSAGE_BYTES_MAX = 1024 * 1024
-"""The same of an agent: a reply of 65,536 characters, each of them escaped, and room, so that a text
-that is too long is told its limit in characters."""
+"""The same of an agent: a reply of 65,536 characters, each of them escaped, and room, so that a
+text that is too long is told its limit in characters."""
 _FAULTS: dict[int, str] = {
     CloseReason.PROTOCOL_ERROR: "a frame breaks the WebSocket protocol (RFC 6455)",
     CloseReason.INVALID_FRAME_PAYLOAD_DATA: "text is not UTF-8",
