@@ -140,6 +140,11 @@ def test_what_whatsapp_does_not_take_is_refused(type_: OutgoingType, mimetype: s
     check_fits("document", media(mimetype))
 
 
+def test_a_voice_note_may_be_any_audio() -> None:
+    """Evolution converts it."""
+    check_fits("audio", media("audio/flac", is_voice=True))
+
+
 @pytest.mark.parametrize(
     ("name", "fit"),
     [

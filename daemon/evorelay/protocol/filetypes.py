@@ -146,7 +146,8 @@ def check_fits(type_: OutgoingType, media: OutgoingMedia) -> None:
     Any file can be a document.
     """
     taken = _KINDS.get(type_)
-    if taken is None or media.mimetype in taken:
+    is_converted = media.is_voice and media.mimetype.startswith("audio/")
+    if taken is None or media.mimetype in taken or (type_ == "audio" and is_converted):
         return
     raise Refusal(
         Code.MEDIA_TYPE,
