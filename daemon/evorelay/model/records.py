@@ -132,6 +132,11 @@ class MessageRecord(Struct, array_like=True, kw_only=True):
     edits: list[Any] = []
     """``model.change.Edit`` as JSON, every one: which of them shows does not depend on order."""
 
+    @property
+    def is_reply(self) -> bool:
+        """Whether it was written here: every webhook of ours says where it comes from."""
+        return self.direction == "out" and "origin" not in self.metadata
+
 
 class InstanceRecord(Struct, array_like=True, kw_only=True):
     name: str

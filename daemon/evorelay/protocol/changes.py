@@ -117,9 +117,8 @@ def settle_content(message: MessageRecord) -> None:
 
 
 def _advance(message: MessageRecord, reported: str) -> News:
-    is_ours = "origin" not in message.metadata  # then Evolution took it, which is all it says
-    if reported == "pending" and is_ours:
-        return News.NONE
+    if reported == "pending" and message.is_reply:
+        return News.NONE  # Evolution took it, which is known
     if "unconfirmed" in message.metadata and reported in OUTBOUND:
         del message.metadata["unconfirmed"]  # any word of WhatsApp's beats our assumption
         status = reported

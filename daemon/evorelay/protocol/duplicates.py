@@ -24,8 +24,9 @@ _SAID = ("type", "content", "reply_to", "media", "sender_id", "sender_name")
 def absorb(known: MessageRecord, again: MessageRecord) -> bool:
     """Take over what ``again`` knows better; return whether anything is different now."""
     before = _state(known)
-    # Of two moments the earlier: a call's is its beginning, and nonsense is the arrival's.
-    known.created_at = min(known.created_at, again.created_at)
+    if not known.is_reply:  # its moment is when it was written; WhatsApp knows only the second
+        # Of two moments the earlier: a call's is its beginning, and nonsense is the arrival's.
+        known.created_at = min(known.created_at, again.created_at)
     if _worth(again) > _worth(known):
         _rewrite(known, again)
         known.journal_seq = again.journal_seq
