@@ -258,9 +258,8 @@ def build(
         now=now_ms,
         free_bytes=free_bytes,
         free_bytes_min=config.webhook.min_free_bytes,
-        evolution_configured=any(
-            section.url for section in (config.evolution, *config.evolution.instances.values())
-        ),
+        evolution_configured=config.evolution.url is not None
+        or any(own.url for own in config.evolution.instances.values()),
         key_trouble=partial(_key_trouble, jwks),
         outside=partial(_outside, watch, lanes, fetching),
     )
