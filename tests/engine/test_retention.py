@@ -8,8 +8,11 @@ import trio
 
 from evorelay.model.change import Change, Status
 from evorelay.model.errors import StoreUnavailable
+from evorelay.model.records import UploadRecord
 from evorelay.relay import retention as housekeeping
+from evorelay.relay.draft import Draft
 from evorelay.relay.retention import Retention
+from evorelay.relay.uploads import KEPT_MS
 from evorelay.storage.ports import Maintenance
 from tests.engine.harness import HOUR, World, envelope, open_blobs, status, stored, webhook
 
@@ -91,6 +94,12 @@ async def test_a_store_that_is_away_is_swept_another_time(world: World) -> None:
         def trim_early_changes(self, older_than_ms: int) -> int:
             raise StoreUnavailable("the database is away")
 
+        def trim_outbox(self, older_than_ms: int, limit: int) -> int:
+            raise StoreUnavailable("the database is away")
+
+        def trim_uploads(self, older_than_ms: int) -> int:
+            raise StoreUnavailable("the database is away")
+
     await filled(world)
     world.now.ms = LONG_AFTER
     assert await make(world, Away()).sweep() == (2, 0)
@@ -111,11 +120,33 @@ async def test_large_amounts_go_in_small_steps(
         def trim_early_changes(self, older_than_ms: int) -> int:
             return world.storage.maintenance.trim_early_changes(older_than_ms)
 
+        def trim_outbox(self, older_than_ms: int, limit: int) -> int:
+            return world.storage.maintenance.trim_outbox(older_than_ms, limit)
+
+        def trim_uploads(self, older_than_ms: int) -> int:
+            return world.storage.maintenance.trim_uploads(older_than_ms)
+
     monkeypatch.setattr(housekeeping, "EVENTS_PER_STEP", 1)
     await filled(world)
     world.now.ms = LONG_AFTER
     assert await make(world, Watched()).sweep() == (2, 4)
     assert steps == [1] * 5
+
+
+async def test_a_file_nobody_sent_is_forgotten_after_a_day(world: World) -> None:
+    def hand_in(draft: Draft) -> None:
+        draft.plan.uploads.append(UploadRecord(id="U", agent="ana", at=draft.now, media={}))
+
+    async def is_known() -> bool:
+        return await world.reads(lambda reader: reader.upload("U")) is not None
+
+    await world.ledger.change(hand_in)
+    world.now.ms += KEPT_MS - 1
+    await make(world).sweep()
+    assert await is_known()
+    world.now.ms += 2
+    await make(world).sweep()
+    assert not await is_known()
 
 
 async def test_a_disk_that_fills_up_or_empties_is_noticed(
