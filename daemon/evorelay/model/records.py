@@ -160,7 +160,8 @@ class InstanceRecord(Struct, array_like=True, kw_only=True):
     suspicion: str | None = None
     """Why an instance that says it is open is doubted; None: it is not."""
     registration: dict[str, Any] | None = None
-    """``{"state": "ok" | "missing" | "wrong", "detail", "at"}``: our webhook at Evolution."""
+    """``{"state": "ok" | "missing" | "wrong", "detail", "at"}``: our webhook at Evolution. With
+    ``since``, when it was first seen gone, and ``is_lost``, whether it was right before."""
     reconciled_at: int = 0
     """Unix ms: up to then nothing is missing here that Evolution's own list has."""
     reconnected_at: int = 0

@@ -56,7 +56,8 @@ class _Host:
         async with self.turns:
             # Half a round: whoever's fault it was has to ask itself, the next time.
             if self.fault is not None and trio.current_time() - self.failed_at < round_s / 2:
-                raise self.fault
+                # Not the same object: every raise would add to its traceback.
+                raise GatewayFault(self.fault.kind, self.fault.code, self.fault.message)
             try:
                 answer = await call()
             except GatewayFault as fault:
