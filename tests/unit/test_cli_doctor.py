@@ -182,6 +182,7 @@ async def test_a_certificate_nobody_signed_is_shown_with_the_line_that_pins_it(
         assert exit_code == 1
         (message,) = [message for _, message in found if "fingerprint_sha256" in message]
         assert "[evolution]" in message
+        assert "Its certificate is not trusted: self-signed certificate. If you" in message
         assert "valid 20" in message
         pin = message.partition('fingerprint_sha256 = "')[2].rstrip('"')
         assert pin.replace(":", "").lower() == simulator.fingerprint.replace(":", "").lower()

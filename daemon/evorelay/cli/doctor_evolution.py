@@ -23,6 +23,8 @@ CALL_S = 15.0
 """For one answer; a person is waiting."""
 CLOCK_OFF_S = 60.0
 EXPIRES_SOON = timedelta(days=14)
+_SENDS_HERE = ". Have `evorelay doctor`"
+"""How the rest of that reason begins, which is for whoever reads it elsewhere."""
 _ROOT_BYTES_MAX = 64 * 1024
 
 
@@ -108,7 +110,8 @@ def _what_to_pin(site: Site, seen: CertificateSeen) -> str:
             f"Configured is {_colons(site.trust.fingerprint)}: somebody is in between, or the"
             f" certificate was renewed. {_pin(site, seen)}"
         )
-    return f"Not trusted: {seen.why_not}. {_pin(site, seen)}"
+    reason, _, _ = (seen.why_not or "").partition(_SENDS_HERE)
+    return f"{reason[:1].upper()}{reason[1:]}. {_pin(site, seen)}"
 
 
 def _pin(site: Site, seen: CertificateSeen) -> str:
