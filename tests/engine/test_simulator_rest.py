@@ -409,3 +409,22 @@ async def test_a_file_may_be_half_or_not_come() -> None:
         assert asked.json()["size"]["fileLength"]["low"] == len(whole)
         gone = await bench.client.get(f"{url}x")
         assert gone.status_code == 404
+
+
+async def test_recipients_are_known_by_every_name_of_theirs_or_refused() -> None:
+    async with a_bench() as bench:
+        instance = bench.station.instance
+        person = instance.people[0]
+        respelt = person.respelt_jid.partition("@")[0]
+        for number in (person.phone, respelt, person.jid, person.lid, instance.group.jid):
+            answer = await bench.post("message/sendText", number=number, text="Oi")
+            assert answer.status_code == 201
+        recipients = [sent.recipient for sent in bench.simulator.sent()]
+        assert recipients == [person.phone] * 4 + [instance.group.jid]
+        nobody = (await bench.post("message/sendText", number="5511988880404", text="Oi")).json()
+        assert nobody["response"]["message"][0]["exists"] is False
+        group = await bench.post("message/sendText", number="120363000000000009@g.us", text="Oi")
+        assert group.json()["response"]["message"] == ["[object Object]"]
+    async with a_bench("2.2.3 baileys") as bench:
+        lid = bench.station.instance.people[0].lid
+        assert (await bench.post("message/sendText", number=lid, text="Oi")).status_code == 400

@@ -83,6 +83,26 @@ def chat_of(station: Station, number: str) -> Chat:
     return Person(name=phone, phone=phone, lid=f"{phone}@lid", hides_phone=False)
 
 
+def is_on_whatsapp(station: Station, number: str) -> bool:
+    """Everybody is but those whose number ends in 0404; before 2.3 privacy ids are unknown."""
+    if number.endswith("@lid") and station.dialect.version < "2.3":
+        return False
+    return not number.partition("@")[0].endswith("0404")
+
+
+def refuse_unless_reachable(station: Station, number: str) -> None:
+    """Raises what a linked phone meets when it looks a recipient up before it sends; the other
+    channels send to whatever they are given."""
+    if not station.dialect.links_a_phone:
+        return
+    if number.endswith("@g.us"):
+        if number != station.instance.group.jid:
+            raise RestError(400, ["[object Object]"])  # research/evolution.md §4.3
+    elif not is_on_whatsapp(station, number):
+        jid = chat_of(station, number).jid
+        raise RestError(400, [{"jid": jid, "exists": False, "number": number}])
+
+
 def refuse_unless_connected(station: Station) -> None:
     """Raises what a send meets when nothing can be sent, before anything is."""
     if station.condition == "not loaded":

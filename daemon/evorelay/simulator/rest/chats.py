@@ -12,6 +12,7 @@ from evorelay.simulator.rest.call import (
     Call,
     RestError,
     chat_of,
+    is_on_whatsapp,
     number_of,
     refuse_unless_connected,
 )
@@ -86,7 +87,6 @@ class Chats:
         )
 
     async def numbers(self, call: Call) -> Answer:
-        """Everybody who has a number is on WhatsApp, but those that end in 0404."""
         numbers = call.body.get("numbers")
         if not isinstance(numbers, list):
             raise RestError(400, [['instance requires property "numbers"']])
@@ -94,7 +94,11 @@ class Chats:
         rows = []
         for number in map(str, numbers):
             chat = chat_of(call.station, number)
-            row: Row = {"jid": chat.jid, "exists": not number.endswith("0404"), "number": number}
+            row: Row = {
+                "jid": chat.jid,
+                "exists": is_on_whatsapp(call.station, number),
+                "number": number,
+            }
             if isinstance(chat, Person) and row["exists"]:
                 row["name"] = chat.name
             rows.append(row)

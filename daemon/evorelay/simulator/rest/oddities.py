@@ -11,7 +11,6 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from evorelay.simulator.cast import Chat
 from evorelay.simulator.misbehaviour import Misbehaviour
 from evorelay.simulator.rest.call import UPSTREAM_BROKEN, Call, chat_of
 from evorelay.simulator.rest.wire import Answer, as_json
@@ -130,17 +129,14 @@ def _refusal(kind: str, call: Call) -> Answer | None:
         return licence_answer()
     if kind == "not-on-whatsapp":
         number = str(call.body.get("number", ""))
-        return not_on_whatsapp(number, chat_of(call.station, number))
+        jid = chat_of(call.station, number).jid
+        return error_answer(400, [{"jid": jid, "exists": False, "number": number}])
     meta = _META.get(kind)
     if meta is None:
         return None
     if call.is_v1:
         return error_answer(400, [meta["message"]])
     return as_json(meta | {"fbtrace_id": "Asimulated"}, 201)
-
-
-def not_on_whatsapp(number: str, to: Chat) -> Answer:
-    return error_answer(400, [{"jid": to.jid, "exists": False, "number": number}])
 
 
 def _html(status: int, headers: dict[str, str] | None = None) -> Answer:

@@ -20,6 +20,7 @@ from evorelay.simulator.rest.call import (
     chat_of,
     number_of,
     refuse_unless_connected,
+    refuse_unless_reachable,
     require,
 )
 from evorelay.simulator.rest.wire import Answer, as_json
@@ -134,6 +135,7 @@ class Sending:
         if draft.kind not in station.dialect.takes:
             raise RestError(400, [_NOT_HERE.get(station.dialect.integration, "Bad request")])
         refuse_unless_connected(station)
+        refuse_unless_reachable(station, number)
         to = chat_of(station, number)
         delay = call.options.get("delay")
         own_id = call.body.get("messageId")
