@@ -284,6 +284,24 @@ async def test_somebody_elses_echo_of_the_same_words_is_given_back(office: Offic
     assert rows["OTHERS"].metadata["origin"] == "api"
 
 
+async def test_the_same_words_of_another_hour_are_no_echo(office: Office) -> None:
+    """P4: an old "ok" that the reconciler finds must not pass for the one that is in doubt."""
+    ticket = await office.ticket(ANA)
+    office.evolution.trouble.append(refuses(FaultKind.UNKNOWN))
+    async with running(office):
+        written = await office.say(ticket, "ok")
+        with trio.fail_after(5):
+            while office.row(written.id).state != "unknown":
+                await trio.sleep(0.001)
+        old = {"whatsapp_id": "OLD", "sent_at": now_ms() - 3_600_000, "content": "ok"}
+        await office.apply(
+            message(phone=ANA, from_me=True, origin="phone", metadata={"recovered": True}, **old)
+        )
+        done = await office.final(written)
+    assert done.whatsapp_id == "WA000000"
+    assert len(office.evolution.delivered) == 1
+
+
 async def test_a_crash_in_the_middle_sends_nothing_twice(tmp_path: Path) -> None:
     """P4: what was under way is looked up by the next run; the rest is sent in its order."""
     evolution = PlayedEvolution(now_ms)

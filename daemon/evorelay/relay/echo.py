@@ -10,6 +10,10 @@ from evorelay.model.records import MessageRecord, OutboxRecord
 from evorelay.relay.draft import Draft
 
 
+CLOCKS_MS = 120_000
+"""How far Evolution's clock and ours may be apart."""
+
+
 class Echoes:
     """Those of one batch."""
 
@@ -42,6 +46,8 @@ def is_echo(fact: MessageFact, row: OutboxRecord, message: MessageRecord) -> boo
     """Whether WhatsApp's message is what the command sent, to this same conversation."""
     if fact.whatsapp_id == row.own_id:
         return True
+    if fact.sent_at < (row.attempted_at or row.queued_at) - CLOCKS_MS:
+        return False  # the same words at another time
     if fact.origin == "phone" and "recovered" not in fact.metadata:
         return False  # typed there, at the same moment
     if fact.type != message.type:

@@ -13,18 +13,16 @@ from evorelay.model.clock import NowMs
 from evorelay.model.envelope import Envelope
 from evorelay.model.fact import Chat, MessageFact
 from evorelay.model.outcome import MessageWindow
-from evorelay.model.records import OutboxRecord
+from evorelay.model.records import MessageRecord, OutboxRecord
 from evorelay.protocol.normalise import normalise
 from evorelay.relay.attempts import MEANWHILE_OVER
 from evorelay.relay.draft import Draft
-from evorelay.relay.echo import is_echo
+from evorelay.relay.echo import CLOCKS_MS, is_echo
 from evorelay.relay.gateway import Gateway
 from evorelay.relay.joining import join_by_answer
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.reads import Reads
 
-CLOCKS_MS = 120_000
-"""How far Evolution's clock and ours may be apart."""
 PAGE = 100
 PAGES_MAX = 20
 
@@ -72,9 +70,9 @@ class Settler:
         return facts
 
     async def _is_blind(self, row: OutboxRecord) -> bool:
-        known = await self._reads(lambda reader: reader.latest_sent(row.instance))
+        known = await self._reads(lambda reader: reader.latest_reply(row.instance))
         if known is None:
-            return False  # the first message of all: there is nothing Evolution could have
+            return False  # the first reply of all: there is nothing Evolution could have
         window = MessageWindow(whatsapp_id=known.whatsapp_id)
         found = await self._gateway.find_messages(row.instance, window, page=1, page_size=PAGE)
         return not any(
@@ -102,7 +100,7 @@ def recognise(draft: Draft, outbox_id: str, facts: list[MessageFact]) -> bool:
         stored = known.get((row.instance, fact.whatsapp_id))
         if not is_echo(fact, row, message):
             continue
-        if stored is not None and (stored.id in taken or stored.metadata.get("origin") == "phone"):
+        if stored is not None and (stored.id in taken or _was_typed(stored)):
             continue
         # A privacy id we cannot place may be this person's; somebody else's phone is not.
         is_theirs = bool(own & set(fact.chat.aliases))
@@ -111,6 +109,11 @@ def recognise(draft: Draft, outbox_id: str, facts: list[MessageFact]) -> bool:
             join_by_answer(draft, row, message, fact.whatsapp_id, fact.chat.jid)
             return True
     return False
+
+
+def _was_typed(stored: MessageRecord) -> bool:
+    """On the phone, as its own webhook said; Evolution's list does not tell."""
+    return stored.metadata.get("origin") == "phone" and "recovered" not in stored.metadata
 
 
 def _facts_of(instance: str, record: dict[str, object], now: int) -> list[MessageFact]:

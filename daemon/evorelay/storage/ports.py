@@ -311,11 +311,8 @@ class StoreReader(Protocol):
 
     def message(self, message_id: str) -> MessageRecord | None: ...
 
-    def known_ids(self, instance: str, whatsapp_ids: Iterable[str]) -> set[str]:
-        """Those of the WhatsApp ids that a message of the instance has."""
-
-    def latest_sent(self, instance: str) -> MessageRecord | None:
-        """The newest message of ours that WhatsApp has given an id."""
+    def latest_reply(self, instance: str) -> MessageRecord | None:
+        """The reply written here that was sent last."""
 
     def upload(self, upload_id: str) -> UploadRecord | None: ...
 

@@ -172,21 +172,13 @@ class SqliteReader:
             rows: list[MessageRecord] = MESSAGES.select(self._db, "WHERE t.id = ?", (message_id,))
             return rows[0] if rows else None
 
-    def known_ids(self, instance: str, whatsapp_ids: Iterable[str]) -> set[str]:
-        with translated_errors(self._db.filename):
-            rows = self._db.execute(
-                "SELECT k.value FROM json_each(?) AS k CROSS JOIN messages AS m"
-                " ON m.instance = ? AND m.whatsapp_id = k.value",
-                (to_json(whatsapp_ids), instance),
-            )
-            return {whatsapp_id for (whatsapp_id,) in rows}
-
-    def latest_sent(self, instance: str) -> MessageRecord | None:
+    def latest_reply(self, instance: str) -> MessageRecord | None:
         with translated_errors(self._db.filename):
             rows: list[MessageRecord] = MESSAGES.select(
                 self._db,
-                "INDEXED BY messages_sent WHERE t.instance = ? AND t.direction = 'out'"
-                " AND t.whatsapp_id IS NOT NULL ORDER BY t.created_at DESC LIMIT 1",
+                "WHERE t.id = (SELECT message_id FROM outbox INDEXED BY outbox_by_end"
+                " WHERE state IN ('sent', 'failed', 'kept') AND state = 'sent' AND instance = ?"
+                " AND outgoing->>'type' <> 'reaction' ORDER BY ended_at DESC LIMIT 1)",
                 (instance,),
             )
             return rows[0] if rows else None

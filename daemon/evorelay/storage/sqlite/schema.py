@@ -261,9 +261,6 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE INDEX fetches_by_due ON fetches (due_at);
 
-    CREATE INDEX messages_sent ON messages (instance, created_at)
-        WHERE direction = 'out' AND whatsapp_id IS NOT NULL;
-
     ALTER TABLE instances ADD COLUMN polled_at INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE instances ADD COLUMN suspicion TEXT;
     ALTER TABLE instances ADD COLUMN registration TEXT;
