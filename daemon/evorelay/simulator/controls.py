@@ -7,6 +7,7 @@ from typing import Any
 
 import trio
 from msgspec import convert
+from msgspec.structs import replace
 
 from evorelay.simulator.aftermath import QUIET
 from evorelay.simulator.archive import Archive
@@ -148,7 +149,9 @@ class Simulator:
             media=file_for(kind, self._rng, number=1),
             address=station.address_of(author),
         )
-        for emission in self._scenario.webhooks_of(station, message, at_s, self._rng, QUIET):
-            self._archive.keep(emission)
+        heard, *others = self._scenario.webhooks_of(station, message, at_s, self._rng, QUIET)
+        self._archive.keep(heard)
+        await self._emit(replace(heard, is_lost=station.is_silent))
+        for emission in others:
             await self._emit(emission)
         return message.id

@@ -113,6 +113,8 @@ class Sender:
                 shares = Shares(failed=1.0)
             emissions = self._scenario.webhooks_of(station, message, at_s, self._rng, shares)
         self._archive.keep(emissions[0])  # in the database before anybody is told
+        if station.is_silent:  # now, however soon it ends
+            emissions[0] = replace(emissions[0], is_lost=True)
         await self._tell(emissions, odd)
         return station.dialect.as_answer(data)
 
