@@ -106,9 +106,7 @@ async def test_a_commit_that_fails_tells_nothing(storage: Storage) -> None:
 
             return storage.writer.transact(and_fail)
 
-        def transact_each(
-            self, works: Sequence[Callable[[Transaction], T]]
-        ) -> list[T | Exception]:
+        def transact_each(self, works: Sequence[Callable[[Transaction], T]]) -> list[T | Exception]:
             raise AssertionError("there is one change")
 
     published = Recorder()

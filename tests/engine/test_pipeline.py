@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from random import Random
@@ -160,6 +160,12 @@ class Moody:
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         return self._writer.transact(lambda tx: work(_Watched(tx, self._fault)))
+
+    def transact_each(self, works: Sequence[Callable[[Transaction], T]]) -> list[T | Exception]:
+        def watched(work: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
+            return lambda tx: work(_Watched(tx, self._fault))
+
+        return self._writer.transact_each([watched(work) for work in works])
 
 
 class _Watched:

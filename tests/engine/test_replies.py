@@ -293,10 +293,16 @@ async def test_the_same_words_of_another_hour_are_no_echo(office: Office) -> Non
         with trio.fail_after(5):
             while office.row(written.id).state != "unknown":
                 await trio.sleep(0.001)
-        old = {"whatsapp_id": "OLD", "sent_at": now_ms() - 3_600_000, "content": "ok"}
-        await office.apply(
-            message(phone=ANA, from_me=True, origin="phone", metadata={"recovered": True}, **old)
+        old = message(
+            "OLD",
+            phone=ANA,
+            content="ok",
+            sent_at=now_ms() - 3_600_000,
+            from_me=True,
+            origin="phone",
+            metadata={"recovered": True},
         )
+        await office.apply(old)
         done = await office.final(written)
     assert done.whatsapp_id == "WA000000"
     assert len(office.evolution.delivered) == 1

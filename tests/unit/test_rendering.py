@@ -59,7 +59,7 @@ def test_the_statuses_clients_are_told_of_are_those_a_message_may_have() -> None
 def test_reactions_media_and_the_reason_of_a_failure_are_read_as_they_were_stored() -> None:
     """Also by a version that knows fewer of their fields."""
     media: dict[str, Any] = dict.fromkeys(Media.__struct_fields__)
-    media |= {"id": "ab" * 32, "is_voice": True, "is_animated": False}
+    media |= {"id": "ab" * 32, "is_voice": True, "is_animated": False, "state": "here"}
     reaction = {"emoji": "👍", "sender_id": "1@s.whatsapp.net", "sender_name": None}
     failure = {"code": "not_on_whatsapp", "message": "This number is not on WhatsApp."}
     row = record(

@@ -126,8 +126,8 @@ class Message(Struct, kw_only=True):
             "`transcription`, `quoted` (what is replied to, in short), `late` (later messages were "
             "here already), `history` (imported), `unconfirmed` (`sent` is assumed), "
             "`votes` of a poll (`sender_id`, null for ours, `sender_name`, `options`); "
-            "`reaction_error`: why our reaction could not be sent; `recovered`: Evolution had dropped "
-            "its webhook; by type `latitude` and `longitude`, `vcard`, `question` and "
+            "`reaction_error`: why our reaction could not be sent; `recovered`: Evolution had "
+            "dropped its webhook; by type `latitude` and `longitude`, `vcard`, `question` and "
             "`options`, `selected_id`, `order_id`, …; `content_cut`, `metadata_cut`: too long "
             "to be kept whole; `whatsapp_type`: the name of a type that is `unsupported`"
         ),
@@ -226,9 +226,7 @@ class Instance(Struct, kw_only=True):
         str | None,
         Meta(description="Why its `state` may not be true, in a sentence; null: it is believed"),
     ]
-    registration: Annotated[
-        WebhookRegistration | None, Meta(description="null: not looked at yet")
-    ]
+    registration: Annotated[WebhookRegistration | None, Meta(description="null: not looked at yet")]
 
 
 class MessageEvent(Struct, kw_only=True):

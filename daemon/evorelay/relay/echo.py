@@ -9,7 +9,6 @@ from evorelay.model.fact import MessageFact
 from evorelay.model.records import MessageRecord, OutboxRecord
 from evorelay.relay.draft import Draft
 
-
 CLOCKS_MS = 120_000
 """How far Evolution's clock and ours may be apart."""
 

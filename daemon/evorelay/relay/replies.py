@@ -12,11 +12,13 @@ import msgspec
 
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.outgoing import ContactCard, Location, Outgoing, OutgoingMedia, OutgoingType
+from evorelay.protocol.filetypes import check_fits, kind_of
 from evorelay.protocol.phones import read_phone
 from evorelay.relay.commands import Reply
 
 REACTION_CHARS_MAX = 32
 """One emoji is up to a dozen code points."""
+FILE_TYPES: tuple[OutgoingType, ...] = ("image", "sticker", "video", "audio", "document")
 _LABELS = {
     "image": "Imagem",
     "video": "Vídeo",
@@ -120,8 +122,7 @@ def details_of(outgoing: Outgoing) -> dict[str, Any]:
 
 def _type_of(params: Reply, media: OutgoingMedia | None) -> OutgoingType:
     if media is not None:
-        kind = media.mimetype.partition("/")[0]
-        return kind if kind in ("image", "video", "audio") else "document"  # type: ignore[return-value]  # one of the three
+        return kind_of(media)
     if params.location is not None:
         return "location"
     return "contact" if params.contacts else "text"
@@ -150,17 +151,13 @@ def _nothing_else(params: Reply, media: OutgoingMedia | None) -> None:
         raise Refusal(Code.BAD_REQUEST, f"type: {params.type} goes with content alone")
 
 
-def _file(kinds: tuple[str, ...]) -> Callable[[Reply, OutgoingMedia | None], None]:
+def _file(type_: OutgoingType) -> Callable[[Reply, OutgoingMedia | None], None]:
     def check(params: Reply, media: OutgoingMedia | None) -> None:
         if media is None:
             raise Refusal(Code.BAD_REQUEST, "media: is missing; upload a file or give its url")
         if params.location is not None or params.contacts:
             raise Refusal(Code.BAD_REQUEST, "media: goes with no location and no contacts")
-        if kinds and not media.mimetype.startswith(kinds):
-            raise Refusal(
-                Code.MEDIA_TYPE,
-                f"media: the file is {media.mimetype}; send it with type document, or none",
-            )
+        check_fits(type_, media)
 
     return check
 
@@ -178,11 +175,7 @@ def _contact(params: Reply, media: OutgoingMedia | None) -> None:
 _CHECKS: dict[OutgoingType, Callable[[Reply, OutgoingMedia | None], None]] = {
     "text": _text,
     "reaction": _reaction,
-    "image": _file(("image/",)),
-    "sticker": _file(("image/",)),
-    "video": _file(("video/",)),
-    "audio": _file(("audio/",)),
-    "document": _file(()),
     "location": _location,
     "contact": _contact,
+    **{type_: _file(type_) for type_ in FILE_TYPES},
 }
