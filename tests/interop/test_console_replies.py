@@ -53,6 +53,7 @@ def test_a_reply_is_written_with_the_keyboard_and_followed_to_its_reader(office:
         expect(text).to_be_focused()
         expect(own(page).locator(".text")).to_have_text("Oi,\n<b>tudo</b> bem?")
         expect(own(page).locator(".tick")).to_have_accessible_name(re.compile("delivered|read"))
+        expect(page.locator("#facts .wait")).to_be_hidden()
         expect(page.locator("#unsent li")).to_have_count(0)
         text.press("Enter")
         expect(bubbles(page)).to_have_count(2)
@@ -167,7 +168,7 @@ def test_a_file_is_handed_in_and_sent(office: Office) -> None:
         assert types == ["image"]
 
 
-def test_a_draft_waits_in_its_ticket_and_a_closed_one_takes_nothing(office: Office) -> None:
+def test_a_draft_waits_in_its_ticket_and_a_closed_one_takes_notes(office: Office) -> None:
     daemon, evolution = office
     post(daemon, "TWO", "Eu também", phone="5531900001111", instance=evolution.instance)
     with opened(address(daemon)) as page:
@@ -188,7 +189,10 @@ def test_a_draft_waits_in_its_ticket_and_a_closed_one_takes_nothing(office: Offi
               await fetch(`/v1/tickets/${tickets[0].id}`, { method: "PATCH", headers, body });
             }"""
         )
-        expect(page.locator("#composer")).to_be_hidden()
+        expect(page.locator("#send")).to_have_text("Keep note")
+        expect(page.get_by_label("Internal note")).to_be_disabled()
+        page.locator("#text").press("Enter")
+        expect(page.locator("#messages > .internal .text")).to_have_text("quase")
         page.get_by_role("button", name="Reopen").click()
-        expect(page.locator("#composer")).to_be_visible()
-        expect(page.locator("#text")).to_have_value("quase")
+        expect(page.locator("#send")).to_have_text("Send")
+        assert texts_sent(evolution) == []

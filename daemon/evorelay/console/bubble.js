@@ -25,9 +25,9 @@ export function bubble(message, { contact, file, quoted, onQuote, onAnswer, onRe
     file,
     ...contentOf(message, contact),
     message.error && failure(message, onRetry),
+    message.whatsapp_id && !message.deleted_at && actions(onAnswer, onReact),
     foot(message),
     message.reactions.length && reactions(message.reactions, contact),
-    message.whatsapp_id && !message.deleted_at && actions(onAnswer, onReact),
   ];
   item.append(...parts.filter(Boolean));
   return item;

@@ -38,10 +38,13 @@ export class Composer {
     if (ticket?.id !== this.ticket?.id) {
       if (this.ticket) this.drafts.set(this.ticket.id, $("text").value);
       $("text").value = this.drafts.get(ticket?.id) ?? "";
-      $("note").checked = false;
+      $("note").checked = $("note").disabled = false;
       this.quoted = null;
       this.detach();
     }
+    // To a closed ticket nothing is sent; what colleagues should know can still be kept.
+    const isClosed = ticket?.status === "closed";
+    if (isClosed !== $("note").disabled) $("note").checked = $("note").disabled = isClosed;
     this.ticket = ticket;
     this.sender.show(ticket);
     this.draw();
@@ -50,7 +53,7 @@ export class Composer {
   // The next reply answers this message.
   answer(message) {
     this.quoted = message;
-    if (message) $("note").checked = false;
+    if (message && !$("note").disabled) $("note").checked = false;
     this.draw();
     if (message) $("text").focus();
   }
@@ -134,10 +137,8 @@ export class Composer {
   }
 
   draw() {
-    const isClosed = this.ticket?.status === "closed";
     const isNote = $("note").checked;
-    $("closed").hidden = !isClosed;
-    $("composer").hidden = isClosed;
+    $("closed").hidden = this.ticket?.status !== "closed";
     $("composer").classList.toggle("noting", isNote);
     $("text").placeholder = isNote ? texts.writeNote : texts.write;
     $("send").textContent = isNote ? texts.keep : texts.send;

@@ -5,7 +5,7 @@ import { $, element, isolated } from "./dom.js";
 import { People } from "./people.js";
 import { texts } from "./texts.js";
 import { Thread } from "./thread.js";
-import { waitOf } from "./ticket-line.js";
+import { updateWait, waitOf } from "./ticket-line.js";
 
 const TYPING_MS = 6000;
 const NOTICE_MS = 15_000;
@@ -111,6 +111,7 @@ export class Conversation {
   }
 
   take({ type, message }) {
+    if (type === "message.created") updateWait(this.ticket, message);
     if (message.direction === "out") this.stopTyping();
     else if (type === "message.created") this.unseen = true;
     this.thread.put(message);

@@ -34,3 +34,10 @@ export function waitOf({ waiting_since, status }) {
   wait.dataset.age = ms > LONG_MS ? "long" : ms > SOON_MS ? "soon" : "short";
   return wait;
 }
+
+// A new message: who waits for an answer now. Of late ones only the daemon knows.
+export function updateWait(ticket, { direction, created_at, is_internal, metadata }) {
+  if (metadata.late || metadata.history || is_internal) return;
+  if (direction === "in") ticket.waiting_since ??= created_at;
+  else ticket.waiting_since = null;
+}

@@ -2,7 +2,7 @@
 
 import { $, element, oncePerFrame } from "./dom.js";
 import { Filters } from "./filters.js";
-import { activity, fillLine } from "./ticket-line.js";
+import { activity, fillLine, updateWait } from "./ticket-line.js";
 import { texts } from "./texts.js";
 import { Unread } from "./unread.js";
 
@@ -155,11 +155,7 @@ export class Tickets {
     this.unread.arrived(message);
     if (message.metadata.late) {
       this.ask(ticket.id); // only the daemon knows who waits then
-    } else if (message.direction === "in") {
-      ticket.waiting_since ??= message.created_at;
-    } else if (!message.is_internal) {
-      ticket.waiting_since = null;
-    }
+    } else updateWait(ticket, message);
     if (at(message.created_at) >= at(activity(ticket))) {
       ticket.last_message_at = message.created_at;
       ticket.last_message_id = message.id;
