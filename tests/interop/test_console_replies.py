@@ -8,7 +8,15 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from evorelay.simulator.media import photo
-from tests.interop.console_page import address, bubbles, expect_state, post, ticket
+from tests.interop.console_page import (
+    address,
+    bubbles,
+    expect_state,
+    message,
+    post,
+    send,
+    ticket,
+)
 from tests.interop.test_browser import opened
 from tests.support.daemon import Daemon
 from tests.support.simulator import Evolution, with_evolution
@@ -196,3 +204,15 @@ def test_a_draft_waits_in_its_ticket_and_a_closed_one_takes_notes(office: Office
         page.get_by_role("button", name="Reopen").click()
         expect(page.locator("#send")).to_have_text("Send")
         assert texts_sent(evolution) == []
+
+
+def test_a_file_that_is_not_here_yet_says_so(office: Office) -> None:
+    """Its webhook had no bytes; this Evolution has none either, so it is asked again and again."""
+    daemon, evolution = office
+    voice = {"mimetype": "audio/ogg", "ptt": True, "seconds": 3}
+    send(daemon, message("A", "audioMessage", voice) | {"instance": evolution.instance})
+    with opened(address(daemon)) as page:
+        ticket(page).click()
+        expect(bubbles(page).last.locator(".file")).to_have_text(
+            re.compile("The file is being fetched|could not be fetched")
+        )
