@@ -37,10 +37,10 @@ class Attachments:
                 if _lacks(fact.type, media):
                     facts = await trio.to_thread.run_sync(file_facts, memoryview(data))
                     media = with_facts(media, facts)
-        elif (blob := media.blob) is not None:
-            media = msgspec.structs.replace(media, size=await self._blobs.size(blob))
+        elif (kept := media.blob) is not None:
+            media = msgspec.structs.replace(media, size=await self._blobs.size(kept))
             if _lacks(fact.type, media):
-                media = with_facts(media, await self._blobs.examine(blob, file_facts))
+                media = with_facts(media, await self._blobs.examine(kept, file_facts))
         return msgspec.structs.replace(fact, media=media)
 
     async def _put(self, data: bytes) -> str:
