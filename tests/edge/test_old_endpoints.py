@@ -161,7 +161,13 @@ async def test_an_instances_state_is_evolutions_own_where_it_answers(tmp_path: P
         await simulator.set_state(instance, "close", is_told=False)
         _, answer = await ask(world, path)
         assert (answer["connected"], answer["state"]) == (False, "close")
-        for who, name in ((token(instances=["outra"]), instance), (token(), "nothing")):
+        _, answer = await ask(world, f"/webhook/check-instance/{simulator.instances[1]}")
+        assert answer["connected"] is True
+        for who, name in (
+            (token(instances=["outra"]), instance),
+            (token(role=None), instance),
+            (token(), "nothing"),
+        ):
             status, answer = await ask(world, f"/webhook/check-instance/{name}", who=who)
             assert (status, answer["success"], answer["error"]["code"]) == (404, False, "not_found")
 

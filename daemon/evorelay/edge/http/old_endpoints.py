@@ -16,13 +16,13 @@ from evorelay.edge.http.answers import bad_parameter, error_answer, json_answer
 from evorelay.edge.http.callers_instance import CallersInstance
 from evorelay.edge.http.deps import HttpDeps
 from evorelay.edge.http.route import REPLY_BYTES_MAX, read_json
-from evorelay.model.errors import Refusal
+from evorelay.model.errors import Code, Refusal
 from evorelay.model.ids import new_id
 from evorelay.model.outcome import GatewayFault
 from evorelay.model.principal import Principal
 from evorelay.model.views import Failure, Message
 from evorelay.relay.commands import CONTENT_CHARS_MAX, OpId, PhoneSendParams
-from evorelay.relay.questions import InstanceRef, Text
+from evorelay.relay.questions import NoParams, Text
 from evorelay.relay.replies import phone_of
 
 STATE_WAIT_S = 5.0
@@ -124,15 +124,21 @@ class OldEndpoints:
         return await self._instances.named(who, name)
 
     async def _check(self, name: str) -> Response:
-        """What the row says, or Evolution itself if it answers in time."""
+        """What Evolution says if it answers in time, else what was last heard of the instance.
+
+        An instance that has never posted a webhook may be one that Evolution has.
+        """
         who = await self._access.principal(self._request)
-        state: str | None = (await self._desk.instance_qrcode(who, InstanceRef(name=name))).state
-        if self._evolution.is_configured(name):
+        page = await self._desk.instances_list(who, NoParams())
+        state: str | None = next((one.state for one in page.instances if one.name == name), None)
+        if who.may_see(name) and self._evolution.is_configured(name):
             try:
                 with trio.move_on_after(STATE_WAIT_S):
                     state = await self._evolution.connection_state(name) or "close"
             except GatewayFault:
-                pass  # the row still says what was last heard
+                pass
+        if state is None:
+            raise Refusal(Code.NOT_FOUND, "there is no such instance")
         return json_answer(
             {"success": True, "instance": name, "connected": state == "open", "state": state}
         )
