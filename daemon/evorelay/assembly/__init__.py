@@ -1,0 +1,124 @@
+"""Puts the parts of the daemon together. Nothing runs here and nothing is decided.
+
+Read ``build`` and what it calls from top to bottom as the map: what each part is made of, and so
+what it can reach.
+"""
+
+import shutil
+
+from msgspec import Struct
+
+from evorelay.assembly.core import Core, build_core
+from evorelay.assembly.edges import Edges, build_edges
+from evorelay.assembly.outward import Outward, build_outward
+from evorelay.config import Config
+from evorelay.edge.evolution.client import EvolutionClient
+from evorelay.edge.framestream import Flusher
+from evorelay.edge.gate import Gate
+from evorelay.edge.http_client import HttpClient
+from evorelay.edge.jwks import Jwks
+from evorelay.relay.blobs import BlobStore
+from evorelay.relay.catchup import CatchUp
+from evorelay.relay.fetching import Fetching
+from evorelay.relay.health import Health
+from evorelay.relay.hub import Hub
+from evorelay.relay.instances import InstanceNews
+from evorelay.relay.journal import Journal
+from evorelay.relay.lanes import Lanes
+from evorelay.relay.pipeline import Pipeline
+from evorelay.relay.reconciler import Reconciler
+from evorelay.relay.retention import Retention
+from evorelay.relay.sessions import Sessions
+from evorelay.relay.silent_sends import SilentSends
+from evorelay.relay.watch import InstanceWatch
+from evorelay.storage.open import Storage
+from evorelay.telemetry.logs import LogPipe
+from evorelay.telemetry.metrics import Metrics
+
+
+class Relay(Struct, frozen=True, kw_only=True):
+    """The parts with a life of their own, in the order they depend on each other."""
+
+    flusher: Flusher
+    catchup: CatchUp
+    hub: Hub
+    journal: Journal
+    pipeline: Pipeline
+    news: InstanceNews
+    sessions: Sessions
+    lanes: Lanes
+    watch: InstanceWatch
+    reconciler: Reconciler
+    fetching: Fetching
+    silent_sends: SilentSends
+    retention: Retention
+    health: Health
+    jwks: Jwks | None
+    gate: Gate
+    metrics: Metrics
+
+
+def build(
+    config: Config,
+    storage: Storage,
+    blobs: BlobStore,
+    client: HttpClient,
+    gateway: EvolutionClient,
+    pipe: LogPipe,
+) -> Relay:
+    """Put the parts together. Nothing runs yet."""
+
+    def free_bytes() -> int:
+        return shutil.disk_usage(storage.directory).free
+
+    core = build_core(config, storage, blobs, gateway, free_bytes)
+    outward = build_outward(config, core, blobs, gateway)
+    edges = build_edges(config, storage, core, outward, blobs, client, gateway, free_bytes)
+    _show(core, outward, edges, pipe)
+    return Relay(
+        flusher=edges.flusher,
+        catchup=core.catchup,
+        hub=core.hub,
+        journal=core.journal,
+        pipeline=core.pipeline,
+        news=core.news,
+        sessions=edges.sessions,
+        lanes=core.lanes,
+        watch=outward.watch,
+        reconciler=outward.reconciler,
+        silent_sends=outward.silent_sends,
+        fetching=outward.fetching,
+        retention=core.retention,
+        health=edges.health,
+        jwks=edges.jwks,
+        gate=edges.gate,
+        metrics=core.metrics,
+    )
+
+
+def _show(core: Core, outward: Outward, edges: Edges, pipe: LogPipe) -> None:
+    """What ``/metrics`` reads at each scrape."""
+    metrics, lanes, pipeline = core.metrics, core.lanes, core.pipeline
+    metrics.gauge(
+        "evorelay_pipeline_lag_entries",
+        "Journal entries not handled yet",
+        lambda: pipeline.lag,
+    )
+    metrics.gauge("evorelay_cache_bytes", "Recent events in memory", lambda: core.cache.bytes)
+    metrics.gauge("evorelay_connections", "Open connections", lambda: edges.gate.connections)
+    metrics.gauge("evorelay_replies_waiting", "Replies not sent yet", lambda: lanes.total_waiting)
+    metrics.gauge(
+        "evorelay_reply_age_seconds", "Age of the oldest waiting reply", lanes.oldest_waiting_s
+    )
+    metrics.gauge_by_instance(
+        "evorelay_lane_parked",
+        "1 while an instance can send nothing",
+        lambda: dict.fromkeys(lanes.parked(), 1.0),
+    )
+    metrics.gauge(
+        "evorelay_media_waiting",
+        "Files to be fetched, some 500 at most",
+        lambda: outward.fetching.waiting,
+    )
+    metrics.log_dropped(lambda: pipe.dropped)
+    metrics.pipeline_age(pipeline.age_s)

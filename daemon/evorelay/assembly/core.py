@@ -1,0 +1,132 @@
+"""The engine: what stands on the store and the journal."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry
+
+from evorelay.config import Config
+from evorelay.model.clock import now_ms
+from evorelay.model.ids import new_id
+from evorelay.protocol.manners import Manners, manners_of
+from evorelay.relay.blobs import BlobStore
+from evorelay.relay.cache import RecentEvents
+from evorelay.relay.catchup import CatchUp
+from evorelay.relay.desk import Desk
+from evorelay.relay.fetches import Fetches
+from evorelay.relay.gateway import Gateway
+from evorelay.relay.hub import Hub
+from evorelay.relay.instance_signals import InstanceSignals
+from evorelay.relay.instances import InstanceNews
+from evorelay.relay.journal import Journal
+from evorelay.relay.lanes import Lanes
+from evorelay.relay.ledger import Ledger
+from evorelay.relay.pipeline import Pipeline
+from evorelay.relay.reading import Reader
+from evorelay.relay.reads import Reads
+from evorelay.relay.replay import Replay
+from evorelay.relay.retention import Retention
+from evorelay.storage.open import Storage
+from evorelay.telemetry.metrics import Metrics, PrometheusMetrics
+
+
+class Core(Struct, frozen=True, kw_only=True):
+    """From a webhook in the journal to the sessions that are told of it, and back into lanes."""
+
+    registry: CollectorRegistry
+    metrics: Metrics
+    cache: RecentEvents
+    reads: Reads
+    catchup: CatchUp
+    hub: Hub
+    ledger: Ledger
+    journal: Journal
+    signals: InstanceSignals
+    news: InstanceNews
+    reader: Reader
+    manners: Manners
+    lanes: Lanes
+    fetches: Fetches
+    pipeline: Pipeline
+    replay: Replay
+    retention: Retention
+    desk: Desk
+
+
+def build_core(
+    config: Config,
+    storage: Storage,
+    blobs: BlobStore,
+    gateway: Gateway,
+    free_bytes: Callable[[], int],
+) -> Core:
+    """Everything that needs the store, the journal and each other."""
+    registry = CollectorRegistry()
+    metrics = PrometheusMetrics(registry)
+    cache = RecentEvents(ttl_ms=int(config.cache.ttl * 1000), bytes_max=config.cache.max_bytes)
+    reads = Reads(storage.readers)
+    catchup = CatchUp(cache, reads, metrics)
+    hub = Hub(cache, catchup, metrics)
+    ledger = Ledger(storage.writer, hub, new_id=new_id, now=now_ms)
+    journal = Journal(
+        storage.journal,
+        metrics,
+        free_bytes=free_bytes,
+        free_bytes_min=config.webhook.min_free_bytes,
+    )
+    signals = InstanceSignals()
+    news = InstanceNews(ledger, signals)
+    reader = Reader(blobs, store_status_posts=config.tickets.store_status_posts)
+    manners = manners_of(config.pacing)
+    lanes = Lanes(gateway, ledger, reads, signals, config.outbox, manners, metrics, now=now_ms)
+    fetches = Fetches(lambda instance: config.media.fetch and gateway.is_configured(instance))
+    pipeline = Pipeline(
+        journal,
+        ledger,
+        reader,
+        news,
+        lanes,
+        metrics,
+        now=now_ms,
+        reopen_within_ms=int(config.tickets.reopen_within * 1000),
+        fetches=fetches,
+    )
+    replay = Replay(
+        reads,
+        ledger,
+        journal,
+        reader,
+        handled=lambda: pipeline.cursor,
+        reopen_within_ms=int(config.tickets.reopen_within * 1000),
+    )
+    retention = Retention(
+        journal,
+        pipeline,
+        ledger,
+        storage.maintenance,
+        cache,
+        journal_ms=int(config.retention.journal * 1000),
+        events_ms=int(config.retention.events * 1000),
+        now=now_ms,
+    )
+    desk = Desk(reads, ledger, hub)
+    return Core(
+        registry=registry,
+        metrics=metrics,
+        cache=cache,
+        reads=reads,
+        catchup=catchup,
+        hub=hub,
+        ledger=ledger,
+        journal=journal,
+        signals=signals,
+        news=news,
+        reader=reader,
+        manners=manners,
+        lanes=lanes,
+        fetches=fetches,
+        pipeline=pipeline,
+        replay=replay,
+        retention=retention,
+        desk=desk,
+    )

@@ -1,0 +1,143 @@
+"""What others connect to: the gate and everything behind it that is not the engine."""
+
+from collections.abc import Callable
+from functools import partial
+
+import trio
+from msgspec import Struct
+
+from evorelay import __version__
+from evorelay.assembly.core import Core
+from evorelay.assembly.outward import Outward
+from evorelay.config import Config
+from evorelay.edge.auth import Authenticator
+from evorelay.edge.centrifuge import CentrifugeEdge
+from evorelay.edge.evolution.client import EvolutionClient
+from evorelay.edge.framestream import Flusher
+from evorelay.edge.gate import Gate
+from evorelay.edge.handover import Handover
+from evorelay.edge.http.app import make_app
+from evorelay.edge.http.deps import HttpDeps
+from evorelay.edge.http_client import HttpClient
+from evorelay.edge.jwks import Jwks
+from evorelay.edge.rpc import Rpc
+from evorelay.edge.unusual_webhooks import UnusualWebhooks
+from evorelay.edge.ws import WebSocketEdge
+from evorelay.model.clock import now_ms
+from evorelay.model.ids import new_id
+from evorelay.relay.blobs import BlobStore
+from evorelay.relay.fetching import Fetching
+from evorelay.relay.health import Health
+from evorelay.relay.ingest import Ingest
+from evorelay.relay.lanes import Lanes
+from evorelay.relay.session import Engine
+from evorelay.relay.sessions import Sessions
+from evorelay.relay.vitals import Outside
+from evorelay.relay.watch import InstanceWatch
+from evorelay.secrets import all_secrets
+from evorelay.storage.open import Storage
+
+
+class Edges(Struct, frozen=True, kw_only=True):
+    """What others connect to."""
+
+    sessions: Sessions
+    jwks: Jwks | None
+    flusher: Flusher
+    health: Health
+    gate: Gate
+
+
+def build_edges(
+    config: Config,
+    storage: Storage,
+    core: Core,
+    outward: Outward,
+    blobs: BlobStore,
+    client: HttpClient,
+    gateway: EvolutionClient,
+    free_bytes: Callable[[], int],
+) -> Edges:
+    """Gate, WebSockets, HTTP, and who may come in."""
+    sessions = Sessions(core.hub, core.metrics, now=now_ms)
+    jwks = Jwks(config.auth.jwks_url, client, now_ms) if config.auth.jwks_url else None
+    authenticator = Authenticator(config.auth, jwks, now_ms)
+    flusher = Flusher()
+    epoch = storage.readers[0].epoch()
+    engine = Engine(core.hub, core.cache, core.reads, core.desk, core.catchup, epoch)
+    centrifuge = CentrifugeEdge(
+        engine,
+        sessions,
+        Rpc(core.desk, core.hub, core.replay, outward.reconnects, outward.outbox),
+        authenticator,
+        new_id=new_id,
+        now=now_ms,
+    )
+    websockets = WebSocketEdge(centrifuge, config.auth, flusher)
+    ingest = Ingest(config.webhook, core.journal, blobs, core.metrics, now=now_ms)
+    health = Health(
+        core.journal,
+        core.pipeline,
+        core.reads,
+        sessions,
+        core.metrics,
+        now=now_ms,
+        free_bytes=free_bytes,
+        free_bytes_min=config.webhook.min_free_bytes,
+        evolution_configured=config.evolution.url is not None
+        or any(own.url for own in config.evolution.instances.values()),
+        key_trouble=partial(_key_trouble, jwks),
+        outside=partial(_outside, outward.watch, core.lanes, outward.fetching),
+    )
+    http = make_app(
+        HttpDeps(
+            desk=core.desk,
+            replay=core.replay,
+            outbox=outward.outbox,
+            evolution=gateway,
+            secrets=all_secrets(config),
+            reconnects=outward.reconnects,
+            reconciler=outward.reconciler,
+            blobs=blobs,
+            uploads=outward.uploads,
+            sessions=sessions,
+            health=health,
+            authenticator=authenticator,
+            metrics=core.metrics,
+            registry=core.registry,
+            auth=config.auth,
+            scrape=config.metrics,
+            version=__version__,
+            started_at=trio.current_time(),
+        )
+    )
+    gate = Gate(
+        config.server, ingest, websockets, Handover(UnusualWebhooks(ingest, http)), core.metrics
+    )
+    return Edges(
+        sessions=sessions,
+        jwks=jwks,
+        flusher=flusher,
+        health=health,
+        gate=gate,
+    )
+
+
+def _outside(watch: InstanceWatch, lanes: Lanes, fetching: Fetching) -> Outside:
+    found = watch.troubles()
+    return Outside(
+        unreachable=found.unreachable,
+        down=found.down,
+        suspected=found.suspected,
+        unregistered=found.unregistered,
+        parked=tuple(f"{name}: {message}" for name, _, message in lanes.trouble()),
+        oldest_reply_s=lanes.oldest_waiting_s(),
+        fetches=fetching.waiting,
+    )
+
+
+def _key_trouble(jwks: Jwks | None) -> str | None:
+    """What is wrong with the keys that verify tokens, if they are fetched from somewhere."""
+    if jwks is None or jwks.ever_fetched:
+        return None
+    return "the keys at auth.jwks_url were never fetched; tokens signed with them are refused"
