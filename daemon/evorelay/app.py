@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 
 import trio
+from msgspec.structs import replace
 
 from evorelay import __version__
 from evorelay.assembly import Relay, build
-from evorelay.config import Config
+from evorelay.config import Config, EvolutionConfig
 from evorelay.edge.evolution.client import open_gateway
 from evorelay.edge.http_client import open_http_client
 from evorelay.edge.listeners import base_url, is_local_only, listeners, listening
@@ -26,7 +27,7 @@ from evorelay.runtime.stop import watch_signals
 from evorelay.runtime.supervisor import RestartPolicy, Service, supervise
 from evorelay.runtime.systemd import Notifier, Watchdog, listen_sockets
 from evorelay.secrets import all_secrets
-from evorelay.simulator.options import DEMO_INSTANCES, SimulatorOptions
+from evorelay.simulator.options import SimulatorOptions, demo_options
 from evorelay.simulator.run import run as simulate
 from evorelay.storage.open import open_storage
 from evorelay.telemetry.logs import open_logging
@@ -75,12 +76,19 @@ async def serve(
                 "auth.mode: open is for this machine alone; listen on 127.0.0.1 or a unix socket"
             )
         blobs = await BlobStore.open(state_dir / "blobs")
+        simulated = None
+        if demo:
+            # Whatever Evolution is configured: what is tried in a demo must not reach a customer.
+            simulated = socket.create_server(("127.0.0.1", 0))
+            config = replace(config, evolution=_simulated_evolution(simulated))
         async with (
             open_http_client() as client,
             open_gateway(config.evolution, config.media, blobs) as gateway,
         ):
             relay = build(config, storage, blobs, client, gateway, pipe)
-            return await _run(config, relay, sockets, notifier, demo=demo, on_ready=on_ready)
+            return await _run(
+                config, relay, sockets, notifier, simulated=simulated, on_ready=on_ready
+            )
 
 
 async def _run(
@@ -89,7 +97,7 @@ async def _run(
     sockets: list[socket.socket],
     notifier: Notifier,
     *,
-    demo: bool,
+    simulated: socket.socket | None,
     on_ready: Callable[[str], None] | None,
 ) -> int:
     stop = trio.Event()
@@ -102,8 +110,8 @@ async def _run(
             on_ready(base)
 
     levels = services(relay, config, sockets, notifier)
-    if demo:
-        levels.append(_demo(config, base))
+    if simulated is not None:
+        levels.append(_demo(config, base, simulated))
     with trio.CancelScope() as abort:
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(watch_signals, stop, abort))
@@ -199,13 +207,17 @@ async def _announce_stop(stop: trio.Event, notifier: Notifier) -> None:
     notifier.stopping()
 
 
-def _demo(config: Config, base: str) -> Service:
-    """A lively simulated Evolution API that posts to our own webhook URL."""
-    options = SimulatorOptions(
-        target=f"{base}/hook/{config.webhook.secret}", rate_per_minute=90, instances=DEMO_INSTANCES
-    )
+def _simulated_evolution(listener: socket.socket) -> EvolutionConfig:
+    """Where ``--demo`` sends replies: to its own simulator."""
+    host, port = listener.getsockname()
+    return EvolutionConfig(url=f"http://{host}:{port}", api_key=SimulatorOptions(None).api_key)
+
+
+def _demo(config: Config, base: str, listener: socket.socket) -> Service:
+    """A lively simulated Evolution API that posts to our own webhook URL and takes replies."""
+    options = demo_options(f"{base}/hook/{config.webhook.secret}")
 
     async def run(*, task_status: trio.TaskStatus[object]) -> None:
-        await simulate(options, task_status=task_status)
+        await simulate(options, listener=listener, task_status=task_status)
 
-    return Service(name="simulator", run=run)
+    return Service(name="simulator", run=run, restart=RestartPolicy(restarts_max=0))

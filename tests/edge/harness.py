@@ -271,6 +271,7 @@ class Port:
             ledger,
             reads,
             self.lanes,
+            self.evolution,
             NoFiles(),
             manners,
             reopen_within_ms=3_600_000,

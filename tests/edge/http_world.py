@@ -161,6 +161,7 @@ class World:
             ledger,
             self.reads,
             self.lanes,
+            client,
             self.uploads,
             manners,
             reopen_within_ms=3_600_000,

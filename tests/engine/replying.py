@@ -75,6 +75,7 @@ class Office(World):
             self.ledger,
             self.reads,
             self.lanes,
+            evolution,
             NoFiles(),
             manners,
             reopen_within_ms=24 * HOUR,

@@ -443,9 +443,19 @@ async def test_a_reply_to_a_number_opens_its_ticket(office: Office) -> None:
     assert (done.status, again.id) == ("sent", done.id)
     (ticket,) = office.tickets()
     assert (ticket.id, ticket.status) == (done.ticket_id, "open")
+    gone = GatewayFault(FaultKind.INSTANCE_DOWN, "no_such_instance", "Evolution has none")
+    office.evolution.states["none"] = gone
     with pytest.raises(Refusal) as refusal:
         await office.outbox.submit_to_phone(ADMIN, replace(params, instance="none", op_id="q"))
     assert refusal.value.code is Code.NOT_FOUND
+
+
+async def test_the_first_message_of_an_instance_may_be_ours(office: Office) -> None:
+    """It has never posted, but Evolution knows it."""
+    params = PhoneSendParams(instance="nova", phone="5531977776666", content="oi", op_id="p")
+    async with running(office):
+        done = await office.final(await office.outbox.submit_to_phone(ADMIN, params))
+    assert (done.status, done.instance) == ("sent", "nova")
 
 
 async def test_a_closed_lane_finishes_what_is_under_way(office: Office) -> None:

@@ -115,6 +115,7 @@ def build_outward(config: Config, core: Core, blobs: BlobStore, gateway: Gateway
         core.ledger,
         core.reads,
         core.lanes,
+        gateway,
         uploads,
         core.manners,
         reopen_within_ms=int(config.tickets.reopen_within * 1000),

@@ -11,6 +11,8 @@ import msgspec
 from msgspec.structs import replace
 
 from evorelay.model.clock import utc
+from evorelay.model.errors import Code, Refusal
+from evorelay.model.outcome import GatewayFault
 from evorelay.model.outgoing import OutgoingMedia
 from evorelay.model.principal import Principal
 from evorelay.model.records import OutboxRecord
@@ -29,6 +31,7 @@ from evorelay.relay.commands import (
     SendParams,
 )
 from evorelay.relay.draft import Draft
+from evorelay.relay.gateway import Gateway
 from evorelay.relay.lanes import Lanes
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.permission import check_supervisor
@@ -56,6 +59,7 @@ class Outbox:
         ledger: Ledger,
         reads: Reads,
         lanes: Lanes,
+        gateway: Gateway,
         files: Files,
         manners: Manners,
         *,
@@ -65,6 +69,7 @@ class Outbox:
         self._ledger = ledger
         self._reads = reads
         self._lanes = lanes
+        self._gateway = gateway
         self._files = files
         self._manners = manners
         self._reopen_within_ms = reopen_within_ms
@@ -81,6 +86,8 @@ class Outbox:
 
     async def submit_to_phone(self, who: Principal, params: PhoneSendParams) -> Message:
         """The same for whoever has this number, in their open ticket or a new one."""
+        if not who.may_see(params.instance) or not await self._is_instance(params.instance):
+            raise Refusal(Code.NOT_FOUND, f"there is no instance {params.instance}")
         take = partial(
             take_for_phone,
             instance=params.instance,
@@ -141,6 +148,20 @@ class Outbox:
         if taken.row is not None:
             self._lanes.add(taken.row)
         return taken.view
+
+    async def _is_instance(self, name: str) -> bool:
+        """Whether it has ever posted, or Evolution knows it: a first message may be ours."""
+        if await self._reads(lambda reader: reader.instance(name)) is not None:
+            return True
+        if not self._gateway.is_configured(name):
+            return False
+        try:
+            await self._gateway.connection_state(name)
+        except GatewayFault as fault:
+            if fault.code == "no_such_instance":
+                return False
+            raise Refusal(Code.GATEWAY, fault.message) from fault
+        return True
 
     def _room(self, instance: str) -> bool:
         return self._lanes.has_room(instance, self._queued_max)

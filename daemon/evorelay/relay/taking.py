@@ -86,11 +86,11 @@ def take_for_phone(
     quoted: str | None,
     reopen_within_ms: int,
 ) -> Taken | None:
-    """The same for whoever has this number: in their ticket, which is opened if there is none."""
+    """The same for whoever has this number: in their ticket, which is opened if there is none.
+
+    The caller has been seen to be allowed. A quoted message that is not here is not quoted.
+    """
     digits = phone_of(phone)
-    known = draft.tx.instances([instance])
-    if instance not in known or not command.who.may_see(instance):
-        raise Refusal(Code.NOT_FOUND, f"there is no instance {instance}; it has never posted")
     before = _asked_before(draft, command, instance)
     if before is not None:
         return before
@@ -99,7 +99,8 @@ def take_for_phone(
     if outgoing is None:
         return None
     chat = Chat(jid=f"{digits}@s.whatsapp.net", phone=digits)
-    people = People(draft, [(instance, chat)], {instance: known[instance].phone})
+    own = {name: row.phone for name, row in draft.tx.instances([instance]).items()}
+    people = People(draft, [(instance, chat)], own)
     contact = people.contact(instance, chat)
     found = draft.tx.messages([(instance, quoted)] if quoted else []).get((instance, quoted or ""))
     if found is not None:
