@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings.values": {"model"},
     "settings": {"model", "config", "protocol", "settings", "settings.values"},
     "config_load": {"model", "config", "settings", "settings.values"},
-    "storage.ports": {"model"},
+    "storage.ports": {"model", "storage.ports"},
     "storage": {"model", "storage.ports", "storage"},
     "protocol": {"model", "config", "protocol"},
     "relay": {"model", "config", "protocol", "storage.ports", "telemetry", "relay"},

@@ -7,7 +7,8 @@ import msgspec
 
 from evorelay.model.records import ContactRecord, InstanceRecord, MessageRecord, TicketRecord
 from evorelay.model.rendering import instance_view, message_view, ticket_view
-from evorelay.model.views import MESSAGE_TYPES, Media, Message, MessageEvent, encode_json
+from evorelay.model.told import MessageEvent
+from evorelay.model.views import MESSAGE_TYPES, Media, Message, encode_json
 from evorelay.protocol.delivery import OUTBOUND
 from evorelay.protocol.normalise.kinds import KINDS, UNKNOWN_KIND
 

@@ -9,7 +9,8 @@ from msgspec import Raw, Struct
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.ids import ticket_channel
 from evorelay.model.principal import Principal
-from evorelay.model.views import TypingEvent, encode_json
+from evorelay.model.told import TypingEvent
+from evorelay.model.views import encode_json
 from evorelay.relay.commands import MessageRef, OutboxParams, SendParams
 from evorelay.relay.desk import Desk
 from evorelay.relay.hub import Hub

@@ -13,15 +13,15 @@ from evorelay.model.records import (
     TicketRecord,
 )
 from evorelay.model.rendering import instance_view, message_view, ticket_view
-from evorelay.model.views import (
+from evorelay.model.told import (
     InstanceEvent,
     MessageEvent,
     MessageRemovedEvent,
     TicketEvent,
     TicketMergedEvent,
     TicketUnmergedEvent,
-    encode_json,
 )
+from evorelay.model.views import encode_json
 from evorelay.storage.ports import Plan, Transaction
 
 

@@ -13,20 +13,13 @@ from typing import TypeVar
 import trio
 from msgspec import Struct
 
-from evorelay.config import OutboxConfig
-from evorelay.model.clock import NowMs
-from evorelay.model.errors import StoreUnavailable
 from evorelay.model.outcome import FaultKind, GatewayFault
 from evorelay.model.records import OutboxRecord
 from evorelay.protocol.lane import Job, Lane
 from evorelay.protocol.retry import Backoff
 from evorelay.relay import attempts
-from evorelay.relay.attempts import Rules
-from evorelay.relay.draft import Draft
-from evorelay.relay.gateway import Gateway
-from evorelay.relay.ledger import Ledger
-from evorelay.relay.settling import Look, Settler
-from evorelay.telemetry.metrics import Metrics
+from evorelay.relay.lane_work import Work
+from evorelay.relay.settling import Look
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -35,7 +28,6 @@ PROBE = Backoff(initial=1.0, longest=15.0)
 """Between two looks at whether a parked instance can send again."""
 LOOKS = Backoff(initial=1.0, longest=30.0)
 """Between two looks for a message whose outcome is unknown."""
-STORE = Backoff(initial=0.2, longest=5.0)
 
 
 class Parked(Struct, frozen=True):
@@ -52,33 +44,6 @@ NOT_CONFIGURED = Parked(
 CLOSED = Parked(
     "instance_closed", "WhatsApp is not connected: replies wait until the instance is open."
 )
-
-
-class Work(Struct, frozen=True, kw_only=True):
-    """What every lane works with."""
-
-    gateway: Gateway
-    ledger: Ledger
-    settler: Settler
-    config: OutboxConfig
-    rules: Rules
-    metrics: Metrics
-    now: NowMs
-    rand: Callable[[], float]
-    over: Callable[[str], None]
-    """Is told the id of each command that is done with."""
-
-    async def surely(self, work: Callable[[Draft], T]) -> T:
-        """Have the ledger do it, however long the store cannot be used: what is known of a
-        message must not be forgotten because a disk is full."""
-        failures = 0
-        while True:
-            try:
-                return await self.ledger.change(work)
-            except StoreUnavailable as error:
-                failures += 1
-                log.error("the store cannot be used; a reply waits for it: %s", error)
-                await trio.sleep(STORE.steady(failures, self.rand))
 
 
 class InstanceLane:

@@ -20,8 +20,9 @@ from evorelay.protocol.pacing import Pace, TokenBucket
 from evorelay.relay import attempts
 from evorelay.relay.attempts import Rules
 from evorelay.relay.gateway import Gateway
-from evorelay.relay.instance_lane import InstanceLane, Parked, Work
+from evorelay.relay.instance_lane import InstanceLane, Parked
 from evorelay.relay.instance_signals import InstanceSignals
+from evorelay.relay.lane_work import Work
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.reads import Reads
 from evorelay.relay.settling import Settler

@@ -37,7 +37,8 @@ from evorelay.relay.ledger import Ledger
 from evorelay.relay.permission import check_supervisor
 from evorelay.relay.reads import Reads
 from evorelay.relay.replies import digest_of, outgoing_of
-from evorelay.relay.taking import Command, Taken, retry, take_for_phone, take_in_ticket
+from evorelay.relay.retrying import retry
+from evorelay.relay.taking import Command, Taken, take_for_phone, take_in_ticket
 
 WAITING = ("queued", "sending", "unknown")
 

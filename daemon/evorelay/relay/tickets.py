@@ -13,7 +13,8 @@ from evorelay.model.ids import ticket_channel
 from evorelay.model.principal import Principal
 from evorelay.model.records import SeenRecord, TicketRecord
 from evorelay.model.rendering import ticket_view
-from evorelay.model.views import SeenEvent, Ticket, encode_json
+from evorelay.model.told import SeenEvent
+from evorelay.model.views import Ticket, encode_json
 from evorelay.relay.draft import Draft
 from evorelay.relay.hub import Hub
 from evorelay.relay.ledger import Ledger

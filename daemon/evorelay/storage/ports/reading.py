@@ -1,0 +1,148 @@
+"""Reading the store beside its writer."""
+
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from evorelay.model.event import ChannelEvent
+from evorelay.model.records import (
+    ContactRecord,
+    FetchRecord,
+    InstanceRecord,
+    MergeRecord,
+    MessageRecord,
+    OutboxRecord,
+    QuarantineSummary,
+    TicketRecord,
+    UploadRecord,
+)
+
+PAGE_BYTES_MAX = 4 * 1024 * 1024
+"""Events in one ``ChannelPage``: as many as fit, at least one."""
+
+
+class ChannelPage(Struct):
+    """A stretch of one channel's log, read in one consistent view."""
+
+    head: int
+    """Offset of the channel's newest event, 0 when there never was one."""
+    floor: int
+    """Offset of the oldest event retention has left, ``head + 1`` when none is left."""
+    events: list[ChannelEvent]
+
+
+NOT_WAITING = 1 << 53
+"""Later than any moment (Unix ms): where tickets without a waiting customer stand."""
+
+
+class TicketQuery(Struct, frozen=True, kw_only=True):
+    """Filters of a ticket list. Tickets merged into another one are in none."""
+
+    instances: tuple[str, ...] | None = None
+    """None means all."""
+    status: str | None = None
+    assignee: str | None = None
+    q: str | None = None
+    """Matches the contact's name or phone number, the subject, or what was said."""
+    agent: str | None = None
+    """Whose ``unread`` the rows carry, all of it for who never looked; None: the team's."""
+    is_unread: bool = False
+    """Only what that agent has something unread in."""
+    order: Literal["activity", "waiting"] = "activity"
+    """Newest activity first, or who has waited longest first and who does not wait last."""
+    after: tuple[int, str] | None = None
+    """``TicketQuery.place`` of the last ticket already seen."""
+    limit: int = 50
+
+    def place(self, ticket: TicketRecord) -> tuple[int, str]:
+        """Where a ticket stands in this order."""
+        if self.order == "waiting":
+            is_over = ticket.status == "closed"
+            moment, otherwise = None if is_over else ticket.waiting_since, NOT_WAITING
+        else:
+            moment, otherwise = ticket.last_message_at, ticket.created_at
+        return (otherwise if moment is None else moment, ticket.id)
+
+
+class StoreReader(Protocol):
+    """Consistent reads beside the writer; they never block it nor see half a transaction."""
+
+    def epoch(self) -> str: ...
+
+    def events_after(self, channel: str, offset: int, limit: int) -> ChannelPage: ...
+
+    def events_before(self, channel: str, offset: int, limit: int) -> ChannelPage:
+        """The newest events with an offset below ``offset``, newest first (history, reverse)."""
+
+    def tickets(self, query: TicketQuery) -> list[tuple[TicketRecord, ContactRecord]]: ...
+
+    def ticket(
+        self, ticket_id: str, *, agent: str | None = None
+    ) -> tuple[TicketRecord, ContactRecord] | None:
+        """``agent`` as in ``TicketQuery``."""
+
+    def participants(self, ticket_id: str, limit: int) -> list[tuple[ContactRecord, str | None]]:
+        """With their roles, admins first: who is in the ticket's group, else its one person."""
+
+    def messages(
+        self, ticket_id: str, *, before: str | None, after: str | None, limit: int
+    ) -> list[MessageRecord] | None:
+        """In reading order: WhatsApp's time, then arrival. The newest when neither is given.
+
+        None when ``before`` / ``after`` is not a message of this ticket.
+        """
+
+    def media(self, media_id: str) -> list[MessageRecord]:
+        """One message of each instance whose messages carry this file; deleted ones do not."""
+
+    def outbox_unfinished(self, *, after: tuple[int, str], limit: int) -> list[OutboxRecord]:
+        """``queued``, ``sending`` and ``unknown`` ones by (queued_at, id), beyond ``after``."""
+
+    def outbox_page(
+        self,
+        instances: tuple[str, ...] | None,
+        *,
+        states: tuple[str, ...],
+        before: str | None,
+        limit: int,
+    ) -> list[OutboxRecord]:
+        """Commands in one of these states, newest first; ``before`` is the last id seen."""
+
+    def sent_since(self, instance: str, since: int) -> tuple[int, int]:
+        """How many commands were sent since then (Unix ms), and how many of them to somebody who
+        had never written."""
+
+    def outbox_silent(self, now: int, limit: int) -> list[tuple[OutboxRecord, MessageRecord]]:
+        """Sent ones whose turn it is to be asked about, with their messages."""
+
+    def message(self, message_id: str) -> MessageRecord | None: ...
+
+    def latest_reply(self, instance: str) -> MessageRecord | None:
+        """The reply written here that was sent last."""
+
+    def upload(self, upload_id: str) -> UploadRecord | None: ...
+
+    def fetches_due(self, now: int, limit: int) -> list[FetchRecord]:
+        """By ``due_at``."""
+
+    def instances(self) -> list[InstanceRecord]: ...
+
+    def instance(self, name: str) -> InstanceRecord | None: ...
+
+    def merges(
+        self, instances: tuple[str, ...] | None, *, before: str | None, limit: int
+    ) -> list[tuple[MergeRecord, ContactRecord, ContactRecord]]:
+        """With the kept and the absorbed contact, newest first, undone ones included.
+
+        ``before`` is the id of the last one already seen.
+        """
+
+    def quarantine(
+        self, *, before: str | None, limit: int, with_replayed: bool = False
+    ) -> list[QuarantineSummary]:
+        """Newest first; ``before`` is the id of the last one already seen."""
+
+    def quarantined(
+        self, quarantine_id: str, *, body_bytes: int
+    ) -> tuple[QuarantineSummary, str, bool] | None:
+        """One of them, the first ``body_bytes`` of its body, and whether there is more of it."""
