@@ -24,7 +24,7 @@ from evorelay.relay.settling import Look
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-PROBE = Backoff(initial=1.0, longest=15.0)
+PROBE = Backoff(initial=1.0, longest=10.0)
 """Between two looks at whether a parked instance can send again."""
 LOOKS = Backoff(initial=1.0, longest=30.0)
 """Between two looks for a message whose outcome is unknown."""
@@ -238,6 +238,8 @@ class InstanceLane:
                 failures += 1
             log.info("replies go on", extra={"instance": self.name})
             self.nudge()
+            for lane in self._neighbours():
+                lane.opened()  # its Evolution is back, perhaps its instance too
 
     async def _obstacle(self) -> Parked | None:
         """Why the instance cannot send, as far as Evolution says; None: it can."""
