@@ -117,7 +117,7 @@ async def test_fragments_without_end_are_cut_off(shared_daemon: Daemon) -> None:
 async def test_an_oversized_message_is_refused(shared_daemon: Daemon) -> None:
     """1009, unless the rest of the message, on its way when we close, resets the connection."""
     async with neighbour(shared_daemon), signed_in(shared_daemon) as agent:
-        frame = Frame(Opcode.TEXT, b"x" * 100 * KIB).serialize(mask=True)
+        frame = Frame(Opcode.TEXT, b"x" * 1100 * KIB).serialize(mask=True)
         assert await attack(agent, frame) in (1009, 1006)
 
 
