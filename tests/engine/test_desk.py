@@ -18,7 +18,6 @@ from evorelay.model.fact import (
     GroupFact,
     MediaFact,
     Member,
-    QrCodeFact,
     QuarantineFact,
 )
 from evorelay.model.principal import Principal
@@ -26,7 +25,6 @@ from evorelay.relay.apply import Applied, Understood, apply_batch
 from evorelay.relay.desk import QUARANTINED_BODY_BYTES_MAX
 from evorelay.relay.draft import Draft
 from evorelay.relay.questions import (
-    InstanceRef,
     MessagesParams,
     NoParams,
     QuarantineParams,
@@ -35,7 +33,7 @@ from evorelay.relay.questions import (
     TicketsParams,
 )
 from evorelay.storage.ports import Plan
-from tests.engine.harness import HOUR, T0, World, connection, envelope, message, reply
+from tests.engine.harness import HOUR, T0, World, envelope, message, reply
 from tests.engine.office import (
     ADMIN,
     ANA,
@@ -193,26 +191,6 @@ async def test_instances_are_listed_to_whom_they_belong(world: World) -> None:
         "loja"
     ]
     assert (await world.desk.instances_list(NOBODY, NoParams())).instances == []
-
-
-async def test_a_pairing_code_is_for_whom_the_instance_is(world: World) -> None:
-    """P7: a foreign instance and an unknown one are alike."""
-    desk, mine = world.desk, InstanceRef(name="loja")
-    await world.apply(connection("connecting"))
-    answer = await desk.instance_qrcode(ANA, mine)
-    assert (answer.instance, answer.state, answer.qrcode) == ("loja", "connecting", None)
-    await world.apply(QrCodeFact(instance="loja", code="2@abc", image="data:image/png;base64,AA=="))
-    code = (await desk.instance_qrcode(ANA, mine)).qrcode
-    assert code is not None
-    assert (code.code, code.pairing_code, code.image) == (
-        "2@abc",
-        None,
-        "data:image/png;base64,AA==",
-    )
-    none = await refused(desk.instance_qrcode(ANA, InstanceRef(name="never")))
-    assert none[0] is Code.NOT_FOUND
-    assert await refused(desk.instance_qrcode(STRANGER, mine)) == none
-    assert await refused(desk.instance_qrcode(NOBODY, mine)) == none
 
 
 async def test_participants_of_a_group_and_of_a_chat_of_two(world: World) -> None:

@@ -99,16 +99,6 @@ def fail(draft: Draft, outbox_id: str, fault: GatewayFault, rules: Rules, due_at
     return "retry"
 
 
-def found(draft: Draft, outbox_id: str, whatsapp_id: str, jid: str | None) -> bool:
-    """Evolution's own list has the message; False when it was settled otherwise."""
-    row = draft.tx.outbox([outbox_id])[outbox_id]
-    if row.state in MEANWHILE_OVER:
-        return False
-    message = draft.tx.messages_by_id([row.message_id])[row.message_id]
-    join_by_answer(draft, row, message, whatsapp_id, jid)
-    return True
-
-
 def repeat(draft: Draft, outbox_id: str, rules: Rules) -> Next:
     """Evolution knows of no such message: it was not sent, so it may be sent again."""
     row = draft.tx.outbox([outbox_id])[outbox_id]

@@ -20,8 +20,6 @@ from evorelay.relay.merges import Merges
 from evorelay.relay.permission import check_supervisor, no_such_ticket
 from evorelay.relay.quarantine import blob_of
 from evorelay.relay.questions import (
-    InstanceQrCode,
-    InstanceRef,
     InstancesPage,
     MessagesPage,
     MessagesParams,
@@ -110,13 +108,6 @@ class Desk:
     async def instances_list(self, who: Principal, params: NoParams) -> InstancesPage:
         rows = await self._reads(lambda reader: reader.instances())
         return InstancesPage([instance_view(row) for row in rows if who.may_see(row.name)])
-
-    async def instance_qrcode(self, who: Principal, params: InstanceRef) -> InstanceQrCode:
-        row = await self._reads(lambda reader: reader.instance(params.name))
-        if row is None or not who.may_see(row.name):
-            raise Refusal(Code.NOT_FOUND, "there is no such instance")
-        view = instance_view(row)
-        return InstanceQrCode(view.name, view.state, view.qrcode)
 
     async def quarantine_list(self, who: Principal, params: QuarantineParams) -> QuarantinePage:
         check_supervisor(who)
