@@ -24,6 +24,8 @@ class Job(Struct, kw_only=True, eq=False):
     """A command on its way."""
 
     id: str
+    type: str = "text"
+    """Of the message, for metrics."""
     conversation: str
     place: tuple[int, str]
     """(queued_at, id): its turn, in its conversation and among the others."""

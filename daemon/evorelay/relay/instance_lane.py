@@ -129,7 +129,7 @@ class InstanceLane:
         work.metrics.attempt_ended("sent", trio.current_time() - began)
         self._parkings = 0
         await work.surely(partial(attempts.succeed, outbox_id=job.id, accepted=accepted))
-        work.metrics.message_counted(delivery.outgoing.type, "sent")
+        work.metrics.message_counted(job.type, "sent")
         self._over(job)
 
     async def _failed(self, job: Job, fault: GatewayFault) -> None:
@@ -157,7 +157,7 @@ class InstanceLane:
                 self.lane.again(job, "send", now + wait_s)
             case "over":
                 log.info("a reply was given up: %s", fault.code, extra={"instance": self.name})
-                work.metrics.message_counted("reply", "failed")
+                work.metrics.message_counted(job.type, "failed")
                 self._over(job)
 
     async def _look(self, job: Job) -> None:
@@ -187,7 +187,7 @@ class InstanceLane:
             self._go_on(job, await self._row(job))
         elif (look is Look.BLIND and is_time) or age_s > work.config.max_age:
             work.metrics.doubt_settled("given_up")
-            work.metrics.message_counted("reply", "failed")
+            work.metrics.message_counted(job.type, "failed")
             await work.surely(partial(attempts.give_up_in_doubt, outbox_id=job.id))
             self._over(job)
         else:

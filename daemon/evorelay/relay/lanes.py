@@ -111,6 +111,7 @@ class Lanes:
         lane = self._lanes.get(row.instance) or self._open(row.instance, self._nursery)
         job = Job(
             id=row.id,
+            type=row.outgoing["type"],
             conversation=row.contact_id,
             place=(row.queued_at, row.id),
             stage="send" if row.state == "queued" else "look",
