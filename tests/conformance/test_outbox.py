@@ -61,9 +61,10 @@ def test_a_command_comes_back_as_it_was_written(driver: Driver) -> None:
         key = ("loja", "op1")
         assert store.look(lambda tx: tx.outbox_by_op([key, ("loja", "x")])) == {key: row}
         assert store.look(lambda tx: tx.outbox_of(["m1"])) == [row]
-        row.state, row.attempts = "sending", 1
+        row.state, row.attempts, row.doubt_since = "sending", 1, T0
         store.write(changed_outbox=[row])
         assert store.look(lambda tx: tx.outbox_in_doubt(["c1"])) == [row]
+        assert store.look(lambda tx: tx.outbox_under_way("loja")) == [row]
 
 
 def test_an_op_id_is_there_once_in_an_instance(driver: Driver) -> None:

@@ -20,7 +20,7 @@ from evorelay.model.outcome import (
     Pairing,
     Registration,
 )
-from evorelay.model.outgoing import Delivery
+from evorelay.model.outgoing import Delivery, Outgoing
 
 Trouble = Callable[["PlayedEvolution", str, Delivery], Awaitable[Accepted]]
 
@@ -61,6 +61,7 @@ class PlayedEvolution:
         self.keeps_messages = True
         self.states: dict[str, str | GatewayFault] = {}
         self.latency_s = 0.0
+        self.patience = 0.0
         self.unconfigured: set[str] = set()
         self.on_delivery: Callable[[Sent], Awaitable[None]] | None = None
 
@@ -72,6 +73,9 @@ class PlayedEvolution:
 
     def instances(self) -> Sequence[str]:
         return ()
+
+    def patience_s(self, instance: str, outgoing: Outgoing) -> float:
+        return self.patience
 
     async def send(self, instance: str, delivery: Delivery) -> Accepted:
         self.calls += 1

@@ -146,6 +146,8 @@ class NoEchoes:
 
     def settled(self, outbox_ids: Iterable[str]) -> None: ...
 
+    def merged(self, people: Iterable[tuple[str, str]]) -> None: ...
+
 
 class PlainDialect:
     """Says offsets as a JSON list, anything transient as it is."""

@@ -115,6 +115,7 @@ class Office(World):
                 **fields,
             )
         )
+        self.lanes.merged(settled.merged)
         self.lanes.settled(settled.settled)
 
     async def final(self, message: Message) -> Message:

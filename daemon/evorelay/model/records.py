@@ -203,6 +203,9 @@ class OutboxRecord(Struct, array_like=True, kw_only=True):
     """``{"code", "message"}`` of the latest attempt that did not succeed."""
     is_first: bool = False
     """To somebody who never wrote to us."""
+    doubt_since: int | None = None
+    """Unix ms: WhatsApp may have the message since then, as far as anybody has told us. None: no
+    attempt was begun, or each one surely sent nothing."""
 
 
 class UploadRecord(Struct, array_like=True, kw_only=True):

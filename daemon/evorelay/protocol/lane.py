@@ -49,7 +49,8 @@ class Lane:
         self._conversations: dict[str, deque[Job]] = {}
         self._ready: dict[Stage, list[tuple[tuple[int, str], str]]] = {"send": [], "look": []}
         self._later: list[tuple[float, str]] = []
-        self._busy: set[str] = set()
+        self._busy: dict[str, int] = {}
+        """Commands under way, by conversation; more than one only where two became one."""
         self._under_way: dict[Stage, int] = {"send": 0, "look": 0}
         self.waiting = 0
         """Commands that are not finished, those under way included."""
@@ -94,19 +95,29 @@ class Lane:
     def finish(self, job: Job) -> None:
         """It is done with, however it ended: its conversation goes on."""
         self.waiting -= 1
+        self._conversations[job.conversation].remove(job)
         self._leave(job)
-        jobs = self._conversations[job.conversation]
-        jobs.popleft()
-        if jobs:
-            heappush(self._later, (jobs[0].due, job.conversation))
-        else:
-            del self._conversations[job.conversation]
 
     def again(self, job: Job, stage: Stage, due: float) -> None:
         """It is not done with: its conversation waits for it."""
-        self._leave(job)
+        self._under_way[job.stage] -= 1
         job.stage, job.due = stage, due
-        heappush(self._later, (due, job.conversation))
+        self._free(job.conversation)
+
+    def merge(self, kept: str, absorbed: str) -> None:
+        """Two conversations turned out to be one person's: one queue, in order of ``place``."""
+        moved = self._conversations.pop(absorbed, None)
+        if moved is None:
+            return
+        for job in moved:
+            job.conversation = kept
+        jobs = [*moved, *self._conversations.get(kept, ())]
+        self._conversations[kept] = deque(sorted(jobs, key=lambda job: job.place))
+        busy = self._busy.pop(absorbed, 0)
+        if busy:
+            self._busy[kept] = self._busy.get(kept, 0) + busy
+        self._recipients.pop(absorbed, None)
+        self._forget({absorbed, kept})
 
     def hurry(self, job: Job, now: float) -> None:
         """Look it up at once, if it is waiting for its next look."""
@@ -137,13 +148,9 @@ class Lane:
             ready[:] = [entry for entry in ready if entry[1] not in touched]
             heapify(ready)
         self._later = [entry for entry in self._later if entry[1] not in touched]
-        for conversation in touched:
-            jobs = self._conversations[conversation]
-            if jobs:
-                self._later.append((jobs[0].due, conversation))
-            else:
-                del self._conversations[conversation]
         heapify(self._later)
+        for conversation in touched:
+            self._enter(conversation)
 
     def _wait_to_send(self, now: float, now_ms: int) -> float:
         """Seconds until a message may be begun: 0 when the first ready one may, now."""
@@ -172,12 +179,29 @@ class Lane:
     def _begin(self, stage: Stage) -> Job:
         _, conversation = heappop(self._ready[stage])
         self._under_way[stage] += 1
-        self._busy.add(conversation)
+        self._busy[conversation] = 1
         return self._conversations[conversation][0]
 
     def _leave(self, job: Job) -> None:
         self._under_way[job.stage] -= 1
-        self._busy.remove(job.conversation)
+        self._free(job.conversation)
+
+    def _free(self, conversation: str) -> None:
+        """One of its commands is no longer under way; with the last of them it goes on."""
+        self._busy[conversation] -= 1
+        if not self._busy[conversation]:
+            del self._busy[conversation]
+            self._enter(conversation)
+
+    def _enter(self, conversation: str) -> None:
+        """Give a conversation its place by its first command; none if it has none."""
+        jobs = self._conversations.get(conversation)
+        if jobs is None or conversation in self._busy:
+            return
+        if jobs:
+            heappush(self._later, (jobs[0].due, conversation))
+        else:
+            del self._conversations[conversation]
 
     def _bucket(self, conversation: str, now: float) -> TokenBucket:
         bucket = self._recipients.get(conversation)

@@ -62,6 +62,8 @@ class Applied(Struct):
     """Commands of the outbox whose echo came: they were carried out."""
     states: dict[str, str] = {}
     """Of the instances that posted."""
+    merged: list[tuple[str, str]] = []
+    """(kept, absorbed): contacts that became one."""
     has_fetches: bool = False
     """Whether a file was wished for (relay/fetches.py)."""
 
@@ -145,6 +147,7 @@ class _Application:
             self._instances.settle(),
             self._echoes.claimed,
             self._instances.states(),
+            self._draft.merged_people,
             self._has_fetches,
         )
 
@@ -193,7 +196,7 @@ class _Application:
         )
         if author is not None and author.name_rank and message.sender_name is None:
             message.sender_name = author.name
-        known = self._messages.get(key) or self._echoed(key, fact, contact)
+        known = self._messages.get(key) or self._echoed(message, fact)
         if known is not None:
             self._again(known, message, fact, contact)
             return
@@ -208,16 +211,15 @@ class _Application:
         self._arrive(message, contact, fact.chat)
         self._count(fact.type, "sent" if fact.from_me else "received")
 
-    def _echoed(
-        self, key: MessageKey, fact: MessageFact, contact: ContactRecord
-    ) -> MessageRecord | None:
+    def _echoed(self, echo: MessageRecord, fact: MessageFact) -> MessageRecord | None:
         """The message of ours whose echo this is, known by its WhatsApp id from now on."""
-        mine = self._echoes.claim(fact, contact.id)
+        mine = self._echoes.claim(fact, echo.contact_id, echo.received_at)
         if mine is None:
             return None
         row, message = mine
-        join(self._draft, row, message, key[1], early=self._early, tickets=self._tickets)
-        self._messages[key] = message
+        whatsapp_id = fact.whatsapp_id
+        join(self._draft, row, message, whatsapp_id, early=self._early, tickets=self._tickets)
+        self._messages[fact.instance, whatsapp_id] = message
         return message
 
     def _arrive(self, message: MessageRecord, contact: ContactRecord, chat: Chat) -> None:

@@ -54,6 +54,8 @@ def begin(draft: Draft, outbox_id: str, rules: Rules) -> Delivery | None:
         _give_up(draft, row, "no_target", "The message it is a reaction to was never sent.")
         return None
     row.state, row.attempted_at, row.ended_at = "sending", draft.now, None
+    if row.doubt_since is None:
+        row.doubt_since = draft.now
     row.attempts += 1
     draft.plan.changed_outbox.append(row)
     return Delivery(number=_number(contact), outgoing=outgoing, target=target, own_id=row.own_id)
@@ -62,12 +64,11 @@ def begin(draft: Draft, outbox_id: str, rules: Rules) -> Delivery | None:
 def succeed(draft: Draft, outbox_id: str, accepted: Accepted) -> None:
     """Evolution took the message."""
     row = draft.tx.outbox([outbox_id])[outbox_id]
-    message = draft.tx.messages_by_id([row.message_id])[row.message_id]
     if row.outgoing["type"] == "reaction":
         row.state, row.ended_at, row.due_at, row.error = "sent", draft.now, 0, None
         draft.plan.changed_outbox.append(row)
         return
-    join_by_answer(draft, row, message, accepted.whatsapp_id, accepted.jid)
+    join_by_answer(draft, outbox_id, accepted.whatsapp_id, accepted.jid)
 
 
 Next = Literal["over", "retry", "park", "look"]
@@ -86,6 +87,8 @@ def fail(draft: Draft, outbox_id: str, fault: GatewayFault, rules: Rules, due_at
         row.state, row.ended_at = "unknown", draft.now
         draft.plan.changed_outbox.append(row)
         return "look"
+    if row.doubt_since == row.attempted_at:
+        row.doubt_since = None  # this attempt surely sent nothing, and it was the first
     row.state = "queued"
     if kind in (FaultKind.INSTANCE_DOWN, FaultKind.GATEWAY_DOWN, FaultKind.LICENCE):
         row.attempts -= 1  # it was not this message's fault
@@ -127,20 +130,28 @@ def give_up_in_doubt(draft: Draft, outbox_id: str) -> None:
         _give_up(draft, row, *IN_DOUBT)
 
 
-def give_up_by_bug(draft: Draft, outbox_id: str) -> None:
-    """A bug of ours met it; the others go on."""
+def after_a_bug(draft: Draft, outbox_id: str) -> Next:
+    """A bug of ours met it. If it may have been sent it is in doubt, else given up."""
     row = draft.tx.outbox([outbox_id])[outbox_id]
-    if row.state not in MEANWHILE_OVER:
-        _give_up(
-            draft, row, "internal", "Something went wrong here; it has been logged. Retry it later."
-        )
+    if row.state in MEANWHILE_OVER:
+        return "over"
+    if row.state in ("sending", "unknown") and row.outgoing["type"] != "reaction":
+        row.state, row.ended_at = "unknown", row.ended_at or draft.now
+        draft.plan.changed_outbox.append(row)
+        return "look"
+    _give_up(
+        draft, row, "internal", "Something went wrong here; it has been logged. Retry it later."
+    )
+    return "over"
 
 
 def doubt_what_was_cut(draft: Draft, outbox_ids: Sequence[str]) -> None:
     """We crashed in the middle of these attempts."""
     for row in draft.tx.outbox(outbox_ids).values():
         if row.state == "sending":
-            row.state, row.ended_at = "unknown", draft.now
+            # The same reaction twice is one reaction: it needs no finding out.
+            is_harmless = row.outgoing["type"] == "reaction"
+            row.state, row.ended_at = "queued" if is_harmless else "unknown", draft.now
             draft.plan.changed_outbox.append(row)
 
 
@@ -157,8 +168,10 @@ def _give_up(draft: Draft, row: OutboxRecord, code: str, text: str) -> None:
     if message is None:
         return
     if row.outgoing["type"] == "reaction":
-        before = row.outgoing.get("previous", "")
-        apply_change(message, Reaction(who=OURSELVES, emoji=before, at=draft.now))
+        ours = next((r["emoji"] for r in message.reactions if r["who"] == OURSELVES), "")
+        if ours == row.outgoing["content"]:  # else a later one stands there
+            before = row.outgoing.get("previous", "")
+            apply_change(message, Reaction(who=OURSELVES, emoji=before, at=draft.now))
         message.metadata["reaction_error"] = error
     else:
         message.status, message.error = "failed", error

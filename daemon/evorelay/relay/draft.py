@@ -41,6 +41,8 @@ class Draft:
         self._changed_tickets: dict[str, TicketRecord] = {}
         self._changed_contacts: dict[str, ContactRecord] = {}
         self._instances: dict[str, InstanceRecord] = {}
+        self.merged_people: list[tuple[str, str]] = []
+        """(kept contact, absorbed contact), in this order."""
         self._told: list[tuple[str, msgspec.Struct, tuple[str, ...]]] = []
 
     def add_contact(self, contact: ContactRecord) -> None:

@@ -11,7 +11,7 @@ from evorelay.model.outcome import (
     Pairing,
     Registration,
 )
-from evorelay.model.outgoing import Delivery
+from evorelay.model.outgoing import Delivery, Outgoing
 
 
 class Gateway(Protocol):
@@ -31,6 +31,9 @@ class Gateway(Protocol):
 
     async def send(self, instance: str, delivery: Delivery) -> Accepted:
         """Returns when Evolution answers, ``delivery.outgoing.delay_ms`` included."""
+
+    def patience_s(self, instance: str, outgoing: Outgoing) -> float:
+        """How long one call that sends this may take at most, in seconds."""
 
     async def find_messages(
         self, instance: str, window: MessageWindow, *, page: int, page_size: int

@@ -10,16 +10,19 @@ from functools import partial
 from math import inf
 from typing import TypeVar
 
+import msgspec
 import trio
 from msgspec import Struct
 
+from evorelay.model.errors import RelayError
 from evorelay.model.outcome import FaultKind, GatewayFault
+from evorelay.model.outgoing import Outgoing
 from evorelay.model.records import OutboxRecord
 from evorelay.protocol.lane import Job, Lane
 from evorelay.protocol.retry import Backoff
 from evorelay.relay import attempts
 from evorelay.relay.lane_work import Work
-from evorelay.relay.settling import Look
+from evorelay.relay.settling import Look, Settler
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -52,6 +55,7 @@ class InstanceLane:
         name: str,
         lane: Lane,
         work: Work,
+        settler: Settler,
         neighbours: Callable[[], Iterable["InstanceLane"]],
     ) -> None:
         """``neighbours``: the lanes that go down with this one, itself included."""
@@ -59,11 +63,12 @@ class InstanceLane:
         self.lane = lane
         self.parked = None if work.gateway.is_configured(name) else NOT_CONFIGURED
         self._work = work
+        self._settler = settler
         self._neighbours = neighbours
         self._retry = Backoff(initial=work.config.retry_initial, longest=work.config.retry_max)
         self._is_closing = False
-        self._pause_until = 0.0
-        """A moment (Trio's clock) that Evolution asked us to wait for."""
+        self._pause: tuple[float, Parked] | None = None
+        """Until when (Trio's clock) Evolution asked us to wait, and why."""
         self._parkings = 0
         """Since a message was last sent: how little to believe that it can be."""
         self._wake = trio.Event()
@@ -95,11 +100,17 @@ class InstanceLane:
         """Begin nothing any more."""
         self._is_closing = True
 
+    @property
+    def obstacle(self) -> Parked | None:
+        """Why nothing is sent at the moment; None: it is."""
+        is_pausing = self._pause is not None and self._pause[0] > trio.current_time()
+        return self.parked or (self._pause[1] if self._pause and is_pausing else None)
+
     def _next(self) -> Job | float:
         if self._is_closing or self.parked is NOT_CONFIGURED:
             return inf
         now = trio.current_time()
-        pause = self._pause_until - now
+        pause = 0.0 if self._pause is None else self._pause[0] - now
         may_send = self.parked is None and pause <= 0
         found = self.lane.next(now, self._work.now(), may_send=may_send)
         return found if isinstance(found, Job) or pause <= 0 else min(found, pause)
@@ -107,11 +118,21 @@ class InstanceLane:
     async def _carry_out(self, job: Job) -> None:
         try:
             await (self._send(job) if job.stage == "send" else self._look(job))
-        except Exception as error:  # a bug met this command: give it up, keep the others going
+        except Exception as error:  # a bug met this command: keep the others going
             log.error("a reply met a bug", exc_info=error, extra={"instance": self.name})
-            await self._work.surely(partial(attempts.give_up_by_bug, outbox_id=job.id))
-            self._over(job)
+            await self._after_a_bug(job)
         self.nudge()
+
+    async def _after_a_bug(self, job: Job) -> None:
+        work = self._work
+        then = await work.surely(partial(attempts.after_a_bug, outbox_id=job.id))
+        if then == "look" and self._age_s(await self._row(job)) <= work.config.max_age:
+            self._look_again(job)
+            return
+        if then == "look":
+            await work.surely(partial(attempts.give_up_in_doubt, outbox_id=job.id))
+        work.metrics.message_counted(job.type, "failed")
+        self._over(job)
 
     async def _send(self, job: Job) -> None:
         work = self._work
@@ -140,7 +161,8 @@ class InstanceLane:
         if fault.retry_after_s is not None:
             # What Evolution asks for holds for the whole instance.
             wait_s = max(wait_s, min(fault.retry_after_s, work.config.max_age))
-            self._pause_until = max(self._pause_until, now + wait_s)
+            until = max(now + wait_s, self._pause[0] if self._pause else 0.0)
+            self._pause = (until, Parked(fault.code, fault.message))
         due_at = work.now() + int(wait_s * 1000)
         then = await work.surely(
             partial(attempts.fail, outbox_id=job.id, fault=fault, rules=work.rules, due_at=due_at)
@@ -169,15 +191,10 @@ class InstanceLane:
             return
         look: Look | None = None
         try:
-            look = await work.settler.look(row)
-        except GatewayFault as fault:
-            log.info(
-                "it cannot be asked whether a reply was sent: %s",
-                fault.code,
-                extra={"instance": self.name},
-            )
-        age_s = (work.now() - (row.ended_at or row.queued_at)) / 1000
-        is_time = age_s >= work.config.settle_after
+            look = await self._settler.look(row)
+        except RelayError as error:
+            log.info("whether a reply was sent cannot be asked: %s", error)
+        is_time = work.now() >= self._repeat_at(row)
         if look is Look.OVER:
             work.metrics.doubt_settled("sent")
             self._over(job)
@@ -185,17 +202,34 @@ class InstanceLane:
             work.metrics.doubt_settled("not_sent")
             await work.surely(partial(attempts.repeat, outbox_id=job.id, rules=work.rules))
             self._go_on(job, await self._row(job))
-        elif (look is Look.BLIND and is_time) or age_s > work.config.max_age:
+        elif (look is Look.BLIND and is_time) or self._age_s(row) > work.config.max_age:
             work.metrics.doubt_settled("given_up")
             work.metrics.message_counted(job.type, "failed")
             await work.surely(partial(attempts.give_up_in_doubt, outbox_id=job.id))
             self._over(job)
         else:
-            job.failures += 1
-            wait_s = LOOKS.steady(job.failures, work.rand)
-            if look is not None and not is_time:
-                wait_s = min(wait_s, work.config.settle_after - age_s + 0.05)
-            self.lane.again(job, "look", trio.current_time() + wait_s)
+            ahead_s = (self._repeat_at(row) - work.now()) / 1000
+            self._look_again(job, ahead_s if look in (Look.ABSENT, Look.BLIND) else inf)
+
+    def _look_again(self, job: Job, at_most_s: float = inf) -> None:
+        job.failures += 1
+        wait_s = min(LOOKS.steady(job.failures, self._work.rand), max(0.0, at_most_s) + 0.05)
+        self.lane.again(job, "look", trio.current_time() + wait_s)
+
+    def _repeat_at(self, row: OutboxRecord) -> int:
+        """From when on (Unix ms) it may be sent again, if Evolution does not have it by then.
+
+        Evolution works on after we, or the connection, are gone: it gets as long as we would have
+        waited for it, and ``settle_after`` on top.
+        """
+        outgoing = msgspec.convert(row.outgoing, Outgoing)
+        patience = self._work.gateway.patience_s(self.name, outgoing)
+        begun = row.attempted_at or row.queued_at
+        end = max(begun + int(patience * 1000), row.ended_at or begun)
+        return end + int(self._work.config.settle_after * 1000)
+
+    def _age_s(self, row: OutboxRecord) -> float:
+        return (self._work.now() - (row.ended_at or row.queued_at)) / 1000
 
     async def _row(self, job: Job) -> OutboxRecord:
         rows = await self._work.surely(lambda draft: draft.tx.outbox([job.id]))

@@ -9,7 +9,7 @@ import logging
 import msgspec
 
 from evorelay.model.change import Edit, Reaction, Revoke, Status
-from evorelay.model.fact import Chat
+from evorelay.model.fact import Chat, phone_key
 from evorelay.model.records import MessageRecord, OutboxRecord
 from evorelay.protocol.changes import apply_change
 from evorelay.protocol.duplicates import absorb
@@ -51,15 +51,28 @@ def join(
 
 
 def join_by_answer(
-    draft: Draft, row: OutboxRecord, message: MessageRecord, whatsapp_id: str, jid: str | None
+    draft: Draft, outbox_id: str, whatsapp_id: str, jid: str | None, *, is_sure: bool = True
 ) -> None:
-    """Like ``join``, whatever the store knows of that WhatsApp id already."""
+    """Like ``join``, whatever the store knows of that WhatsApp id already.
+
+    ``jid``: whom Evolution says it went to. Contacts are made one only where it ``is_sure`` that
+    the id is this command's.
+    """
+    row, message = _load(draft, outbox_id)
     if message.whatsapp_id == whatsapp_id:
         return  # the echo was faster
     key = (message.instance, whatsapp_id)
-    _learn(draft, row, jid)
     other = draft.tx.messages([key]).get(key)
-    message = draft.tx.messages_by_id([message.id])[message.id]  # a merge may have moved it
+    if is_sure:
+        _learn(draft, row, jid)
+        if other is not None and _is_double(draft, other):
+            _unite(draft, message, other)
+        # Two people may be one now: nothing read before is as it was.
+        row, message = _load(draft, outbox_id)
+        other = draft.tx.messages([key]).get(key)
+    if other is not None and not _is_double(draft, other):
+        _go_without(draft, row, message, whatsapp_id)
+        return
     if message.whatsapp_id is not None:
         _give_back(draft, message)
     early = EarlyChanges(draft, [key])
@@ -70,26 +83,55 @@ def join_by_answer(
     early.settle()
 
 
+def _load(draft: Draft, outbox_id: str) -> tuple[OutboxRecord, MessageRecord]:
+    row = draft.tx.outbox([outbox_id])[outbox_id]
+    return row, draft.tx.messages_by_id([row.message_id])[row.message_id]
+
+
 def _learn(draft: Draft, row: OutboxRecord, jid: str | None) -> None:
-    """Evolution may answer with another id of the same person: a privacy id, another spelling."""
+    """Evolution may answer with another id of the same person: a privacy id."""
     contact = draft.tx.contacts([row.contact_id])[row.contact_id]
     user, _, domain = (jid or "").partition("@")
     if contact.is_group or contact.phone is None or domain != "lid" or not user.isdigit():
         return
-    lid = f"{user}@lid"
-    person = Chat(jid=contact.jid, phone=contact.phone, lid=lid)
+    person = Chat(jid=contact.jid, phone=contact.phone, lid=f"{user}@lid")
     own = {name: found.phone for name, found in draft.tx.instances([row.instance]).items()}
     People(draft, [(row.instance, person)], own)
 
 
+def _is_double(draft: Draft, other: MessageRecord) -> bool:
+    """Whether a stored message can be what we sent, stored before anybody knew whose it was."""
+    return other.direction == "out" and not draft.tx.outbox_of([other.id])
+
+
+def _unite(draft: Draft, message: MessageRecord, double: MessageRecord) -> None:
+    """One WhatsApp message, so one person; unless both have numbers that say otherwise, for
+    Evolution is known to name a wrong chat (evolution-live.md)."""
+    if double.contact_id == message.contact_id:
+        return
+    people = draft.tx.contacts([message.contact_id, double.contact_id])
+    standing = [row for row in people.values() if row.merged_into is None and not row.is_group]
+    phones = {phone_key(row.phone) for row in standing if row.phone}
+    if len(standing) == 2 and len(phones) < 2:
+        merge_contacts(draft, standing)
+
+
+def _go_without(draft: Draft, row: OutboxRecord, message: MessageRecord, whatsapp_id: str) -> None:
+    """Evolution took it, but names an id that is another message's: neither may be lost."""
+    log.warning("Evolution gave two messages one id", extra={"instance": row.instance})
+    row.state, row.error = "sent", None
+    row.ended_at, row.due_at = draft.now, 0
+    draft.plan.changed_outbox.append(row)
+    message.status, message.error = "sent", None
+    message.metadata["unconfirmed"] = True
+    message.metadata["shared_id"] = whatsapp_id
+    Tickets(draft, [message.contact_id], reopen_within_ms=0).answered(message)
+    draft.change_message(message)
+    draft.tell_message("message.updated", message)
+
+
 def _take_over(draft: Draft, message: MessageRecord, double: MessageRecord) -> None:
     """The double is the same WhatsApp message: what happened to it happened to ours."""
-    if double.contact_id != message.contact_id:
-        people = draft.tx.contacts([message.contact_id, double.contact_id])
-        standing = [row for row in people.values() if row.merged_into is None]
-        if len(standing) == 2 and not any(row.is_group for row in standing):
-            merge_contacts(draft, standing)
-            double = draft.tx.messages_by_id([double.id])[double.id]
     absorb(message, double)
     message.metadata.pop("unconfirmed", None)
     apply_change(message, Status(double.status))

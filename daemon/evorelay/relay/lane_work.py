@@ -15,7 +15,6 @@ from evorelay.relay.attempts import Rules
 from evorelay.relay.draft import Draft
 from evorelay.relay.gateway import Gateway
 from evorelay.relay.ledger import Ledger
-from evorelay.relay.settling import Settler
 from evorelay.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -29,7 +28,6 @@ class Work(Struct, frozen=True, kw_only=True):
 
     gateway: Gateway
     ledger: Ledger
-    settler: Settler
     config: OutboxConfig
     rules: Rules
     metrics: Metrics
@@ -37,6 +35,19 @@ class Work(Struct, frozen=True, kw_only=True):
     rand: Callable[[], float]
     over: Callable[[str], None]
     """Is told the id of each command that is done with."""
+    merged: Callable[[list[tuple[str, str]]], None]
+    """Is told of contacts that became one: (kept, absorbed)."""
+
+    async def change(self, work: Callable[[Draft], T]) -> T:
+        """As ``Ledger.change``; the lanes hear of the people it makes one."""
+
+        def and_tell(draft: Draft) -> tuple[T, list[tuple[str, str]]]:
+            return work(draft), draft.merged_people
+
+        result, merged = await self.ledger.change(and_tell)
+        if merged:
+            self.merged(merged)
+        return result
 
     async def surely(self, work: Callable[[Draft], T]) -> T:
         """Have the ledger do it, however long the store cannot be used: what is known of a
@@ -44,7 +55,7 @@ class Work(Struct, frozen=True, kw_only=True):
         failures = 0
         while True:
             try:
-                return await self.ledger.change(work)
+                return await self.change(work)
             except StoreUnavailable as error:
                 failures += 1
                 log.error("the store cannot be used; a reply waits for it: %s", error)

@@ -60,18 +60,21 @@ class Lanes:
         self._work = Work(
             gateway=gateway,
             ledger=ledger,
-            settler=Settler(gateway, ledger, reads, now=now),
             config=config,
             rules=Rules(max_attempts=config.max_attempts, max_age_ms=int(config.max_age * 1000)),
             metrics=metrics,
             now=now,
             rand=rand,
             over=self._over,
+            merged=self.merged,
         )
+        self._settler = Settler(gateway, self._work.change, reads, now=now)
         self._lanes: dict[str, InstanceLane] = {}
         self._jobs: dict[str, tuple[InstanceLane, Job]] = {}
         self._waiters: dict[str, list[trio.Event]] = defaultdict(list)
         self._nursery: trio.Nursery | None = None
+        self._held: list[OutboxRecord] | None = None
+        """What is submitted while the backlog is read: it comes behind it."""
         self._closing = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -84,10 +87,13 @@ class Lanes:
         self._jobs.clear()
         try:
             async with trio.open_nursery() as nursery:
-                self._nursery = nursery
+                self._nursery, self._held = nursery, []
                 await self._doubt_what_was_cut()
                 async for row in self._unfinished():
-                    self.add(row)
+                    self._enqueue(row, nursery)
+                held, self._held = self._held, None
+                for row in held:
+                    self._enqueue(row, nursery)
                 nursery.start_soon(self._hear_of_instances)
                 nursery.start_soon(self._sweep)
                 task_status.started()
@@ -96,7 +102,7 @@ class Lanes:
                     await trio.sleep(CLOSING_TICK_S)
                 nursery.cancel_scope.cancel()
         finally:
-            self._nursery = None
+            self._nursery = self._held = None
 
     def close_asap(self) -> None:
         """Begin nothing any more; ``run`` ends when what is under way has its answer."""
@@ -106,9 +112,15 @@ class Lanes:
 
     def add(self, row: OutboxRecord) -> None:
         """A command that is in the store. Before ``run`` it does nothing, which loads what is."""
-        if self._nursery is None or row.id in self._jobs:
+        if self._held is not None:
+            self._held.append(row)
+        elif self._nursery is not None:
+            self._enqueue(row, self._nursery)
+
+    def _enqueue(self, row: OutboxRecord, nursery: trio.Nursery) -> None:
+        if row.id in self._jobs:
             return
-        lane = self._lanes.get(row.instance) or self._open(row.instance, self._nursery)
+        lane = self._lanes.get(row.instance) or self._open(row.instance, nursery)
         job = Job(
             id=row.id,
             type=row.outgoing["type"],
@@ -131,6 +143,13 @@ class Lanes:
                 lane.lane.hurry(job, trio.current_time())
                 lane.nudge()
             self._tell(outbox_id)
+
+    def merged(self, people: Iterable[tuple[str, str]]) -> None:
+        """(kept, absorbed): these contacts became one, and so do their conversations."""
+        for kept, absorbed in people:
+            for lane in self._lanes.values():
+                lane.lane.merge(kept, absorbed)
+                lane.nudge()
 
     async def wait_settled(self, outbox_id: str, timeout_s: float) -> None:
         """Until the command was sent or given up, or the time is up."""
@@ -162,7 +181,11 @@ class Lanes:
 
     def parked(self) -> dict[str, Parked]:
         """Instances that send nothing, and why."""
-        return {name: lane.parked for name, lane in self._lanes.items() if lane.parked is not None}
+        return {
+            name: obstacle
+            for name, lane in self._lanes.items()
+            if (obstacle := lane.obstacle) is not None
+        }
 
     def oldest_waiting_s(self) -> float:
         """How long ago the command was queued that waits longest; 0 when none waits."""
@@ -191,6 +214,7 @@ class Lanes:
                 recipient_burst=config.recipient_burst,
             ),
             self._work,
+            self._settler,
             partial(self._on_host_of, name),
         )
         self._lanes[name] = lane

@@ -123,15 +123,18 @@ class Ledger:
         changes = [self._waiting.popleft() for _ in range(min(SHARED_MAX, len(self._waiting)))]
         with trio.CancelScope(shield=True):
             results = await self._committed(changes)
-        # No await from commit to publish: commit order is publish order.
+        # No await from here to the last publish: commit order is publish order, and whoever is
+        # told that its work is done goes on only after that.
+        published: list[EventRecord] = []
         for change, result in zip(changes, results, strict=True):
             if isinstance(result, Exception):
                 change.resolve(None, result)
                 continue
             value, events = result
-            if events:
-                self._publisher.publish(events)
             change.resolve(value, None)
+            published += events
+        if published:
+            self._publisher.publish(published)
 
     async def _committed(
         self, changes: Sequence[_Change[Any]]

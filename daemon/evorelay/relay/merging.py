@@ -56,6 +56,7 @@ def _absorb(
             undone_at=None,
         )
     )
+    draft.merged_people.append((kept.id, absorbed.id))
     become_one(kept, absorbed)
     # As Tickets.join does: the latest one, closed or not.
     home = tx.latest_tickets([kept.id]).get(kept.id)

@@ -45,6 +45,9 @@ class Echoes(Protocol):
     def settled(self, outbox_ids: Iterable[str]) -> None:
         """The echoes of these commands came."""
 
+    def merged(self, people: Iterable[tuple[str, str]]) -> None:
+        """(kept, absorbed): these contacts became one, and so do their conversations."""
+
 
 class Pipeline:
     def __init__(
@@ -245,6 +248,8 @@ class Pipeline:
 
     def _count(self, applied: Applied) -> None:
         self._news.learned(applied.states, has_untold=applied.has_untold)
+        if applied.merged:
+            self._echoes.merged(applied.merged)
         if applied.settled:
             self._echoes.settled(applied.settled)
         if self._fetches is not None and applied.has_fetches:

@@ -19,6 +19,12 @@ from evorelay.relay.commands import Reply
 REACTION_CHARS_MAX = 32
 """One emoji is up to a dozen code points."""
 FILE_TYPES: tuple[OutgoingType, ...] = ("image", "sticker", "video", "audio", "document")
+_WORDLESS = {
+    "location": "a location",
+    "contact": "a contact",
+    "sticker": "a sticker",
+    "audio": "audio",
+}
 _LABELS = {
     "image": "Imagem",
     "video": "Vídeo",
@@ -39,6 +45,13 @@ def digest_of(params: Reply) -> str:
 def outgoing_of(params: Reply, media: OutgoingMedia | None) -> Outgoing:
     """Raises ``Refusal`` that says what to change."""
     type_ = params.type or _type_of(params, media)
+    if "\0" in params.content:
+        raise Refusal(Code.BAD_REQUEST, "content: holds a NUL character; leave it out")
+    if params.content and type_ in _WORDLESS:
+        raise Refusal(
+            Code.BAD_REQUEST,
+            f"content: WhatsApp shows no text with {_WORDLESS[type_]}; send it as its own message",
+        )
     _CHECKS[type_](params, media)
     location = params.location
     return Outgoing(

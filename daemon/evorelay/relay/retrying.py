@@ -30,6 +30,8 @@ def retry(draft: Draft, *, who: Principal, message_id: str) -> Taken:
     if not rows:
         raise Refusal(Code.NOT_FAILED, "it did not fail, or was not sent from here")
     row = rows[-1]
+    if row.outgoing["type"] == "reaction" and _is_replaced(draft, row):
+        raise Refusal(Code.NOT_FAILED, "a later reaction has taken its place")
     if row.state == "sent":
         return _send_successor(draft, row, message, ticket)
     _queue_again(draft, row)
@@ -45,10 +47,17 @@ def retry(draft: Draft, *, who: Principal, message_id: str) -> Taken:
     return Taken(message_view(message), row)
 
 
+def _is_replaced(draft: Draft, row: OutboxRecord) -> bool:
+    """Whether another reaction to the same message came after it."""
+    return any(
+        other.outgoing["type"] == "reaction" and other.created_at > row.created_at
+        for other in draft.tx.outbox_of([row.message_id])
+    )
+
+
 def _queue_again(draft: Draft, row: OutboxRecord) -> None:
     row.state, row.attempts, row.error = "queued", 0, None
     row.queued_at, row.due_at, row.ended_at = draft.now, 0, None
-    row.own_id = new_own_id()
     draft.plan.changed_outbox.append(row)
 
 
@@ -77,7 +86,14 @@ def _send_successor(
     message.metadata["retried_as"] = new_id
     draft.change_message(message)
     draft.tell_message("message.updated", message)
-    again = replace(row, id=new_id, message_id=new_id, op_id=f"retry:{new_id}")
+    again = replace(
+        row,
+        id=new_id,
+        message_id=new_id,
+        op_id=f"retry:{new_id}",
+        own_id=new_own_id(),
+        doubt_since=None,
+    )
     _queue_again(draft, again)
     draft.plan.changed_outbox.remove(again)
     draft.plan.new_outbox.append(again)

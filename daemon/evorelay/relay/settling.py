@@ -1,30 +1,39 @@
 """Finding out what became of an attempt whose outcome nobody told us (P4).
 
 Evolution's own list of messages is asked. It is believed when it has the message; when it has not,
-it is believed only if it has an older one of ours, because an Evolution that keeps no messages
-(``DATABASE_SAVE_DATA_NEW_MESSAGE`` off) never has any.
+it is believed only if it has an older reply of ours, because an Evolution that keeps no messages
+(``DATABASE_SAVE_DATA_NEW_MESSAGE`` off) never has any. Of the very first reply of an instance there
+is nothing to tell it by.
 """
 
+from collections.abc import Awaitable, Callable
 from enum import Enum
+from typing import Any
 
 import msgspec
 
 from evorelay.model.clock import NowMs
 from evorelay.model.envelope import Envelope
 from evorelay.model.fact import Chat, MessageFact
-from evorelay.model.outcome import MessageWindow
-from evorelay.model.records import MessageRecord, OutboxRecord
+from evorelay.model.outcome import FoundPage, MessageWindow
+from evorelay.model.records import ContactRecord, MessageRecord, OutboxRecord
 from evorelay.protocol.normalise import normalise
 from evorelay.relay.attempts import MEANWHILE_OVER
 from evorelay.relay.draft import Draft
 from evorelay.relay.echo import CLOCKS_MS, is_echo
 from evorelay.relay.gateway import Gateway
 from evorelay.relay.joining import join_by_answer
-from evorelay.relay.ledger import Ledger
 from evorelay.relay.reads import Reads
+from evorelay.relay.walk import Walk
 
+ROWS_MAX = 3000
+"""Of Evolution's list, looked through for one message; what lies beyond is not believed absent."""
+LATER_MS = 10 * 60_000
+"""Behind the attempt: a message that appears in Evolution's list after that is not looked for."""
 PAGE = 100
-PAGES_MAX = 20
+
+Change = Callable[[Callable[[Draft], bool]], Awaitable[bool]]
+"""``Ledger.change``"""
 
 
 class Look(Enum):
@@ -34,52 +43,53 @@ class Look(Enum):
     """Evolution has no such message, and would have it."""
     BLIND = "blind"
     """Evolution does not have such a message, but it does not keep messages."""
+    UNSURE = "unsure"
+    """There is more in its list than could be looked through."""
 
 
 class Settler:
-    def __init__(self, gateway: Gateway, ledger: Ledger, reads: Reads, *, now: NowMs) -> None:
+    def __init__(self, gateway: Gateway, change: Change, reads: Reads, *, now: NowMs) -> None:
         self._gateway = gateway
-        self._ledger = ledger
+        self._change = change
         self._reads = reads
         self._now = now
 
     async def look(self, row: OutboxRecord) -> Look:
-        """Ask once. Raises ``GatewayFault`` when Evolution cannot be asked."""
-        facts = await self._sent_since((row.attempted_at or row.queued_at) - CLOCKS_MS, row)
-        if await self._ledger.change(lambda draft: recognise(draft, row.id, facts)):
-            return Look.OVER
-        return Look.BLIND if await self._is_blind(row) else Look.ABSENT
+        """Ask once. Raises ``RelayError`` when Evolution, or our store, cannot be asked."""
+        since = (row.doubt_since or row.queued_at) - CLOCKS_MS
+        until = min(self._now(), (row.ended_at or row.queued_at) + LATER_MS) + CLOCKS_MS
 
-    async def _sent_since(self, since_ms: int, row: OutboxRecord) -> list[MessageFact]:
-        """What Evolution says we sent, as its webhooks would have said it."""
-        window = MessageWindow(since_ms=since_ms, until_ms=self._now() + CLOCKS_MS, from_me=True)
-        facts: list[MessageFact] = []
-        page = pages = 1
-        while page <= min(pages, PAGES_MAX):
-            found = await self._gateway.find_messages(
-                row.instance, window, page=page, page_size=PAGE
-            )
-            pages = found.pages
-            facts += (
-                fact
-                for record in found.records
-                for fact in _facts_of(row.instance, record, self._now())
-                if fact.sent_at >= since_ms
-            )
-            page += 1
-        return facts
+        async def ask(window: MessageWindow, page: int, size: int) -> FoundPage:
+            ours = msgspec.structs.replace(window, from_me=True)
+            return await self._gateway.find_messages(row.instance, ours, page=page, page_size=size)
+
+        walk = Walk(ask, since=since // 1000, until=-(-until // 1000), rows_max=ROWS_MAX)
+        while (records := await walk.stretch()) is not None:
+            facts = [fact for record in records for fact in self._facts_of(row.instance, record)]
+            if await self._change(lambda draft, facts=facts: recognise(draft, row.id, facts)):  # type: ignore[misc]  # a default binds it
+                return Look.OVER
+        if walk.is_cut:
+            return Look.UNSURE
+        return Look.BLIND if await self._is_blind(row) else Look.ABSENT
 
     async def _is_blind(self, row: OutboxRecord) -> bool:
         known = await self._reads(lambda reader: reader.latest_reply(row.instance))
         if known is None:
-            return False  # the first reply of all: there is nothing Evolution could have
+            return False
         window = MessageWindow(whatsapp_id=known.whatsapp_id)
         found = await self._gateway.find_messages(row.instance, window, page=1, page_size=PAGE)
         return not any(
             fact.whatsapp_id == known.whatsapp_id
             for record in found.records
-            for fact in _facts_of(row.instance, record, self._now())
+            for fact in self._facts_of(row.instance, record)
         )
+
+    def _facts_of(self, instance: str, record: dict[str, Any]) -> list[MessageFact]:
+        """As the webhook would have said it."""
+        event = "send.message"
+        body = msgspec.json.encode({"event": event, "instance": instance, "data": record})
+        envelope = Envelope(received_at=self._now(), event=event, instance=instance, body=body)
+        return [fact for fact in normalise(envelope) if isinstance(fact, MessageFact)]
 
 
 def recognise(draft: Draft, outbox_id: str, facts: list[MessageFact]) -> bool:
@@ -95,28 +105,47 @@ def recognise(draft: Draft, outbox_id: str, facts: list[MessageFact]) -> bool:
     own = set(Chat(jid=contact.jid, phone=contact.phone, lid=contact.lid).aliases)
     own |= {alias.alias for alias in draft.tx.aliases([contact.id])}
     known = draft.tx.messages([(row.instance, fact.whatsapp_id) for fact in facts])
-    taken = {other.message_id for other in draft.tx.outbox_of([m.id for m in known.values()])}
     for fact in sorted(facts, key=lambda fact: fact.sent_at):
         stored = known.get((row.instance, fact.whatsapp_id))
-        if not is_echo(fact, row, message):
+        if not fact.from_me or not is_echo(fact, row, message):
             continue
-        if stored is not None and (stored.id in taken or _was_typed(stored)):
+        if stored is not None and not _may_be_ours(draft, row, stored):
             continue
-        # A privacy id we cannot place may be this person's; somebody else's phone is not.
-        is_theirs = bool(own & set(fact.chat.aliases))
-        is_nobodys = fact.chat.phone is None and not fact.chat.is_group and fact.chat.lid
-        if is_theirs or (is_nobodys and contact.lid is None and not contact.is_group):
-            join_by_answer(draft, row, message, fact.whatsapp_id, fact.chat.jid)
+        is_sure = bool(own & set(fact.chat.aliases))
+        if is_sure or _may_be_theirs(draft, row, contact, fact):
+            join_by_answer(draft, row.id, fact.whatsapp_id, fact.chat.jid, is_sure=is_sure)
             return True
     return False
 
 
-def _was_typed(stored: MessageRecord) -> bool:
-    """On the phone, as its own webhook said; Evolution's list does not tell."""
-    return stored.metadata.get("origin") == "phone" and "recovered" not in stored.metadata
+def _may_be_ours(draft: Draft, row: OutboxRecord, stored: MessageRecord) -> bool:
+    """Whether a message that was stored already can be what the command sent."""
+    if stored.received_at < (row.doubt_since or 0) or draft.tx.outbox_of([stored.id]):
+        return False  # it was here before the attempt, or is another command's
+    # Typed on the phone, as its own webhook said; Evolution's list does not tell.
+    return stored.metadata.get("origin") != "phone" or "recovered" in stored.metadata
 
 
-def _facts_of(instance: str, record: dict[str, object], now: int) -> list[MessageFact]:
-    body = msgspec.json.encode({"event": "send.message", "instance": instance, "data": record})
-    envelope = Envelope(received_at=now, event="send.message", instance=instance, body=body)
-    return [fact for fact in normalise(envelope) if isinstance(fact, MessageFact)]
+def _may_be_theirs(
+    draft: Draft, row: OutboxRecord, contact: ContactRecord, fact: MessageFact
+) -> bool:
+    """Whether a privacy id that nobody has placed can be the person the command is for.
+
+    Only if nobody is known by it who ever wrote, and nobody else is being sent the same words.
+    """
+    said = row.outgoing.get("content")
+    lid = fact.chat.lid
+    if not said or lid is None or fact.chat.phone is not None or contact.lid is not None:
+        return False
+    if contact.is_group or fact.chat.is_group:
+        return False
+    key = (row.instance, f"lid:{lid}")
+    owner = draft.tx.contacts_by_alias([key]).get(key)
+    if owner is not None:
+        tickets = draft.tx.tickets_of(owner.id)
+        if owner.phone is not None or any(ticket.inbound for ticket in tickets):
+            return False
+    return not any(
+        other.outgoing.get("content") == said and other.contact_id != row.contact_id
+        for other in draft.tx.outbox_under_way(row.instance)
+    )

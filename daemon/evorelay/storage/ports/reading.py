@@ -112,7 +112,9 @@ class StoreReader(Protocol):
         """How many commands were sent since then (Unix ms), and how many of them to somebody who
         had never written."""
 
-    def outbox_silent(self, now: int, limit: int) -> list[tuple[OutboxRecord, MessageRecord]]:
+    def outbox_silent(
+        self, now: int, per_instance: int
+    ) -> list[tuple[OutboxRecord, MessageRecord]]:
         """Sent ones whose turn it is to be asked about, with their messages."""
 
     def message(self, message_id: str) -> MessageRecord | None: ...

@@ -32,7 +32,11 @@ class Transaction(Protocol):
     def outbox_by_op(self, keys: Iterable[OpKey]) -> dict[OpKey, OutboxRecord]: ...
 
     def outbox_in_doubt(self, contact_ids: Iterable[str]) -> list[OutboxRecord]:
-        """Commands of these conversations that are ``sending`` or ``unknown``."""
+        """Commands of these conversations that WhatsApp may have and that do not count as sent:
+        under way, waiting to be repeated, or given up."""
+
+    def outbox_under_way(self, instance: str) -> list[OutboxRecord]:
+        """Commands of the instance that are ``sending`` or ``unknown``."""
 
     def outbox_of(self, message_ids: Iterable[str]) -> list[OutboxRecord]:
         """Commands that made these messages, or reacted to them."""

@@ -7,6 +7,8 @@ from evorelay.storage.sqlite.bulk import to_json
 from evorelay.storage.sqlite.connection import snapshot, translated_errors
 from evorelay.storage.sqlite.transaction import FETCHES, MESSAGES, OUTBOX, UPLOADS
 
+_STATES = frozenset(("queued", "sending", "unknown", "sent", "failed", "kept"))
+
 
 class OutboxReads:
     """That part of ``SqliteReader``."""
@@ -17,8 +19,8 @@ class OutboxReads:
         with translated_errors(self._db.filename):
             rows: list[MessageRecord] = MESSAGES.select(
                 self._db,
-                "WHERE t.id = (SELECT message_id FROM outbox INDEXED BY outbox_by_end"
-                " WHERE state IN ('sent', 'failed', 'kept') AND state = 'sent' AND instance = ?"
+                "WHERE t.id = (SELECT message_id FROM outbox INDEXED BY outbox_sent"
+                " WHERE state = 'sent' AND instance = ?"
                 " AND outgoing->>'type' <> 'reaction' ORDER BY ended_at DESC LIMIT 1)",
                 (instance,),
             )
@@ -42,34 +44,39 @@ class OutboxReads:
         before: str | None,
         limit: int,
     ) -> list[OutboxRecord]:
-        own = "" if instances is None else "t.instance IN (SELECT value FROM json_each(?)) AND "
+        # Words of ours and not bound values, or SQLite cannot see that a partial index fits.
+        wanted = ", ".join(f"'{state}'" for state in states if state in _STATES)
+        own = "" if instances is None else " AND t.instance IN (SELECT value FROM json_each(?))"
         bindings = () if instances is None else (to_json(instances),)
         with translated_errors(self._db.filename):
             rows: list[OutboxRecord] = OUTBOX.select(
                 self._db,
-                f"WHERE {own}t.state IN (SELECT value FROM json_each(?))"  # noqa: S608 -- two literals
-                " AND t.id < coalesce(?, '~') ORDER BY t.id DESC LIMIT ?",
-                (*bindings, to_json(states), before, limit),
+                f"WHERE t.state IN ({wanted}){own} AND t.id < coalesce(?, '~')"
+                " ORDER BY t.id DESC LIMIT ?",
+                (*bindings, before, limit),
             )
             return rows
 
     def sent_since(self, instance: str, since: int) -> tuple[int, int]:
         with translated_errors(self._db.filename):
             sent, first = self._db.execute(
-                "SELECT count(*), coalesce(sum(is_first), 0) FROM outbox INDEXED BY outbox_by_end"
-                " WHERE state IN ('sent', 'failed', 'kept') AND ended_at >= ?"
-                " AND state = 'sent' AND instance = ?",
-                (since, instance),
+                "SELECT count(*), coalesce(sum(is_first), 0) FROM outbox INDEXED BY outbox_sent"
+                " WHERE state = 'sent' AND instance = ? AND ended_at >= ?",
+                (instance, since),
             ).get
             return sent, first
 
-    def outbox_silent(self, now: int, limit: int) -> list[tuple[OutboxRecord, MessageRecord]]:
+    def outbox_silent(
+        self, now: int, per_instance: int
+    ) -> list[tuple[OutboxRecord, MessageRecord]]:
         with snapshot(self._db):
             rows: list[OutboxRecord] = OUTBOX.select(
                 self._db,
-                "WHERE t.state = 'sent' AND t.due_at > 0 AND t.due_at <= ?"
-                " ORDER BY t.due_at LIMIT ?",
-                (now, limit),
+                "WHERE t.id IN (SELECT id FROM (SELECT id, row_number() OVER"
+                " (PARTITION BY instance ORDER BY due_at) AS place FROM outbox"
+                " INDEXED BY outbox_silent WHERE state = 'sent' AND due_at > 0 AND due_at <= ?)"
+                " WHERE place <= ?) ORDER BY t.due_at",
+                (now, per_instance),
             )
             messages: list[MessageRecord] = MESSAGES.select(
                 self._db,

@@ -237,13 +237,15 @@ MIGRATIONS: tuple[str, ...] = (
             (state IN ('queued', 'sending', 'unknown', 'sent', 'failed', 'kept')),
         attempts INTEGER NOT NULL, created_at INTEGER NOT NULL, queued_at INTEGER NOT NULL,
         due_at INTEGER NOT NULL, attempted_at INTEGER, ended_at INTEGER, own_id TEXT,
-        error TEXT, is_first INTEGER NOT NULL
+        error TEXT, is_first INTEGER NOT NULL, doubt_since INTEGER
     ) WITHOUT ROWID;
-    -- The permanent key of an agent's command: asked for twice, done once (P4).
+    -- The key of an agent's command: asked for twice within the retention, done once (P4).
     CREATE UNIQUE INDEX outbox_once ON outbox (instance, op_id);
     CREATE INDEX outbox_unfinished ON outbox (queued_at, id)
         WHERE state IN ('queued', 'sending', 'unknown');
-    CREATE INDEX outbox_in_doubt ON outbox (contact_id) WHERE state IN ('sending', 'unknown');
+    CREATE INDEX outbox_in_doubt ON outbox (contact_id)
+        WHERE doubt_since IS NOT NULL AND state <> 'sent';
+    CREATE INDEX outbox_sent ON outbox (instance, ended_at) WHERE state = 'sent';
     CREATE INDEX outbox_silent ON outbox (due_at) WHERE state = 'sent' AND due_at > 0;
     CREATE INDEX outbox_failed ON outbox (id) WHERE state = 'failed';
     CREATE INDEX outbox_by_message ON outbox (message_id);

@@ -69,8 +69,18 @@ class SqliteTransaction:
         return self._joined(
             OUTBOX,
             contact_ids,
-            "ON t.contact_id = k.value AND t.state IN ('sending', 'unknown')",
+            "INDEXED BY outbox_in_doubt ON t.contact_id = k.value"
+            " AND t.doubt_since IS NOT NULL AND t.state <> 'sent'",
         )
+
+    def outbox_under_way(self, instance: str) -> list[OutboxRecord]:
+        rows: list[OutboxRecord] = OUTBOX.select(
+            self._db,
+            "INDEXED BY outbox_unfinished WHERE t.state IN ('queued', 'sending', 'unknown')"
+            " AND t.state <> 'queued' AND t.instance = ?",
+            (instance,),
+        )
+        return rows
 
     def outbox_of(self, message_ids: Iterable[str]) -> list[OutboxRecord]:
         return self._joined(OUTBOX, message_ids, "ON t.message_id = k.value")
