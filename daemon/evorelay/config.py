@@ -135,8 +135,8 @@ class OutboxConfig(Section, frozen=True, kw_only=True):
     in_flight: Count = 8
     """Conversations of one instance that are sent to at once."""
     settle_after: Timeout = 20.0
-    """An attempt of unknown outcome is repeated this long after its end, if Evolution knows of no
-    such message until then."""
+    """An attempt of unknown outcome is repeated this long after Evolution had the time it has for
+    every call (``evolution.timeout``), if it knows of no such message until then."""
 
 
 class PacingConfig(Section, frozen=True, kw_only=True):

@@ -11,11 +11,13 @@ import trio
 
 from evorelay.config import OutboxConfig
 from evorelay.model.clock import now_ms
+from evorelay.model.fact import Fact
 from evorelay.model.outgoing import OutgoingMedia
 from evorelay.model.principal import Principal
 from evorelay.model.records import OutboxRecord
 from evorelay.model.views import Message
 from evorelay.protocol.manners import Manners
+from evorelay.relay.apply import Applied
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.commands import SendMedia, SendParams
 from evorelay.relay.instance_signals import InstanceSignals
@@ -82,6 +84,12 @@ class Office(World):
             queued_max=config.max_queued,
         )
 
+    async def apply(self, *facts: Fact, seq: int = 0) -> Applied:
+        applied = await super().apply(*facts, seq=seq)
+        self.lanes.merged(applied.merged)
+        self.lanes.settled(applied.settled)
+        return applied
+
     async def ticket(self, phone: str, instance: str = "loja", **fields: Any) -> str:
         """The ticket of somebody who has just written."""
         fact = message(
@@ -102,7 +110,7 @@ class Office(World):
 
     async def echo(self, sent: Any, **fields: Any) -> None:
         """``send.message`` of what Evolution sent."""
-        settled = await self.apply(
+        await self.apply(
             message(
                 sent.whatsapp_id,
                 phone=sent.number,
@@ -115,8 +123,6 @@ class Office(World):
                 **fields,
             )
         )
-        self.lanes.merged(settled.merged)
-        self.lanes.settled(settled.settled)
 
     async def final(self, message: Message) -> Message:
         with trio.fail_after(20):

@@ -189,12 +189,13 @@ class InstanceLane:
         if row.state != "unknown":
             self._go_on(job, row)
             return
+        repeat_at = self._repeat_at(row)
         look: Look | None = None
         try:
-            look = await self._settler.look(row)
+            look = await self._settler.look(row, repeat_at)
         except RelayError as error:
             log.info("whether a reply was sent cannot be asked: %s", error)
-        is_time = work.now() >= self._repeat_at(row)
+        is_time = work.now() >= repeat_at
         if look is Look.OVER:
             work.metrics.doubt_settled("sent")
             self._over(job)
@@ -208,7 +209,7 @@ class InstanceLane:
             await work.surely(partial(attempts.give_up_in_doubt, outbox_id=job.id))
             self._over(job)
         else:
-            ahead_s = (self._repeat_at(row) - work.now()) / 1000
+            ahead_s = (repeat_at - work.now()) / 1000
             self._look_again(job, ahead_s if look in (Look.ABSENT, Look.BLIND) else inf)
 
     def _look_again(self, job: Job, at_most_s: float = inf) -> None:

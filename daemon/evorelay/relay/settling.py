@@ -26,10 +26,8 @@ from evorelay.relay.joining import join_by_answer
 from evorelay.relay.reads import Reads
 from evorelay.relay.walk import Walk
 
-ROWS_MAX = 3000
+ROWS_MAX = 5000
 """Of Evolution's list, looked through for one message; what lies beyond is not believed absent."""
-LATER_MS = 10 * 60_000
-"""Behind the attempt: a message that appears in Evolution's list after that is not looked for."""
 PAGE = 100
 
 Change = Callable[[Callable[[Draft], bool]], Awaitable[bool]]
@@ -54,10 +52,13 @@ class Settler:
         self._reads = reads
         self._now = now
 
-    async def look(self, row: OutboxRecord) -> Look:
-        """Ask once. Raises ``RelayError`` when Evolution, or our store, cannot be asked."""
+    async def look(self, row: OutboxRecord, until_ms: int) -> Look:
+        """Ask once. Raises ``RelayError`` when Evolution, or our store, cannot be asked.
+
+        ``until_ms``: by when Evolution must have sent it if it ever did.
+        """
         since = (row.doubt_since or row.queued_at) - CLOCKS_MS
-        until = min(self._now(), (row.ended_at or row.queued_at) + LATER_MS) + CLOCKS_MS
+        until = min(self._now(), until_ms) + CLOCKS_MS
 
         async def ask(window: MessageWindow, page: int, size: int) -> FoundPage:
             ours = msgspec.structs.replace(window, from_me=True)
