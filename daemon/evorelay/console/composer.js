@@ -6,6 +6,8 @@ import { bytes, refusal, texts } from "./texts.js";
 
 const TYPING_EVERY_MS = 3000;
 const QUOTE_CHARS = 120;
+const WITHOUT_CAPTION = ["audio", "sticker"];
+const nothing = () => ({ text: "", isNote: false, quoted: null, file: null });
 
 export class Composer {
   constructor(live, token, { onProblem }) {
@@ -14,6 +16,8 @@ export class Composer {
     this.onProblem = onProblem;
     this.sender = new Sender(live);
     this.ticket = null;
+    this.quoted = null;
+    this.file = null; // { name, size, state, id, kind, problem }
     this.drafts = new Map(); // by ticket: what was begun there
     $("composer").onsubmit = (event) => { event.preventDefault(); this.submit(); };
     $("text").onkeydown = (event) => this.key(event);
@@ -36,11 +40,9 @@ export class Composer {
   // or the page in another language.
   show(ticket) {
     if (ticket?.id !== this.ticket?.id) {
-      if (this.ticket) this.drafts.set(this.ticket.id, $("text").value);
-      $("text").value = this.drafts.get(ticket?.id) ?? "";
-      $("note").checked = $("note").disabled = false;
-      this.quoted = null;
-      this.detach();
+      if (this.ticket) this.drafts.set(this.ticket.id, this.draft());
+      this.begin(this.drafts.get(ticket?.id) ?? nothing());
+      this.drafts.delete(ticket?.id);
     }
     // To a closed ticket nothing is sent; what colleagues should know can still be kept.
     const isClosed = ticket?.status === "closed";
@@ -48,6 +50,43 @@ export class Composer {
     this.ticket = ticket;
     this.sender.show(ticket);
     this.draw();
+  }
+
+  draft() {
+    const note = $("note");
+    return { text: $("text").value, isNote: note.checked && !note.disabled, quoted: this.quoted, file: this.file };
+  }
+
+  begin({ text, isNote, quoted, file }) {
+    if ($("text").value !== text) $("text").value = text; // the caret stays in what stays
+    $("note").disabled = false;
+    $("note").checked = isNote;
+    Object.assign(this, { quoted, file });
+  }
+
+  // What was begun, or waits, in a ticket that was merged goes on in the one that took its place.
+  moved(from, ticket) {
+    this.sender.moved(from, ticket.id);
+    const isOpen = [from, ticket.id].includes(this.ticket?.id);
+    if (isOpen) this.drafts.set(this.ticket.id, this.draft());
+    const there = this.drafts.get(ticket.id) ?? nothing();
+    const here = this.drafts.get(from) ?? nothing();
+    this.drafts.delete(from);
+    const both = {
+      text: [there.text, here.text].filter(Boolean).join("\n"),
+      isNote: there.isNote || here.isNote, // rather kept in the house than sent by mistake
+      quoted: here.quoted ?? there.quoted,
+      file: here.file ?? there.file,
+    };
+    this.drafts.set(ticket.id, both);
+    if (!isOpen) return;
+    this.ticket = null;
+    this.show(ticket);
+  }
+
+  // A message was taken away; the one that stays, if it is known, is what was meant.
+  replaced(id, by) {
+    if (this.quoted?.id === id) this.answer(by ?? null);
   }
 
   // The next reply answers this message.
@@ -87,13 +126,18 @@ export class Composer {
   }
 
   submit() {
-    const content = $("text").value.trim();
-    if (!this.ticket || this.file?.state === "loading" || (!content && !this.file?.id)) return;
-    const params = { ticket_id: this.ticket.id, content };
-    if ($("note").checked) params.is_internal = true;
+    const content = $("text").value.replaceAll("\0", "").trim();
+    const { file } = this;
+    // What was written for a file is not sent without it.
+    if (!this.ticket || (file ? file.state !== "here" : !content)) return;
+    const common = { ticket_id: this.ticket.id };
+    if ($("note").checked) common.is_internal = true;
+    const params = { ...common, content };
     if (this.quoted) params.reply_to = this.quoted.id;
-    if (this.file?.id) params.media = { id: this.file.id };
-    this.sender.send(params);
+    if (file) params.media = { id: file.id };
+    const isApart = file && content && WITHOUT_CAPTION.includes(file.kind);
+    this.sender.send(isApart ? { ...params, content: "" } : params);
+    if (isApart) this.sender.send({ ...common, content });
     $("text").value = "";
     this.quoted = null;
     this.detach();
@@ -105,7 +149,7 @@ export class Composer {
   async attach(chosen) {
     $("file").value = "";
     if (!chosen) return;
-    const file = { name: chosen.name, size: chosen.size, state: "loading", id: null };
+    const file = { name: chosen.name, size: chosen.size, state: "loading", id: null, kind: null };
     this.file = file;
     this.draw();
     try {
@@ -116,7 +160,7 @@ export class Composer {
       });
       const said = await answer.json();
       if (!answer.ok) throw new Error(said.error.message);
-      Object.assign(file, { id: said.id, state: "here" });
+      Object.assign(file, { id: said.id, kind: said.kind, state: "here" });
     } catch (problem) {
       Object.assign(file, { state: "failed", problem: refusal(problem) });
     }
@@ -152,9 +196,10 @@ export class Composer {
   }
 
   attachedText() {
-    const { name, size, state, problem } = this.file;
+    const { name, size, state, kind, problem } = this.file;
     const named = `${isolated(name)} (${bytes(size)})`;
     if (state === "loading") return texts.uploading(named);
-    return state === "failed" ? texts.notUploaded(named, isolated(problem)) : named;
+    if (state === "failed") return texts.notUploaded(named, isolated(problem));
+    return WITHOUT_CAPTION.includes(kind) ? texts.textFollows(named) : named;
   }
 }

@@ -41,7 +41,12 @@ export class Conversation {
   }
 
   open(ticket) {
-    this.leave();
+    this.enter(ticket);
+    $("scroll").focus();
+  }
+
+  enter(ticket) {
+    this.stop();
     this.ticket = ticket;
     this.watching = null;
     this.unseen = false;
@@ -52,16 +57,19 @@ export class Conversation {
       onMembers: () => this.countWatching(),
     });
     this.draw();
-    $("scroll").focus();
   }
 
   leave() {
+    this.stop();
+    this.draw();
+  }
+
+  stop() {
     if (this.subscription) this.live.unwatch(this.subscription);
     this.subscription = this.ticket = null;
     this.thread.show(null);
     this.stopTyping();
     this.say(null);
-    this.draw();
   }
 
   // Events before now were not delivered: the ticket may be another one's by now.
@@ -72,16 +80,22 @@ export class Conversation {
       const ticket = await this.live.call("tickets.get", { ticket_id: id });
       if (this.ticket?.id !== id) return;
       if (ticket.merged_into === null) this.ticket = ticket;
-      else this.move(await this.live.call("tickets.get", { ticket_id: ticket.merged_into }));
+      else {
+        const into = await this.live.call("tickets.get", { ticket_id: ticket.merged_into });
+        this.merged({ ticket_id: id, ticket: into });
+      }
     } catch (problem) {
       this.onProblem(problem);
     }
     this.draw();
   }
 
-  // The messages are another ticket's now: that one is opened in this one's place.
-  move(ticket) {
-    this.open(ticket);
+  // The messages of `ticket_id` are another ticket's now. If it is open, that one takes its place;
+  // what was begun in it goes on there in any case. Channel and inbox both tell it.
+  merged({ ticket_id: from, ticket }) {
+    this.composer.moved(from, ticket);
+    if (this.ticket?.id !== from) return;
+    this.enter(ticket);
     this.onMoved(ticket);
     this.say(() => texts.merged);
   }
@@ -91,7 +105,8 @@ export class Conversation {
       case "typing": this.showTyping(event); return;
       case "seen": this.onSeen(event); return;
       case "ticket.merged":
-        if (event.ticket_id === this.ticket.id) { this.move(event.ticket); return; }
+        if (event.ticket_id === this.ticket.id) { this.merged(event); return; }
+        this.composer.moved(event.ticket_id, event.ticket);
         this.ticket = event.ticket;
         this.thread.reload();
         this.say(() => texts.movedHere);
@@ -103,6 +118,10 @@ export class Conversation {
       case "message.created":
       case "message.updated":
         this.take(event);
+        break;
+      case "message.removed":
+        this.composer.replaced(event.message_id, this.thread.messages.get(event.replaced_by));
+        this.thread.remove(event.message_id);
         break;
       default:
         if (event.ticket?.id === this.ticket.id) this.ticket = event.ticket;

@@ -63,7 +63,10 @@ async function start() {
   });
   const shown = new Instances((name) => {
     live.watch(`inbox:${name}`, {
-      onEvent: (event) => tickets.handle(event),
+      onEvent: (event) => {
+        tickets.handle(event);
+        if (event.type === "ticket.merged") conversation.merged(event);
+      },
       onReload: () => tickets.reload(),
     });
     live.watch(`instance:${name}`, { onEvent: (event) => shown.put(event.instance) });

@@ -47,6 +47,7 @@ export class Thread {
   show(ticket) {
     this.ticket = ticket;
     this.messages = new Map();
+    this.removed = new Set();
     this.before = null;
     this.attachments.clear();
     $("messages").replaceChildren();
@@ -65,7 +66,7 @@ export class Thread {
       if (this.messages !== messages || !this.ticket) return; // another one, or reloaded since
       for (const message of page.messages) {
         // An event that came meanwhile is as new as the page, or newer.
-        if (!messages.has(message.id)) messages.set(message.id, message);
+        if (!messages.has(message.id) && !this.removed.has(message.id)) messages.set(message.id, message);
       }
       this.before = page.next_cursor;
       const height = $("scroll").scrollHeight;
@@ -82,6 +83,13 @@ export class Thread {
 
   put(message) {
     this.messages.set(message.id, message);
+    this.draw();
+  }
+
+  // It turned out to be another one's double. A page that is on its way may still have it.
+  remove(id) {
+    this.removed.add(id);
+    this.messages.delete(id);
     this.draw();
   }
 

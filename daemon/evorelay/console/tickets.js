@@ -103,6 +103,7 @@ export class Tickets {
   handle(event) {
     if (event.type === "message.created") this.note(event.message);
     else if (event.type === "message.updated") this.amend(event.message);
+    else if (event.type === "message.removed") { if (this.tickets.has(event.ticket_id)) this.ask(event.ticket_id); }
     else if (event.type === "ticket.merged") this.merge(event);
     else if (event.ticket) this.hear(event.ticket, event.type === "ticket.created");
     this.render();
