@@ -1,6 +1,6 @@
 """What may and may not settle an attempt of unknown outcome (P4): each case was once wrong."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -162,8 +162,8 @@ class _FullOnce:
             raise StoreUnavailable("disk full")
         return self._writer.transact(work)
 
-    def transact_each(self, works: object) -> object:
-        return self._writer.transact_each(works)  # type: ignore[arg-type]
+    def transact_each(self, works: Sequence[Callable[[Transaction], T]]) -> list[T | Exception]:
+        return self._writer.transact_each(works)
 
 
 async def test_a_reaction_cut_by_a_crash_is_sent_again_and_joins_nothing(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from evorelay.model.outcome import (
     Pairing,
     Registration,
 )
-from evorelay.model.outgoing import Delivery
+from evorelay.model.outgoing import Delivery, Outgoing
 from evorelay.model.records import InstanceRecord
 from evorelay.protocol.registration import wanted
 from evorelay.relay.instance_look import Looks
@@ -74,6 +74,9 @@ class Evolution:
 
     async def restart(self, instance: str) -> None:
         await self._called("restart", instance)
+
+    def patience_s(self, instance: str, outgoing: Outgoing) -> float:
+        return 0.0
 
     async def send(self, instance: str, delivery: Delivery) -> Accepted:
         raise NotImplementedError

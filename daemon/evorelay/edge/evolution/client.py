@@ -29,7 +29,7 @@ from evorelay.model.outcome import (
     Pairing,
     Registration,
 )
-from evorelay.model.outgoing import Delivery
+from evorelay.model.outgoing import Delivery, Outgoing
 from evorelay.protocol.evolution import answers, queries
 from evorelay.protocol.evolution.answer import Answer, texts_of
 from evorelay.protocol.evolution.phones import other_form
@@ -69,12 +69,15 @@ class EvolutionClient:
     def instances(self) -> Sequence[str]:
         return self._routes.names()
 
+    def patience_s(self, instance: str, outgoing: Outgoing) -> float:
+        patience = self._calls.route(instance).timeout_s + outgoing.delay_ms / 1000
+        if outgoing.media is not None:
+            patience += outgoing.media.size / FILE_BYTES_PER_S
+        return patience
+
     async def send(self, instance: str, delivery: Delivery) -> Accepted:
         """Takes at most the configured time-out, ``delay_ms`` and what the file needs."""
-        deadline = trio.current_time() + self._calls.route(instance).timeout_s
-        deadline += delivery.outgoing.delay_ms / 1000
-        if delivery.outgoing.media is not None:
-            deadline += delivery.outgoing.media.size / FILE_BYTES_PER_S
+        deadline = trio.current_time() + self.patience_s(instance, delivery.outgoing)
         try:
             return await self._send(instance, delivery, deadline)
         except GatewayFault as fault:
