@@ -186,6 +186,13 @@ async def test_evolutions_own_errors_pass(tmp_path: Path) -> None:
         assert json.loads(await text_of(response)) == json.loads(said)
 
 
+async def test_an_answer_without_a_body_has_none(tmp_path: Path) -> None:
+    answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+    async with recorded(tmp_path, answer) as (world, _):
+        response = await world.ask("/api/chat/findChats/loja", token=token())
+        assert (response.status_code, await text_of(response)) == (204, "")
+
+
 async def test_without_an_evolution_it_says_so(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
         await world.message(ANA, "Oi")
@@ -198,6 +205,7 @@ async def test_without_an_evolution_it_says_so(tmp_path: Path) -> None:
     "body",
     [
         {"number": ANA, "text": "Oi", "delay": 0, "linkPreview": True},
+        {"number": ANA, "text": "Oi", "mentionsEveryOne": False, "mentioned": []},
         {"number": ANA, "textMessage": {"text": "Oi"}, "options": {"presence": "composing"}},
         {"number": f"{ANA}@s.whatsapp.net", "text": "Oi"},
     ],
@@ -220,6 +228,18 @@ async def test_a_text_goes_through_the_outbox_and_is_answered_in_evolutions_shap
         }
         page = await world.get(f"/v1/tickets?instance={instance}", token())
         assert page["tickets"][0]["last_message"] == "Oi"
+
+
+async def test_a_place_on_the_equator_is_a_place(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        await world.message(ANA, "Oi")
+        response = await world.ask(
+            "/api/message/sendLocation/loja",
+            method="POST",
+            token=token(),
+            body={"number": ANA, "name": "", "latitude": 0, "longitude": 0.0},
+        )
+        assert response.status_code == 202, await text_of(response)
 
 
 async def test_what_waits_and_what_fails_is_said(tmp_path: Path) -> None:
@@ -251,13 +271,32 @@ async def test_what_waits_and_what_fails_is_said(tmp_path: Path) -> None:
         ("sendText", {"text": "Oi"}, "number"),
         ("sendText", {"number": True, "text": "Oi"}, "number"),
         ("sendText", {"number": "120363041234567890@g.us", "text": "Oi"}, "by REST"),
-        ("sendText", {"number": ANA}, "content"),
-        ("sendText", {"number": ANA, "text": ["Oi"]}, "content"),
+        ("sendText", {"number": "12", "text": "Oi"}, "number: "),
+        ("sendText", {"number": ANA}, "text: "),
+        ("sendText", {"number": ANA, "text": ["Oi"]}, "text: "),
+        ("sendText", {"number": ANA, "text": " "}, "text: "),
+        ("sendText", {"number": ANA, "text": "Oi", "mentionsEveryOne": True}, "mentionsEveryOne: "),
+        ("sendText", {"number": ANA, "text": "Oi", "mentioned": [ANA]}, "mentioned: "),
+        (
+            "sendText",
+            {"number": ANA, "text": "Oi", "options": {"mentions": {"everyOne": True}}},
+            "mentions: ",
+        ),
         ("sendText", {"number": ANA, "text": "x" * 100_000}, "65536"),
-        ("sendText", {"number": ANA, "text": "Oi", "delay": "soon"}, "delay"),
+        ("sendText", {"number": ANA, "text": "Oi", "delay": "soon"}, '"delay: '),
         ("sendMedia", {"number": ANA, "mediatype": "image", "media": "iVBORw0K"}, "/v1/media"),
-        ("sendMedia", {"number": ANA, "mediatype": "hologram", "media": "https://x.example"}, "ty"),
-        ("sendLocation", {"number": ANA, "latitude": "here"}, "latitude"),
+        (
+            "sendMedia",
+            {"number": ANA, "mediatype": "hologram", "media": "https://x.example"},
+            "mediatype: ",
+        ),
+        (
+            "sendMedia",
+            {"number": ANA, "mediatype": "image", "media": "https://x.example", "caption": 1},
+            "caption: ",
+        ),
+        ("sendLocation", {"number": ANA, "latitude": "", "longitude": 1}, "latitude"),
+        ("sendLocation", {"number": ANA, "latitude": "here"}, '"latitude: '),
     ],
 )
 async def test_a_body_that_cannot_be_sent_is_refused_by_name(

@@ -1,11 +1,14 @@
 """Endpoints of the servers we replace (contract §3): their words, our outbox and rules (P7)."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from werkzeug.exceptions import RequestTimeout
 
+from evorelay.model.errors import StoreUnavailable
 from evorelay.protocol.webhook import match_path
 from tests.edge.http_world import World, open_world, text_of, token
 from tests.edge.test_http_replies import ANA, open_office
@@ -113,6 +116,32 @@ async def test_bad_input_is_refused_by_name(tmp_path: Path, body: Any, says: str
         assert (await world.get("/v1/outbox", token("supervisor")))["outbox"] == []
 
 
+async def test_every_error_says_success_false(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that no view raises: what the server, the disk or a bug has to say."""
+    async with open_world(tmp_path) as world:
+        await world.message(ANA, "Oi")
+        for fault, status, code in (
+            (None, 413, "too_large"),
+            (RequestTimeout(), 408, "request_timeout"),
+            (StoreUnavailable("the disk is full"), 503, "unavailable"),
+            (ZeroDivisionError(), 500, "internal"),
+        ):
+            text = "x" * 2_000_000
+            if fault is not None:
+                text = "Oi"
+                monkeypatch.setattr(world.app, "dispatch_request", partial(_raise, fault))
+            got, answer = await ask(world, SEND, {"phone": ANA, "text": text})
+            assert (got, answer["success"], answer["error"]["code"]) == (status, False, code)
+        _, answer = await ask(world, "/v1/tickets")
+        assert "success" not in answer
+
+
+async def _raise(fault: Exception, *_: Any) -> None:
+    raise fault
+
+
 async def test_the_instance_must_be_the_callers(tmp_path: Path) -> None:
     """P7: a foreign one and an unknown one are alike; nothing is sent without a credential."""
     async with open_world(tmp_path) as world:
@@ -188,5 +217,6 @@ async def test_they_take_no_other_method(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
         response = await world.ask(SEND, token=token())
         assert response.status_code == 405
+        assert (await response.get_json())["success"] is False
         assert "POST" in response.headers["Allow"]
         assert "method_not_allowed" in await text_of(response)

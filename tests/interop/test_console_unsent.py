@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import FilePayload, Page, WebSocketRoute, expect
 
 from evorelay.simulator.media import photo
 from tests.interop.console_page import address, ask, bubbles, expect_state, post, send, ticket
@@ -15,7 +15,11 @@ from tests.interop.test_console_tickets import PHONE, by_lid, expect_one_person
 from tests.support.daemon import Daemon, running
 from tests.support.webhooks import INSTANCE
 
-JPEG = {"name": "foto.jpg", "mimeType": "image/jpeg", "buffer": photo(9).content}
+JPEG: FilePayload = {
+    "name": "foto.jpg",
+    "mimeType": "image/jpeg",
+    "buffer": photo(9).content,
+}
 SILENCE = b"\xff\xfb\x90\x00" + b"\x00" * 413
 """A frame of MP3."""
 
@@ -140,9 +144,12 @@ def test_words_for_a_sound_follow_as_a_message_of_their_own(daemon: Daemon) -> N
     post(daemon, "ONE")
     with opened(address(daemon)) as page:
         ticket(page).click()
-        page.locator("#file").set_input_files(
-            {"name": "som.mp3", "mimeType": "audio/mpeg", "buffer": SILENCE * 4}
-        )
+        sound: FilePayload = {
+            "name": "som.mp3",
+            "mimeType": "audio/mpeg",
+            "buffer": SILENCE * 4,
+        }
+        page.locator("#file").set_input_files(sound)
         expect(page.locator("#attached")).to_contain_text("follows as a message")
         write(page, "Ouça\0 isto")
         expect(own(page)).to_have_count(2)

@@ -88,6 +88,24 @@ async def test_arguments_are_where_the_document_says(tmp_path: Path) -> None:
                 assert in_path == set(re.findall(r"{(\w+)}", path))
 
 
+async def test_a_body_is_required_where_something_in_it_is(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        paths = (await document_of(world))["paths"]
+        for path, method, is_required in (
+            ("/v1/tickets/{ticket_id}/messages", "post", True),
+            ("/v1/reconcile", "post", True),
+            ("/v1/tickets/{ticket_id}", "patch", True),
+            ("/v1/tickets/{ticket_id}/seen", "post", False),
+            ("/v1/messages/{message_id}/retry", "post", False),
+        ):
+            assert paths[path][method]["requestBody"]["required"] is is_required, path
+        for path, item in paths.items():
+            for method, operation in item.items():
+                assert ("requestBody" in operation) is (method != "get"), (path, method)
+        retry = paths["/v1/messages/{message_id}/retry"]["post"]
+        assert "503" not in retry["responses"]  # what failed makes room for itself
+
+
 async def test_everything_under_v1_needs_a_token(tmp_path: Path) -> None:
     """P7, in the document and in fact."""
     async with open_world(tmp_path) as world:

@@ -84,8 +84,7 @@ def build_edges(
         now=now_ms,
         free_bytes=free_bytes,
         free_bytes_min=config.webhook.min_free_bytes,
-        evolution_configured=config.evolution.url is not None
-        or any(own.url for own in config.evolution.instances.values()),
+        evolution_configured=can_send(gateway),
         key_trouble=partial(_key_trouble, jwks),
         outside=partial(_outside, outward.watch, core.lanes, outward.fetching),
     )
@@ -121,6 +120,14 @@ def build_edges(
         health=health,
         gate=gate,
     )
+
+
+def can_send(gateway: EvolutionClient) -> bool:
+    """Whether there are address and key: of each named instance, or for all where none is named.
+
+    Beside named ones ``[evolution]`` may hold no more than what they have in common.
+    """
+    return all(gateway.is_configured(name) for name in gateway.instances() or ("",))
 
 
 def _outside(watch: InstanceWatch, lanes: Lanes, fetching: Fetching) -> Outside:

@@ -56,19 +56,20 @@ def error_answer(code: Code, message: str, **beside: object) -> Response:
     return response
 
 
-def answer_to_fault(fault: Exception) -> Response:
+def answer_to_fault(fault: Exception, **beside: object) -> Response:
     """The answer to whatever a view raised: the boundary between a request and the daemon.
 
     Only what we wrote for clients is told them; the text of any other fault goes to the log.
+    ``beside`` is as in ``error_answer``.
     """
     match fault:
         case Refusal():
-            return error_answer(fault.code, fault.message)
+            return error_answer(fault.code, fault.message, **beside)
         case HTTPException():
             code, message = _OF_STATUS.get(
                 fault.code or 400, (Code.BAD_REQUEST, "the request cannot be understood")
             )
-            response = error_answer(code, message)
+            response = error_answer(code, message, **beside)
             allowed = getattr(fault, "valid_methods", None)
             if allowed:
                 response.headers["Allow"] = ", ".join(sorted(allowed))
@@ -78,10 +79,14 @@ def answer_to_fault(fault: Exception) -> Response:
             return response
         case RelayError(retryable=True):
             log.warning("a request could not be served now: %s", fault)
-            return error_answer(Code.UNAVAILABLE, "this cannot be served right now; try again")
+            return error_answer(
+                Code.UNAVAILABLE, "this cannot be served right now; try again", **beside
+            )
         case _:
             log.error("a request met a bug", exc_info=fault)
-            return error_answer(Code.INTERNAL, "something went wrong here; it has been logged")
+            return error_answer(
+                Code.INTERNAL, "something went wrong here; it has been logged", **beside
+            )
 
 
 def bad_parameter(error: msgspec.ValidationError) -> Refusal:

@@ -9,10 +9,10 @@ import trio
 from quart import Request, Response
 
 from evorelay.edge.http.access import Access
-from evorelay.edge.http.answers import JSON, error_answer, json_answer
+from evorelay.edge.http.answers import JSON, empty_answer, error_answer, json_answer
 from evorelay.edge.http.callers_instance import CallersInstance
 from evorelay.edge.http.deps import HttpDeps
-from evorelay.edge.http.evolution_bodies import answer_of, reply_of
+from evorelay.edge.http.evolution_bodies import answer_of, callers_words, reply_of
 from evorelay.edge.http.old_endpoints import UNDELIVERABLE
 from evorelay.edge.http.route import BODY_BYTES_MAX, REPLY_BYTES_MAX, read_json
 from evorelay.model.errors import Code, Refusal
@@ -74,6 +74,8 @@ class ApiProxy:
             raise Refusal(Code.GATEWAY, fault.message) from None
         if status in (401, 403):  # told as it is, clients would take it for their own token's
             raise Refusal(Code.GATEWAY, "Evolution does not take the key of evolution.api_key")
+        if status == 204:
+            return empty_answer(status)
         visible = None if who.sees_all else tuple(who.instances)
         try:
             clean = await trio.to_thread.run_sync(
@@ -90,8 +92,10 @@ class ApiProxy:
         if self._request.method != "POST":
             return _other_method(Passage(methods=("POST",)))
         instance = await self._instances.named(who, target.instance or "")
-        params = reply_of(target.call, instance, await read_json(self._request, REPLY_BYTES_MAX))
-        message = await self._outbox.submit_to_phone(who, params)
+        body = await read_json(self._request, REPLY_BYTES_MAX)
+        with callers_words(target.call):
+            params = reply_of(target.call, instance, body)
+            message = await self._outbox.submit_to_phone(who, params)
         message = await self._outbox.wait_final(message, self._patience_s)
         if message.status == "failed":
             return json_answer({"id": message.id, "error": message.error}, UNDELIVERABLE)

@@ -19,7 +19,13 @@ from evorelay.edge.http.api_proxy import METHODS, ApiProxy
 from evorelay.edge.http.console_pages import ConsolePages
 from evorelay.edge.http.deps import HttpDeps
 from evorelay.edge.http.media import MediaFiles
-from evorelay.edge.http.old_endpoints import OldEndpoints
+from evorelay.edge.http.old_endpoints import (
+    CHECK_PATH,
+    SEND_PATH,
+    TEST_PATH,
+    OldEndpoints,
+    beside_error,
+)
 from evorelay.edge.http.openapi import openapi_document
 from evorelay.edge.http.ops import Ops
 from evorelay.edge.http.reconciles import reconcile_routes
@@ -62,7 +68,7 @@ def make_app(deps: HttpDeps) -> QuartTrio:
     _add_console(app)
     _refuse_webhooks_by_get(app, deps.metrics)
     _add_headers(app, access)
-    app.register_error_handler(Exception, answer_to_fault)
+    _add_answers_to_faults(app)
     return app
 
 
@@ -94,9 +100,16 @@ def _add_ops(app: QuartTrio, ops: Ops) -> None:
 
 
 def _add_old_endpoints(app: QuartTrio, old: OldEndpoints) -> None:
-    app.add_url_rule("/webhook/send-message", "old_send", old.send_message, methods=["POST"])
-    app.add_url_rule("/webhook/test-send", "old_test", old.test_send, methods=["POST"])
-    app.add_url_rule("/webhook/check-instance/<name>", "old_check", old.check_instance)
+    app.add_url_rule(SEND_PATH, "old_send", old.send_message, methods=["POST"])
+    app.add_url_rule(TEST_PATH, "old_test", old.test_send, methods=["POST"])
+    app.add_url_rule(f"{CHECK_PATH}<name>", "old_check", old.check_instance)
+
+
+def _add_answers_to_faults(app: QuartTrio) -> None:
+    async def answer(fault: Exception) -> Response:
+        return answer_to_fault(fault, **beside_error(request.path))
+
+    app.register_error_handler(Exception, answer)
 
 
 def _add_console(app: QuartTrio) -> None:

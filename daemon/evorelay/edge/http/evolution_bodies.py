@@ -1,10 +1,14 @@
 """Evolution's own sending calls, as commands of the outbox: bodies of 1.x and of 2.x.
 
 1.x nests what is said (``textMessage``) and how (``options``), 2.x has both flat
-(research/evolution.md §4.1). What an outbox cannot do from such a body is refused by name.
+(research/evolution.md §4.1). What changes whom a message reaches or what it says, and the outbox
+cannot do, is refused by name: mentions, files as bytes. What changes only how it looks on the way
+(``linkPreview``, ``presence``, ``encoding``) is not looked at.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -18,6 +22,7 @@ from evorelay.relay.commands import PhoneSendParams
 from evorelay.relay.replies import phone_of
 
 _Fields = dict[str, Any]
+_MENTIONS = ("mentionsEveryOne", "mentioned", "mentions")
 
 
 def reply_of(call: str, instance: str, body: _Fields) -> PhoneSendParams:
@@ -36,6 +41,11 @@ def reply_of(call: str, instance: str, body: _Fields) -> PhoneSendParams:
     nested, content_of = known
     options = _object(body, "options")
     flat = body | options
+    for name in _MENTIONS:
+        if _mentions_anybody(flat.get(name)):
+            raise Refusal(
+                Code.BAD_REQUEST, f"{name}: nobody can be mentioned in a message sent here"
+            )
     number = flat.get("number")
     if not isinstance(number, str | int) or isinstance(number, bool):
         raise Refusal(Code.BAD_REQUEST, "number: is needed, digits with country code")
@@ -51,6 +61,21 @@ def reply_of(call: str, instance: str, body: _Fields) -> PhoneSendParams:
         return msgspec.convert(fields, PhoneSendParams)
     except msgspec.ValidationError as error:
         raise bad_parameter(error) from None
+
+
+@contextmanager
+def callers_words(call: str) -> Iterator[None]:
+    """A ``Refusal`` from within names the field as the caller has it: ``text``, not ``content``."""
+    try:
+        yield
+    except Refusal as refusal:
+        ours, separator, rest = refusal.message.partition(": ")
+        if not separator or re.search(r"\s", ours):
+            raise
+        field = _CALLERS_NAMES.get(ours, ours.removeprefix("location."))
+        if field == "caption" and call == "message/sendText":
+            field = "text"
+        raise Refusal(refusal.code, f"{field}: {rest}") from None
 
 
 def answer_of(message: Message, phone: str) -> _Fields:
@@ -72,6 +97,11 @@ def _object(body: _Fields, name: str) -> _Fields:
     return value if isinstance(value, dict) else {}
 
 
+def _mentions_anybody(value: object) -> bool:
+    """1.x has ``{everyOne, mentioned}``, 2.x a truth and a list."""
+    return any(value.values()) if isinstance(value, dict) else bool(value)
+
+
 def _text(said: _Fields) -> _Fields:
     return {"type": "text", "content": said.get("text")}
 
@@ -87,7 +117,9 @@ def _voice(said: _Fields) -> _Fields:
 
 def _location(said: _Fields) -> _Fields:
     names = ("latitude", "longitude", "name", "address")
-    return {"type": "location", "location": {n: said[n] for n in names if said.get(n)}}
+    # 0 is the equator; what is left empty is left out.
+    given = {name: said[name] for name in names if said.get(name) not in (None, "")}
+    return {"type": "location", "location": given}
 
 
 def _address(value: object) -> str:
@@ -107,4 +139,12 @@ _CONTENTS: dict[str, tuple[str, Callable[[_Fields], _Fields]]] = {
     "message/sendLocation": ("locationMessage", _location),
 }
 """Where 1.x has what is said, and what it says."""
+_CALLERS_NAMES = {
+    "content": "caption",
+    "phone": "number",
+    "delay_ms": "delay",
+    "type": "mediatype",
+    "media.url": "media",
+    "media.filename": "fileName",
+}
 SENDS = tuple(_CONTENTS)

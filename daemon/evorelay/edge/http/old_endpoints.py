@@ -3,7 +3,6 @@
 What they send goes through the outbox like any reply; they only wait for it a little.
 """
 
-from collections.abc import Awaitable
 from typing import Annotated
 
 import msgspec
@@ -12,7 +11,7 @@ from msgspec import Meta, Struct
 from quart import Request, Response
 
 from evorelay.edge.http.access import Access
-from evorelay.edge.http.answers import bad_parameter, error_answer, json_answer
+from evorelay.edge.http.answers import bad_parameter, json_answer
 from evorelay.edge.http.callers_instance import CallersInstance
 from evorelay.edge.http.deps import HttpDeps
 from evorelay.edge.http.route import REPLY_BYTES_MAX, read_json
@@ -25,6 +24,9 @@ from evorelay.relay.commands import CONTENT_CHARS_MAX, OpId, PhoneSendParams
 from evorelay.relay.questions import NoParams, Text
 from evorelay.relay.replies import phone_of
 
+SEND_PATH = "/webhook/send-message"
+TEST_PATH = "/webhook/test-send"
+CHECK_PATH = "/webhook/check-instance/"
 STATE_WAIT_S = 5.0
 UNDELIVERABLE = 422
 """The status of an answer whose message failed for good: asking again would not help."""
@@ -80,20 +82,10 @@ class OldEndpoints:
         self._patience_s = deps.patience_s
 
     async def send_message(self) -> Response:
-        return await self._answered(self._send(OldSend))
+        return await self._send(OldSend)
 
     async def test_send(self) -> Response:
-        return await self._answered(self._send(OldTest))
-
-    async def check_instance(self, name: str) -> Response:
-        return await self._answered(self._check(name))
-
-    async def _answered(self, answer: Awaitable[Response]) -> Response:
-        """Refusals in the words of these endpoints, which say ``success`` first."""
-        try:
-            return await answer
-        except Refusal as refusal:
-            return error_answer(refusal.code, refusal.message, success=False)
+        return await self._send(OldTest)
 
     async def _send(self, form: type[OldSend]) -> Response:
         who = await self._access.principal(self._request)
@@ -123,7 +115,7 @@ class OldEndpoints:
             return await self._instances.only(who)
         return await self._instances.named(who, name)
 
-    async def _check(self, name: str) -> Response:
+    async def check_instance(self, name: str) -> Response:
         """What Evolution says if it answers in time, else what was last heard of the instance.
 
         An instance that has never posted a webhook may be one that Evolution has.
@@ -142,6 +134,12 @@ class OldEndpoints:
         return json_answer(
             {"success": True, "instance": name, "connected": state == "open", "state": state}
         )
+
+
+def beside_error(path: str) -> dict[str, object]:
+    """What callers of these endpoints look for before ``error``, whatever went wrong."""
+    is_old = path in (SEND_PATH, TEST_PATH) or path.startswith(CHECK_PATH)
+    return {"success": False} if is_old else {}
 
 
 def _outcome(message: Message) -> Response:

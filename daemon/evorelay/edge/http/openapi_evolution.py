@@ -52,8 +52,9 @@ def _in_path(name: str) -> _Document:
     return {"name": name, "in": "path", "required": True, "schema": _TEXT}
 
 
-def _proxied() -> _Document:
-    return {
+def _proxied(method: str) -> _Document:
+    body = {} if method == "GET" else {"requestBody": {"content": _content({"type": "object"})}}
+    return body | {
         "summary": "Evolution's own API, as far as it is passed on",
         "description": f"Passed on: {', '.join(f'`{call}`' for call in PASSAGES)}, with the "
         "instance behind it, in Evolution's own bodies. Taken by the outbox and answered in "
@@ -79,5 +80,5 @@ EVOLUTION_PATHS: dict[str, _Document] = {
             "responses": {"200": {"description": "OK", "content": _content(_STATE)}, **_ERRORS},
         }
     },
-    "/api/{path}": {method.lower(): _proxied() for method in METHODS},
+    "/api/{path}": {method.lower(): _proxied(method) for method in METHODS},
 }

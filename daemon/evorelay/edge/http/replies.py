@@ -39,7 +39,7 @@ def reply_routes(outbox: Outbox) -> tuple[Route, ...]:
             params=MessageRef,
             result=Message,
             status=202,
-            refusals=(Code.NOT_FOUND, Code.NOT_FAILED, Code.TICKET_CLOSED, Code.OUTBOX_FULL),
+            refusals=(Code.NOT_FOUND, Code.NOT_FAILED, Code.TICKET_CLOSED),
             call=outbox.retry,
         ),
         Route(

@@ -58,8 +58,11 @@ class Route(Struct, frozen=True, kw_only=True):
 
     @property
     def needs_body(self) -> bool:
-        """Whether a body may not be left out: nobody changes nothing, but a POST says it all."""
-        return self.method == "PATCH"
+        """Whether a body may not be left out: something in it is needed, or nothing changes."""
+        return self.method == "PATCH" or any(
+            field.required and field.encode_name not in self.path_params
+            for field in msgspec.structs.fields(self.params)
+        )
 
 
 def view_of(
