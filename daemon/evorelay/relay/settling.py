@@ -8,6 +8,7 @@ is nothing to tell it by.
 
 from collections.abc import Awaitable, Callable
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,20 +16,22 @@ import msgspec
 from evorelay.model.clock import NowMs
 from evorelay.model.envelope import Envelope
 from evorelay.model.fact import Chat, MessageFact
-from evorelay.model.outcome import FoundPage, MessageWindow
+from evorelay.model.outcome import GatewayFault, MessageWindow
 from evorelay.model.records import ContactRecord, MessageRecord, OutboxRecord
+from evorelay.protocol.evolution.answers import RECORDS_MAX, TOO_LARGE
 from evorelay.protocol.normalise import normalise
+from evorelay.protocol.recovery import moment_of_row
 from evorelay.relay.attempts import MEANWHILE_OVER
 from evorelay.relay.draft import Draft
 from evorelay.relay.echo import CLOCKS_MS, is_echo
 from evorelay.relay.gateway import Gateway
 from evorelay.relay.joining import join_by_answer
 from evorelay.relay.reads import Reads
-from evorelay.relay.walk import Walk
 
-ROWS_MAX = 5000
-"""Of Evolution's list, looked through for one message; what lies beyond is not believed absent."""
 PAGE = 100
+PAGES_MAX = 50
+"""Of Evolution's list, newest first, for one message. A new one pushes the others to later pages,
+so none is missed; what lies beyond the last page is not believed absent."""
 
 Change = Callable[[Callable[[Draft], bool]], Awaitable[bool]]
 """``Ledger.change``"""
@@ -60,18 +63,32 @@ class Settler:
         since = (row.doubt_since or row.queued_at) - CLOCKS_MS
         until = min(self._now(), until_ms) + CLOCKS_MS
 
-        async def ask(window: MessageWindow, page: int, size: int) -> FoundPage:
-            ours = msgspec.structs.replace(window, from_me=True)
-            return await self._gateway.find_messages(row.instance, ours, page=page, page_size=size)
-
-        walk = Walk(ask, since=since // 1000, until=-(-until // 1000), rows_max=ROWS_MAX)
-        while (records := await walk.stretch()) is not None:
-            facts = [fact for record in records for fact in self._facts_of(row.instance, record)]
-            if await self._change(lambda draft, facts=facts: recognise(draft, row.id, facts)):  # type: ignore[misc]  # a default binds it
+        window = MessageWindow(since_ms=since, until_ms=until, from_me=True)
+        page, size = 1, PAGE
+        while page <= PAGES_MAX:
+            try:
+                found = await self._gateway.find_messages(
+                    row.instance, window, page=page, page_size=size
+                )
+            except GatewayFault as fault:
+                if fault.code != TOO_LARGE or size == 1:
+                    raise
+                page, size = 1, max(1, size // 10)
+                continue
+            facts = [fact for one in found.records for fact in self._facts_of(row.instance, one)]
+            if await self._change(partial(recognise, outbox_id=row.id, facts=facts)):
                 return Look.OVER
-        if walk.is_cut:
-            return Look.UNSURE
-        return Look.BLIND if await self._is_blind(row) else Look.ABSENT
+            moments = [moment for one in found.records if (moment := moment_of_row(one))]
+            reaches_back = bool(moments) and min(moments) < since
+            if page >= found.pages and len(found.records) >= size and not reaches_back:
+                if size >= RECORDS_MAX:  # Evolution 1.x has no pages
+                    return Look.UNSURE
+                size = min(RECORDS_MAX, size * 4)
+            elif page >= found.pages or reaches_back:
+                return Look.BLIND if await self._is_blind(row) else Look.ABSENT
+            else:
+                page += 1
+        return Look.UNSURE
 
     async def _is_blind(self, row: OutboxRecord) -> bool:
         known = await self._reads(lambda reader: reader.latest_reply(row.instance))
