@@ -71,14 +71,15 @@ def succeed(draft: Draft, outbox_id: str, accepted: Accepted) -> None:
     join_by_answer(draft, outbox_id, accepted.whatsapp_id, accepted.jid)
 
 
-Next = Literal["over", "retry", "park", "look"]
+Next = Literal["sent", "over", "retry", "park", "look"]
+"""``sent``: it turned out to be, meanwhile; ``over``: it was given up."""
 
 
 def fail(draft: Draft, outbox_id: str, fault: GatewayFault, rules: Rules, due_at: int) -> Next:
     """The call did not succeed; what to do with the command. ``due_at``: of a next attempt."""
     row = draft.tx.outbox([outbox_id])[outbox_id]
     if row.state in MEANWHILE_OVER:
-        return "over"
+        return "sent" if row.state == "sent" else "over"
     row.error = {"code": fault.code, "message": fault.message}
     kind = fault.kind
     if kind is FaultKind.UNKNOWN and row.outgoing["type"] == "reaction":

@@ -177,6 +177,9 @@ class InstanceLane:
                 self._park(fault)
             case "retry":
                 self.lane.again(job, "send", now + wait_s)
+            case "sent":
+                work.metrics.message_counted(job.type, "sent")
+                self._over(job)
             case "over":
                 log.info("a reply was given up: %s", fault.code, extra={"instance": self.name})
                 work.metrics.message_counted(job.type, "failed")
@@ -198,6 +201,7 @@ class InstanceLane:
         is_time = work.now() >= repeat_at
         if look is Look.OVER:
             work.metrics.doubt_settled("sent")
+            work.metrics.message_counted(job.type, "sent")
             self._over(job)
         elif look is Look.ABSENT and is_time:
             work.metrics.doubt_settled("not_sent")
@@ -241,8 +245,10 @@ class InstanceLane:
         if row.state == "queued":
             job.failures = row.attempts
             self.lane.again(job, "send", trio.current_time())
-        else:
-            self._over(job)
+            return
+        if row.state == "sent":
+            self._work.metrics.message_counted(job.type, "sent")
+        self._over(job)
 
     def _over(self, job: Job) -> None:
         self.lane.finish(job)

@@ -36,7 +36,7 @@ from evorelay.relay.lanes import Lanes
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.permission import check_supervisor
 from evorelay.relay.reads import Reads
-from evorelay.relay.replies import digest_of, outgoing_of
+from evorelay.relay.replies import check_shape, digest_of, outgoing_of
 from evorelay.relay.retrying import retry
 from evorelay.relay.taking import Command, Taken, take_for_phone, take_in_ticket
 
@@ -131,6 +131,7 @@ class Outbox:
         command = Command(
             who=who, reply=reply, digest=digest_of(reply), room=self._room, outgoing=None
         )
+        check_shape(reply)
         media = None
         if reply.media is not None:
             # Asked for before, or not allowed? The file may take long, or be gone by now.

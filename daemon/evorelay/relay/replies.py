@@ -12,12 +12,11 @@ import msgspec
 
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.outgoing import ContactCard, Location, Outgoing, OutgoingMedia, OutgoingType
+from evorelay.protocol.emoji import is_one_emoji
 from evorelay.protocol.filetypes import check_fits, kind_of
 from evorelay.protocol.phones import read_phone
 from evorelay.relay.commands import Reply
 
-REACTION_CHARS_MAX = 32
-"""One emoji is up to a dozen code points."""
 FILE_TYPES: tuple[OutgoingType, ...] = ("image", "sticker", "video", "audio", "document")
 _WORDLESS = {
     "location": "a location",
@@ -42,11 +41,20 @@ def digest_of(params: Reply) -> str:
     return hashlib.sha256(msgspec.json.encode(params)).hexdigest()
 
 
+def check_shape(params: Reply) -> None:
+    """Refuse what no file can mend, before one is fetched. Raises ``Refusal``."""
+    if params.media is not None and (params.location is not None or params.contacts):
+        raise Refusal(Code.BAD_REQUEST, "media: goes with no location and no contacts")
+    if params.media is not None and params.type not in (None, *FILE_TYPES):
+        raise Refusal(Code.BAD_REQUEST, f"media: goes with no {params.type}; leave type out")
+    if "\0" in params.content:
+        raise Refusal(Code.BAD_REQUEST, "content: holds a NUL character; leave it out")
+
+
 def outgoing_of(params: Reply, media: OutgoingMedia | None) -> Outgoing:
     """Raises ``Refusal`` that says what to change."""
     type_ = params.type or _type_of(params, media)
-    if "\0" in params.content:
-        raise Refusal(Code.BAD_REQUEST, "content: holds a NUL character; leave it out")
+    check_shape(params)
     if params.content and type_ in _WORDLESS:
         raise Refusal(
             Code.BAD_REQUEST,
@@ -152,7 +160,7 @@ def _reaction(params: Reply, media: OutgoingMedia | None) -> None:
         raise Refusal(Code.BAD_REQUEST, "reply_to: name the message this is a reaction to")
     if params.is_internal:
         raise Refusal(Code.BAD_REQUEST, "is_internal: a reaction cannot be a note")
-    if len(params.content) > REACTION_CHARS_MAX or any(c.isalnum() for c in params.content):
+    if params.content and not is_one_emoji(params.content):
         raise Refusal(
             Code.BAD_REQUEST, "content: a reaction is one emoji, or empty to take it back"
         )

@@ -132,4 +132,6 @@ def _by_id(records: list[Row]) -> dict[str, Row]:
 
 
 def _in_order(found: dict[str, Row]) -> list[Row]:
-    return sorted(found.values(), key=lambda row: moment_of_row(row) or 0)
+    """Those of one second by Evolution's row id, a cuid, which grows with time; how it lists them
+    itself is left to its database."""
+    return sorted(found.values(), key=lambda row: (moment_of_row(row) or 0, str(row.get("id", ""))))

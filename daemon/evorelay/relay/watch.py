@@ -115,9 +115,18 @@ class InstanceWatch:
                 if host.fault is not None
             ),
             down=tuple(row.name for row in rows if self._is_down(row)),
-            suspected=tuple(row.name for row in rows if row.suspicion is not None),
+            # An Evolution that cannot be asked is told of as such; reconnecting would not help.
+            suspected=tuple(
+                row.name
+                for row in rows
+                if row.suspicion is not None and not self._is_unreachable(row.name)
+            ),
             unregistered=tuple(row.name for row in rows if _is_unregistered(row)),
         )
+
+    def _is_unreachable(self, name: str) -> bool:
+        host = self._hosts.get(self._gateway.host(name) or "")
+        return host is not None and host.fault is not None
 
     async def look(self, name: str) -> None:
         """One look at one instance, and whatever has to be done about it.
