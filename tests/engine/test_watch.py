@@ -75,7 +75,7 @@ async def test_an_evolution_that_is_away_changes_no_state_but_is_shown(
     assert watched.watch.troubles().unreachable == (
         "evolution:8080: Evolution cannot be reached: refused.",
     )
-    assert watched.watch.troubles().suspected == ("loja",)
+    assert watched.watch.troubles().suspected == ()
     watched.evolution.faults.clear()
     world.now.ms += MINUTE
     assert (await watched.look()).suspicion is None
