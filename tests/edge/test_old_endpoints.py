@@ -201,7 +201,7 @@ async def test_an_instances_state_is_evolutions_own_where_it_answers(tmp_path: P
             assert (status, answer["success"], answer["error"]["code"]) == (404, False, "not_found")
 
 
-async def test_an_instances_state_is_the_last_one_heard_where_evolution_is_silent(
+async def test_an_instances_state_is_unknown_where_evolution_is_silent(
     tmp_path: Path,
 ) -> None:
     async with open_world(tmp_path, evolution="http://127.0.0.1:9") as world:
@@ -210,7 +210,7 @@ async def test_an_instances_state_is_the_last_one_heard_where_evolution_is_silen
         )
         with trio.fail_after(5):
             _, answer = await ask(world, "/webhook/check-instance/loja")
-        assert (answer["connected"], answer["state"]) == (True, "open")
+        assert (answer["connected"], answer["state"]) == (False, "unknown")
 
 
 async def test_they_take_no_other_method(tmp_path: Path) -> None:

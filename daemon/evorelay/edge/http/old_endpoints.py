@@ -3,6 +3,7 @@
 What they send goes through the outbox like any reply; they only wait for it a little.
 """
 
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
@@ -116,7 +117,7 @@ class OldEndpoints:
         return await self._instances.named(who, name)
 
     async def check_instance(self, name: str) -> Response:
-        """What Evolution says if it answers in time, else what was last heard of the instance.
+        """What Evolution says now; ``unknown`` when it does not say, whatever was heard before.
 
         An instance that has never posted a webhook may be one that Evolution has.
         """
@@ -124,11 +125,9 @@ class OldEndpoints:
         page = await self._desk.instances_list(who, NoParams())
         state: str | None = next((one.state for one in page.instances if one.name == name), None)
         if who.may_see(name) and self._evolution.is_configured(name):
-            try:
-                with trio.move_on_after(STATE_WAIT_S):
-                    state = await self._evolution.connection_state(name) or "close"
-            except GatewayFault:
-                pass
+            state = None if state is None else "unknown"
+            with suppress(GatewayFault), trio.move_on_after(STATE_WAIT_S):
+                state = await self._evolution.connection_state(name) or "close"
         if state is None:
             raise Refusal(Code.NOT_FOUND, "there is no such instance")
         return json_answer(
