@@ -51,3 +51,12 @@ def test_a_refusal_in_the_other_dialect_corrects_the_guess() -> None:
     assert corrected(v2, ['instance requires property "text"']) is None
     assert corrected(v2, ['instance requires property "number"']) is None
     assert corrected(v1, ["Text is required"]) is None
+
+
+def test_a_text_that_merely_names_our_id_is_no_refusal_of_it() -> None:
+    """P4: Prisma names its column ``messageId`` when it fails behind a send."""
+    server = Server(2, takes_own_ids=True)
+    prisma = "Invalid `prisma.media.create()`: Unique constraint failed on (`messageId`)"
+    assert corrected(server, [prisma]) is None
+    said = 'instance is not allowed to have the additional property "messageId"'
+    assert corrected(server, [said]) == Server(2, takes_own_ids=False)

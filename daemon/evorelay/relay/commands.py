@@ -15,7 +15,7 @@ OpId = Annotated[
     Meta(
         min_length=1,
         max_length=128,
-        description="The client's own id of this command, unique per instance for as long as events "
+        description="The client's own id of this command, unique per instance as long as events "
         "are kept (`retention.events`, 30 days): the same one again is answered with the same "
         "message and nothing is sent twice",
     ),

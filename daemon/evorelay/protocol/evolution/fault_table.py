@@ -31,13 +31,20 @@ class TextRow(NamedTuple):
     text: re.Pattern[str]
     statuses: tuple[int, ...]
     meaning: Meaning
+    for_sends: bool
+    """False: seen at questions only. Nobody knows at which point a send would say it."""
 
 
-def _row(text: str, statuses: tuple[int, ...], *meaning: str | FaultKind) -> TextRow:
+def _row(
+    text: str, statuses: tuple[int, ...], *meaning: str | FaultKind, for_sends: bool = True
+) -> TextRow:
     kind, code, message, source = meaning
     assert isinstance(kind, FaultKind)
     return TextRow(
-        re.compile(text, re.IGNORECASE), statuses, Meaning(kind, str(code), str(message), source)
+        re.compile(text, re.IGNORECASE),
+        statuses,
+        Meaning(kind, str(code), str(message), source),
+        for_sends,
     )
 
 
@@ -166,6 +173,7 @@ TEXTS: tuple[TextRow, ...] = (
         *(PERMANENT, "no_media"),
         "Evolution no longer has this file.",
         "rest/v2-getBase64-400.json (note)",
+        for_sends=False,
     ),
     _row(
         r"AggregateError",
@@ -173,6 +181,7 @@ TEXTS: tuple[TextRow, ...] = (
         *(RETRY, "media_unavailable"),
         "WhatsApp did not give the file; it is tried again.",
         "rest/v2-getBase64-400.json",
+        for_sends=False,
     ),
     _row(
         r"requires property|Invalid format|is not of a type|is not one of enum|does not meet"
@@ -189,6 +198,7 @@ TEXTS: tuple[TextRow, ...] = (
         *(RETRY, "mangled"),
         "Evolution could not read our request; it is tried again.",
         "rest-live/sendText.bad-body.not-json.json",
+        for_sends=False,  # ours are JSON always; Meta's answer to Evolution may not be
     ),
     _row(
         r"already in use",
@@ -286,6 +296,12 @@ META: dict[int, Meaning] = {
 """By Meta's ``code``, which comes with 201 and without a ``key`` (L, REST), or as ``(#131047)`` in
 the text of 1.8. Any other code is in doubt: Meta failed somewhere on the way."""
 
+COME_BACK = Meaning(
+    RETRY,
+    "unavailable",
+    "Evolution is not available; it is tried again.",
+    "RFC 9110 §15.6.4: 503 with Retry-After, so nothing was done with the request",
+)
 _PROXY = "a proxy's own answer, not Evolution's (R §4.3: HTML from a proxy)"
 STATUSES: dict[int, Meaning] = {
     401: Meaning(
@@ -304,7 +320,10 @@ STATUSES: dict[int, Meaning] = {
         RETRY, "rate_limited", "We are asked to slow down; it is tried again.", "RFC 6585 §4"
     ),
     503: Meaning(
-        RETRY, "unavailable", "Evolution is not available; it is tried again.", "RFC 9110 §15.6.4"
+        UNKNOWN,
+        "unavailable",
+        "Evolution is not available.",
+        "proxies say it too when a connection broke behind the request (Envoy, Heroku)",
     ),
     **dict.fromkeys(
         (403, 404, 405, 407),

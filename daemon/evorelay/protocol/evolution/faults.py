@@ -12,6 +12,7 @@ from typing import Any, Final
 from evorelay.model.outcome import FaultKind, GatewayFault
 from evorelay.protocol.evolution.answer import Answer, quotable, texts_of
 from evorelay.protocol.evolution.fault_table import (
+    COME_BACK,
     META,
     NOT_ON_WHATSAPP,
     STATUSES,
@@ -44,7 +45,7 @@ def fault_of(
     """
     document = answer.json()
     said = texts_of(document)
-    meaning = _meaning(answer, document, said)
+    meaning = _meaning(answer, document, said, is_send)
     message = meaning.message
     if said and meaning.code in ("unexplained", "rejected"):
         message += f" It says: {quotable('; '.join(said), secrets)}"
@@ -84,7 +85,7 @@ def retry_after(header: str | None, now_s: float) -> float | None:
     return min(max(seconds, 0.0), RETRY_AFTER_MAX_S)
 
 
-def _meaning(answer: Answer, document: Any, said: list[str]) -> Meaning:
+def _meaning(answer: Answer, document: Any, said: list[str], is_send: bool) -> Meaning:
     if 300 <= answer.status < 400:
         return _REDIRECT
     if isinstance(document, dict):
@@ -94,16 +95,18 @@ def _meaning(answer: Answer, document: Any, said: list[str]) -> Meaning:
         if code is not None and code in META:
             return META[code]
         labels = [*said, document["code"]] if isinstance(document.get("code"), str) else said
-        if (row := _row(answer.status, labels)) is not None:
+        if (row := _row(answer.status, labels, is_send)) is not None:
             return row.meaning
         if answer.status not in (401, 413, 429, 503) and (said or code is not None):
             return _UNEXPLAINED if _is_evolutions(answer, document) else _by_status(answer)
-    elif (row := _row(answer.status, _lines(answer))) is not None:
+    elif (row := _row(answer.status, _lines(answer), is_send)) is not None:
         return row.meaning
     return _by_status(answer)
 
 
 def _by_status(answer: Answer) -> Meaning:
+    if answer.status == 503 and answer.retry_after is not None:
+        return COME_BACK
     return STATUSES.get(answer.status, _UNREADABLE)
 
 
@@ -112,8 +115,10 @@ def _is_evolutions(answer: Answer, document: dict[str, Any]) -> bool:
     return answer.is_success or "response" in document or answer.status in (400, 500)
 
 
-def _row(status: int, said: list[str]) -> TextRow | None:
+def _row(status: int, said: list[str], is_send: bool) -> TextRow | None:
     for row in TEXTS:
+        if is_send and not row.for_sends:
+            continue
         if (not row.statuses or status in row.statuses) and any(map(row.text.search, said)):
             return row
     return None

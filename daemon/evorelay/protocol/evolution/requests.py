@@ -55,13 +55,14 @@ def _v1_part(action: str, part: Body) -> Body:
 
 def _v2(server: Server, delivery: Delivery, action: str, part: Body) -> Request:
     outgoing = delivery.outgoing
-    # A quote in a form would need nested fields, whose texts are no booleans.
     is_form = outgoing.media is not None and outgoing.media.size > BASE64_MAX
-    is_form = is_form and delivery.target is None
     body: Body = {"number": delivery.number}
     if outgoing.delay_ms and not is_form:  # in a form it is text, where the schema has an integer
         body["delay"] = outgoing.delay_ms
-    if delivery.target is not None:
+    if delivery.target is not None and is_form:
+        # All that is text. A quote that Evolution cannot look up is left out by it, not the file.
+        body["quoted[key][id]"] = delivery.target.whatsapp_id
+    elif delivery.target is not None:
         body["quoted"] = _quoted(delivery.target)
     if delivery.own_id is not None and server.takes_own_ids:
         body["messageId"] = delivery.own_id

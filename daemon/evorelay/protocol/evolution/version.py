@@ -12,6 +12,13 @@ import msgspec
 from msgspec import Struct
 
 _VERSION = re.compile(r"v?(\d{1,4})(?:\.(\d{1,4}))?")
+_NO_OWN_IDS = re.compile(
+    r'not allowed to have .{0,30}"messageId"|additional propert\w* "messageId"|'
+    r'^"?messageId"? is not allowed$',
+    re.IGNORECASE,
+)
+"""The validator's own words. Any other text that names ``messageId``, a column of Evolution's
+database too, may come after the message went out."""
 _REQUIRED = re.compile(r'requires property "(\w{1,64})"')
 _V1_ONLY = frozenset(
     {
@@ -54,7 +61,7 @@ def corrected(server: Server, said: Iterable[str]) -> Server | None:
     Nothing was sent then: bodies are validated first.
     """
     said = list(said)
-    if server.takes_own_ids and any("messageId" in text for text in said):
+    if server.takes_own_ids and any(map(_NO_OWN_IDS.search, said)):
         return Server(server.generation, takes_own_ids=False)
     required = {name for text in said for name in _REQUIRED.findall(text)}
     if server.generation == 2 and required & _V1_ONLY:
