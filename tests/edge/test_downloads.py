@@ -200,6 +200,7 @@ async def test_the_next_address_is_tried(blobs: BlobStore, server: FilesServer) 
         "http://user:secret@files.example/",
         "http://a.example:99999/",
         "http://[::1",
+        "http:///x",
         "\x00",
     ],
 )
@@ -207,6 +208,15 @@ async def test_what_is_no_address_of_a_file(blobs: BlobStore, url: str) -> None:
     fault = await refused(downloads(blobs), url)
     assert (fault.code, fault.is_permanent) == (Code.MEDIA_UNAVAILABLE, True)
     assert "secret" not in fault.message
+
+
+@pytest.mark.parametrize("host", ["xn--", "xn--a.example", "a..b", "a" * 64 + ".example"])
+async def test_a_host_that_cannot_be(blobs: BlobStore, server: FilesServer, host: str) -> None:
+    """By itself, and where a server leads to it."""
+    await refused(downloads(blobs), f"http://{host}/x")
+    server.answers["/there"] = redirect(f"http://{host}/x")
+    await refused(downloads(blobs), server.url("/there"))
+    assert server.paths == ["/there"]
 
 
 async def test_an_unknown_name(blobs: BlobStore) -> None:
@@ -352,6 +362,10 @@ def test_files_of_messages_may_lie_where_the_configuration_says() -> None:
     assert not may_reach("evolution", 6379, "172.18.0.2")
     assert not may_reach("redis", 8080, "172.18.0.2")
     assert public_or_one_of(["minio"])("minio", 9000, "172.18.0.3")
+
+
+def test_an_odd_host_of_the_configuration_leads_nowhere() -> None:
+    assert not public_or_one_of(["http://xn--/"])("minio", 80, "172.18.0.3")
 
 
 @pytest.mark.parametrize("host", ["", "[::1", ":9000", "http://", "a:b"])

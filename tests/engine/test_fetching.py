@@ -310,22 +310,37 @@ async def test_a_kill_in_the_middle_costs_one_attempt(world: World) -> None:
         await until(lambda: fetched.metrics.outcomes["fetched"])
 
 
-async def test_a_file_that_always_kills_is_given_up(world: World) -> None:
+async def test_a_file_that_always_meets_a_bug_holds_nobody_up_and_is_given_up(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     fetched = Fetched(world)
     await fetched.arrive(picture())
-    for _ in WAITS_MS:
-        fetched.evolution.faults = [RuntimeError("a bug")]
-        with pytest.RaisesGroup(RuntimeError, flatten_subgroups=True):
-            async with running(fetched):
-                await trio.sleep(10)
-        (row,) = await fetched.rows()
-        world.now.ms = row.due_at
     async with running(fetched):
+        for attempt in range(1, len(WAITS_MS) + 1):
+            fetched.evolution.faults = [RuntimeError("a bug")]
+            fetched.fetches.ring()
+            await until(lambda: len(fetched.evolution.asked) == attempt)  # noqa: B023  # is called in this round
+            (row,) = await fetched.rows()
+            assert row.attempts == attempt
+            world.now.ms = row.due_at
+        await fetched.arrive(picture("Q"))
         with trio.fail_after(10):
             while await fetched.rows():
                 await trio.sleep(0.002)
-    assert len(fetched.evolution.asked) == len(WAITS_MS)
-    assert (await fetched.media())["state"] == "failed"
+    assert len(fetched.evolution.asked) == len(WAITS_MS) + 1
+    assert (await fetched.media("P"))["state"] == "failed"
+    assert (await fetched.media("Q"))["size"] == len(PICTURE)
+    assert "a bug" in caplog.text
+
+
+@pytest.mark.parametrize("url", ["http://xn--/a.jpg", "https://xn--a.example/", "http://a..b/x"])
+async def test_an_address_without_a_host_that_can_be_is_passed_by(world: World, url: str) -> None:
+    """Anybody writes a ``mediaUrl``; Evolution itself is asked then."""
+    fetched = Fetched(world)
+    await fetched.arrive(picture(media=MediaFact(mimetype="image/jpeg", remote_url=url)))
+    async with running(fetched):
+        await until(lambda: fetched.metrics.outcomes["fetched"])
+    assert fetched.evolution.asked == ["P"]
 
 
 async def test_a_file_that_comes_with_another_webhook_is_not_fetched(world: World) -> None:

@@ -99,6 +99,10 @@ class Downloads:
         for address in await self._addresses(target):
             try:
                 return await self._get(target, address)
+            except UnicodeError:  # httpx reads a redirect it was told not to follow
+                raise _refused(
+                    "the address leads to no host that can be", is_permanent=True
+                ) from None
             except httpx.HTTPError as error:
                 failed = _failed(error)
                 if not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
@@ -195,7 +199,8 @@ def _target(url: str, base: httpx.URL | None = None) -> httpx.URL:
         target = httpx.URL(url) if base is None else base.join(url)
     except (httpx.InvalidURL, UnicodeError):
         raise _refused("this is not a URL", is_permanent=True) from None
-    if target.scheme not in ("http", "https") or not target.host or _port(target) > 65535:
+    # ``raw_host``, because ``host`` raises for a malformed A-label: ``xn--``.
+    if target.scheme not in ("http", "https") or not target.raw_host or _port(target) > 65535:
         raise _refused("a file's URL begins with https:// or http://", is_permanent=True)
     if target.userinfo:
         raise _refused("the URL must not hold a user name or a password", is_permanent=True)
@@ -211,7 +216,7 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
         url = httpx.URL(text if "://" in text else f"//{text}")
     except (httpx.InvalidURL, UnicodeError):
         url = httpx.URL()
-    if not url.host:
+    if not url.raw_host:
         raise ConfigError("media.allow_hosts: write host or host:port, such as minio:9000")
     return url.raw_host.decode("ascii"), _port(url) if url.scheme else url.port
 

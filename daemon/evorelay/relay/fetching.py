@@ -176,7 +176,9 @@ class Fetching:
                     await trio.sleep(STORE_RETRY_S)
                 except Exception as error:  # a bug met this row: its attempt counts, others go on
                     log.error(
-                        "fetching a file met a bug", exc_info=error, extra={"instance": row.instance}
+                        "fetching a file met a bug",
+                        exc_info=error,
+                        extra={"instance": row.instance},
                     )
                 finally:
                     self._taken.discard(row.message_id)
