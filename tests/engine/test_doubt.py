@@ -230,8 +230,7 @@ async def test_what_comes_while_the_backlog_is_read_comes_behind_it(office: Offi
     async with trio.open_nursery() as nursery:
         nursery.start_soon(office.lanes.run)
         await trio.testing.wait_all_tasks_blocked()
-        await office.say(ticket, "3")
-        await office.all_over()
+        await until("sent", office, await office.say(ticket, "3"))
         nursery.cancel_scope.cancel()
     assert [sent.text for sent in office.evolution.delivered] == ["0", "1", "2", "3"]
 
