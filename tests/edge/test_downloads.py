@@ -364,11 +364,7 @@ def test_files_of_messages_may_lie_where_the_configuration_says() -> None:
     assert public_or_one_of(["minio"])("minio", 9000, "172.18.0.3")
 
 
-def test_an_odd_host_of_the_configuration_leads_nowhere() -> None:
-    assert not public_or_one_of(["http://xn--/"])("minio", 80, "172.18.0.3")
-
-
-@pytest.mark.parametrize("host", ["", "[::1", ":9000", "http://", "a:b"])
+@pytest.mark.parametrize("host", ["", "[::1", ":9000", "http://", "a:b", "http://xn--/"])
 def test_what_is_no_host_is_said_before_the_start(host: str) -> None:
     with pytest.raises(ConfigError, match=r"media\.allow_hosts"):
         public_or_one_of([host])

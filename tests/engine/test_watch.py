@@ -108,6 +108,22 @@ async def test_one_that_hangs_delays_no_other(world: World) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_a_bug_over_one_instance_ends_no_watching(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """P5: of that one neither."""
+    evolution = Evolution("broken", "loja")
+    del evolution.states["broken"]  # a KeyError where it is asked for
+    watched = Watched(world, evolution, poll_every=0.01)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(watched.watch.run)
+        with trio.fail_after(10):
+            while min(evolution.calls[f"connection_state {n}"] for n in ("broken", "loja")) < 3:
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    assert "met a bug" in caplog.text
+
+
 async def test_instances_that_only_the_store_knows_are_watched(world: World) -> None:
     evolution = Evolution()
     evolution.states["loja"] = "close"

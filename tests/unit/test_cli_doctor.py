@@ -108,12 +108,13 @@ async def test_a_wiped_webhook_is_found(monkeypatch: pytest.MonkeyPatch) -> None
         assert (exit_code, said(found, "wiped setting")) == (1, "fail")
 
 
+@pytest.mark.parametrize("path", ["in", "hook", "webhook/evolution?key="])
 async def test_somebody_elses_webhook_is_left_unless_it_is_named(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     async with evolution(monkeypatch) as simulator:
         (station,) = simulator.stations.values()
-        theirs = "https://n8n.example/in/their-secret"
+        theirs = f"https://n8n.example/{path}/their-secret"
         station.webhook_url, station.webhook_was_set = theirs, True
         result = await doctor("--fix-webhook")
         assert result.exit_code == 1
@@ -189,6 +190,20 @@ async def test_a_certificate_nobody_signed_is_shown_with_the_line_that_pins_it(
         monkeypatch.setenv("EVORELAY_EVOLUTION__FINGERPRINT_SHA256", pin)
         exit_code, found = await findings("--fix-webhook")
         assert (exit_code, said(found, "trusted by its pinned fingerprint")) == (0, "ok")
+
+
+async def test_the_line_that_pins_stands_under_a_header_toml_can_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Names of instances have blanks and dots."""
+    async with evolution(monkeypatch, tls=True) as simulator:
+        monkeypatch.delenv("EVORELAY_EVOLUTION__URL")
+        section = '[evolution.instances."Loja 1.2"]'
+        file = tmp_path / "evorelay.toml"
+        file.write_text(f'{section}\nurl = "{simulator.url}"\n')
+        _, found = await findings("--config", str(file))
+        (message,) = [message for _, message in found if "fingerprint_sha256" in message]
+        assert f"under {section}: fingerprint_sha256 = " in message
 
 
 async def test_a_wrong_pin_names_both_fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from evorelay.protocol.registration import (
     LATE_MS,
     host_of,
     is_delivered_otherwise,
+    is_somebody_elses,
     judge,
     wanted,
 )
@@ -87,6 +88,35 @@ def test_each_trouble_is_said_with_what_to_do(
 def test_another_host_than_the_public_one_is_wrong() -> None:
     assert judge(GOOD, OURS, "https://relay.example:443/").state == "ok"
     assert "posts to relay.example:443" in judge(GOOD, OURS, "https://new.example").detail
+
+
+@pytest.mark.parametrize("public_url", ["http://relay:port", "relay:4000", "http://[::1", " "])
+def test_an_address_of_ours_that_cannot_be_is_no_crash(public_url: str) -> None:
+    assert judge(GOOD, OURS, public_url).state == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("found", "is_theirs"),
+    [
+        (but(url="https://n8n.example/webhook/orders"), True),
+        (but(url="https://relay.example/n8n"), True),
+        (but(url=f"https://production.example/hook/{FOREIGN}"), True),
+        (but(url="https://n8n.example/webhook/evolution"), True),
+        (but(url="https://n8n.example/webhook/evolution/messages-upsert", by_events=True), True),
+        (but(url="https://x.example/flows/hook/abc"), True),
+        (but(url=f"https://old.example/hook/{SECRET}"), False),
+        (but(url=f"https://old.example/hook/{OLDER}"), False),
+        (but(url=f"https://relay.example/hook/{FOREIGN}"), False),
+        (but(url="https://n8n.example/in", is_enabled=False), False),
+        (but(url="http://[::1/hook"), False),
+        (but(url=""), False),
+    ],
+)
+def test_only_our_secret_or_address_makes_a_webhook_ours(
+    found: Registration, is_theirs: bool
+) -> None:
+    """Another relay's has a path like ours, and takes webhooks until ours takes them away."""
+    assert is_somebody_elses(found, OURS, "https://relay.example") is is_theirs
 
 
 def test_a_network_that_is_let_in_needs_no_secret() -> None:

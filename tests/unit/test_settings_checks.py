@@ -88,6 +88,71 @@ def test_evolution_is_reached_over_http(url: str) -> None:
     assert {"evolution.url"} == set(problems(evolution={"url": url}))
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://a..b:8080", "http://xn--/", "http://xn--a.example", "http://e.example:0"),
+        *(
+            "http://e.example:port",
+            "http://1.2.3.4.5",
+            "http://300.1.1.1",
+            "http://[e]",
+            "relay:4000",
+        ),
+        *(
+            "https://e.example/?key=1",
+            "https://e.example/#x",
+            "http://e e.example",
+            "http://é.example",
+        ),
+        *("http://e.example/a b", " http://e.example", "http://" + "a" * 64 + ".example"),
+    ],
+)
+def test_an_address_that_cannot_be_is_said_before_the_start(url: str) -> None:
+    assert {"evolution.url"} == set(problems(evolution={"url": url}))
+    assert {"server.public_url"} == set(problems(server={"public_url": url}))
+    found = problems(evolution={"instances": {"loja": {"url": url}}})
+    assert {"evolution.instances.loja.url"} == set(found)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://evolution_api:8080/", "https://evo.example/whatsapp/", "http://[::1]:8080"),
+        *("http://10.0.0.7", "https://xn--caf-dma.example", "HTTPS://Evo.Example."),
+    ],
+)
+def test_addresses_as_people_have_them(url: str) -> None:
+    assert problems(evolution={"url": url}, server={"public_url": url}) == {}
+
+
+@pytest.mark.parametrize("key", ["chave-é", "two\nlines", " blank", "\x7f"])
+def test_a_key_that_cannot_be_sent_is_refused_without_being_shown(key: str) -> None:
+    """P7."""
+    found = problems(evolution={"api_key": key, "instances": {"loja": {"api_key": key}}})
+    assert set(found) == {"evolution.api_key", "evolution.instances.loja.api_key"}
+    assert key not in "".join(found.values())
+
+
+def test_trust_in_what_is_not_verified_is_refused(tmp_path: Path) -> None:
+    """P7: whoever pins a certificate believes that it is looked at."""
+    cert, _ = self_signed(tmp_path)
+    pinned = {"fingerprint_sha256": "ab" * 32}
+    plain = problems(evolution={"url": "http://e.example", "ca_file": str(cert)} | pinned)
+    assert set(plain) == {"evolution.ca_file", "evolution.fingerprint_sha256"}
+    inherited = {"url": "http://e.example", "instances": {"loja": pinned}}
+    found = problems(evolution=inherited)
+    assert set(found) == {"evolution.instances.loja.fingerprint_sha256"}
+    own = pinned | {"url": "https://own.example"}
+    assert problems(evolution={"url": "http://e.example", "instances": {"loja": own}}) == {}
+
+
+@pytest.mark.parametrize("host", ["http://", "ftp://minio", "a:b", ":9000", "a..b", "http://xn--/"])
+def test_hosts_of_files_are_hosts(host: str) -> None:
+    assert {"media.allow_hosts"} == set(problems(media={"allow_hosts": ["minio:9000", host]}))
+    assert problems(media={"allow_hosts": ["minio", "[::1]:9000", "https://s3.example/"]}) == {}
+
+
 def test_a_password_in_evolutions_url_is_refused_without_being_shown() -> None:
     """P7."""
     found = problems(evolution={"url": "https://user:hunter2@e.example"})

@@ -1,5 +1,6 @@
 from ipaddress import ip_network
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,10 +8,12 @@ from hypothesis import strategies as st
 from evorelay.settings.values import (
     TcpBind,
     UnixBind,
+    parse_base_url,
     parse_bind,
     parse_bool,
     parse_bytes,
     parse_fingerprint,
+    parse_host,
     parse_list,
     parse_network,
     parse_seconds,
@@ -132,3 +135,47 @@ def test_a_refusal_does_not_repeat_the_text(text: str) -> None:
         with pytest.raises(ValueError, match="; ") as refused:
             parse(planted)
         assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://evolution:8080/", "http://evolution:8080"),
+        ("HTTPS://Evo.Example/WhatsApp//", "https://evo.example/WhatsApp"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_a_base_url_is_one_spelling_of_it(text: str, url: str) -> None:
+    assert parse_base_url(text) == url
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("MinIO", ("minio", None)),
+        ("minio:9000", ("minio", 9000)),
+        ("minio:80", ("minio", 80)),
+        ("[::1]:9000", ("::1", 9000)),
+        ("https://evo.example/x", ("evo.example", 443)),
+        ("http://evolution:8080", ("evolution", 8080)),
+    ],
+)
+def test_a_host_has_a_port_or_all_of_them(text: str, host: tuple[str, int | None]) -> None:
+    assert parse_host(text) == host
+
+
+@given(
+    st.text(st.sampled_from("ax-_.:/@[]%?#019é \n\\")).map(lambda text: f"http://{text}")
+    | st.text(max_size=30)
+    | st.from_regex(r"https?://(xn--)?[a-z0-9.-]{0,12}(:[0-9]{1,5})?/[!-~]{0,5}", fullmatch=True)
+)
+def test_whatever_is_taken_for_a_base_url_can_be_called(text: str) -> None:
+    try:
+        url = parse_base_url(text)
+    except ValueError:
+        return
+    parsed = httpx.URL(f"{url}/instance")
+    assert parsed.raw_host
+    assert parsed.scheme in ("http", "https")
+    assert parsed.port != 0
+    assert parse_base_url(url) == url

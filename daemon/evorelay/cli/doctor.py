@@ -7,7 +7,6 @@ import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -24,7 +23,7 @@ from evorelay.edge.evolution.client import EvolutionClient
 from evorelay.edge.evolution.routes import open_routes
 from evorelay.model.errors import ConfigError
 from evorelay.relay.blobs import BlobStore
-from evorelay.settings.values import UnixBind, parse_bind
+from evorelay.settings.values import UnixBind, parse_base_url, parse_bind
 
 INSTANCES_MAX = 500
 AT_ONCE = 4
@@ -68,23 +67,16 @@ def _ours(config: Config, url: str | None) -> Ours:
     """Raises ``ConfigError`` for a ``--url`` that is none."""
     said = url or config.server.public_url
     if said is not None:
-        _check_url("--url" if url else "server.public_url", said)
+        try:
+            parse_base_url(said)
+        except ValueError as error:
+            raise ConfigError(f"{'--url' if url else 'server.public_url'}: {error}") from None
     return Ours(
         webhook=config.webhook,
         base=said or _bound(config),
         is_public=said is not None,
         base64=not config.media.fetch,
     )
-
-
-def _check_url(key: str, url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        is_usable = False
-    if not is_usable or parts.username or parts.query or parts.fragment:
-        raise ConfigError(f"{key}: is no plain http:// or https:// URL; write our base address")
 
 
 def _bound(config: Config) -> str | None:

@@ -1,5 +1,7 @@
 """What ``evorelay doctor`` asks an Evolution: whether it is there, who it is, and our key."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -32,7 +34,7 @@ class Site(Struct, frozen=True, kw_only=True):
     """One Evolution as the configuration has it."""
 
     key: str
-    """The section that names it: ``evolution`` or ``evolution.instances.loja``."""
+    """The section that names it, as TOML does: ``evolution`` or ``evolution.instances.loja``."""
     route: Route
     trust: Trust
 
@@ -48,8 +50,17 @@ def sites_of(config: EvolutionConfig, routes: Routes) -> list[Site]:
         trust = trust_of(config, config.instances[name])
         known = ((site.route.base_url, site.trust, site.route.api_key) for site in found)
         if (route.base_url, trust, route.api_key) not in known:
-            found.append(Site(key=f"evolution.instances.{name}", route=route, trust=trust))
+            found.append(
+                Site(key=f"evolution.instances.{_toml_key(name)}", route=route, trust=trust)
+            )
     return found
+
+
+def _toml_key(name: str) -> str:
+    """As a header of TOML has it: ``[evolution.instances."loja 1"]``."""
+    if re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        return name
+    return json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 async def check_site(site: Site, findings: Findings) -> list[str] | None:

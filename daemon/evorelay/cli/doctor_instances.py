@@ -10,7 +10,7 @@ from evorelay.cli.addresses import MASK
 from evorelay.cli.findings import Findings, printable
 from evorelay.config import WebhookConfig
 from evorelay.model.outcome import GatewayFault, Registration
-from evorelay.protocol.registration import Standing, host_of, judge, wanted
+from evorelay.protocol.registration import Standing, host_of, is_somebody_elses, judge, wanted
 from evorelay.relay.gateway import Gateway
 from evorelay.settings.values import TcpBind
 
@@ -83,10 +83,10 @@ class Instances:
     ) -> None:
         standing = self._judge(found)
         if self._is_fixing and (standing.state != "ok" or standing.detail):
-            if standing.is_foreign and name not in self._named:
+            if found is not None and name not in self._named and self._is_taken(found):
                 findings.fail(
                     about,
-                    f"its webhook posts to {host_of(found.url if found else '')}, somebody else's;"
+                    f"its webhook posts to {host_of(found.url)}, somebody else's;"
                     f" to take it over, run this with --instance {printable(name)}",
                 )
             else:
@@ -132,6 +132,9 @@ class Instances:
     def _judge(self, found: Registration | None) -> Standing:
         public_url = self._ours.base if self._ours.is_public else None
         return judge(found, self._ours.webhook, public_url)
+
+    def _is_taken(self, found: Registration) -> bool:
+        return is_somebody_elses(found, self._ours.webhook, self._ours.base)
 
     def _is_heard(self, name: str) -> bool:
         """Whether the daemon gets its webhooks all the same."""

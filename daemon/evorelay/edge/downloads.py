@@ -19,6 +19,7 @@ from evorelay.protocol.filetypes import fit_filename, plain_mimetype
 from evorelay.protocol.public_address import is_public
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.downloading import Downloaded, DownloadRefused
+from evorelay.settings.values import parse_host
 
 DEADLINE_S = 60.0
 """Of one download, redirects and all. An agent waits for it."""
@@ -46,7 +47,10 @@ def public_or_one_of(hosts: Iterable[str]) -> Reach:
     """Where a message's file may be: the public Internet, and these hosts (``host``, or
     ``host:port``, or a URL), whatever their address. Raises ``ConfigError`` for what is no host.
     """
-    own = {_host_and_port(host) for host in hosts}
+    try:
+        own = {parse_host(host) for host in hosts}
+    except ValueError as error:
+        raise ConfigError(f"media.allow_hosts: {error}") from None
 
     def may_reach(host: str, port: int, address: str) -> bool:
         return is_public(address) or (host, port) in own or (host, None) in own
@@ -209,16 +213,6 @@ def _target(url: str, base: httpx.URL | None = None) -> httpx.URL:
 
 def _port(target: httpx.URL) -> int:
     return target.port or (443 if target.scheme == "https" else 80)
-
-
-def _host_and_port(text: str) -> tuple[str, int | None]:
-    try:
-        url = httpx.URL(text if "://" in text else f"//{text}")
-    except (httpx.InvalidURL, UnicodeError):
-        url = httpx.URL()
-    if not url.raw_host:
-        raise ConfigError("media.allow_hosts: write host or host:port, such as minio:9000")
-    return url.raw_host.decode("ascii"), _port(url) if url.scheme else url.port
 
 
 def _filename(target: httpx.URL, response: httpx.Response) -> str | None:

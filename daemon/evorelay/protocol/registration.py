@@ -39,6 +39,8 @@ EVENTS = (
 """What we read. CHATS_* and PRESENCE_UPDATE are left out: they make six POSTs of one text
 (research/evolution.md §1.1)."""
 
+_NOWHERE = ("an address without host", "a malformed address")
+
 LATE_MS = 30 * 60_000
 """Evolution's own retries of what it posted before go on for 20 minutes."""
 HEARD_MS = 24 * 3600_000
@@ -50,8 +52,6 @@ class Standing(Struct, frozen=True):
     state: Literal["ok", "missing", "wrong"]
     detail: str
     """For a person: what is wrong and what to do; "" when there is nothing to say."""
-    is_foreign: bool = False
-    """It posts to somebody else: ours would take it away from them."""
 
 
 def judge(found: Registration | None, webhook: WebhookConfig, public_url: str | None) -> Standing:
@@ -66,8 +66,24 @@ def judge(found: Registration | None, webhook: WebhookConfig, public_url: str | 
         return Standing("missing", f"its webhook has no address, as after a wiped setting: {_FIX}")
     trouble = _trouble(found, webhook, public_url)
     if trouble is not None:
-        return Standing("wrong", f"{trouble}: {_FIX}", is_foreign=_is_foreign(found))
+        return Standing("wrong", f"{trouble}: {_FIX}")
     return Standing("ok", _remark(found, webhook))
+
+
+def is_somebody_elses(found: Registration, webhook: WebhookConfig, our_url: str | None) -> bool:
+    """Whether ours would take it away from somebody who gets webhooks by it.
+
+    Another relay's looks like ours: only our secret, or our own address, says that it is.
+    """
+    host = host_of(found.url)
+    if not found.is_enabled or not found.url or host in _NOWHERE:
+        return False
+    path = _our_path(urlsplit(found.url).path)
+    if path is None:
+        return True
+    if _credential(found, path, webhook).accepted:
+        return False
+    return our_url is None or host != host_of(our_url)
 
 
 _FIX = "run `evorelay doctor --fix-webhook`"
@@ -105,9 +121,9 @@ def host_of(url: str) -> str:
     """``host:port`` as far as a URL has it: all that may be shown of a webhook's."""
     try:
         parts = urlsplit(url)
-        return _host(parts) or "an address without host"
+        return _host(parts) or _NOWHERE[0]
     except ValueError:
-        return "a malformed address"
+        return _NOWHERE[1]
 
 
 def _trouble(found: Registration, webhook: WebhookConfig, public_url: str | None) -> str | None:
@@ -130,19 +146,12 @@ def _trouble(found: Registration, webhook: WebhookConfig, public_url: str | None
         return f"its webhook posts to {host} without our secret"
     if verdict in (Verdict.WRONG, Verdict.EXPIRED):
         return f"its webhook posts to {host} with a secret that is not ours"
-    if public_url is not None and host != _host(urlsplit(public_url)):
+    if public_url is not None and host != host_of(public_url):
         return f"its webhook posts to {host}, and server.public_url is another address"
     missing = [event for event in _NEEDED if event not in found.events] if found.events else []
     if missing:
         return f"its webhook leaves out {', '.join(missing)}"
     return None
-
-
-def _is_foreign(found: Registration) -> bool:
-    try:
-        return found.is_enabled and _our_path(urlsplit(found.url).path) is None
-    except ValueError:
-        return False
 
 
 def _remark(found: Registration, webhook: WebhookConfig) -> str:

@@ -148,6 +148,10 @@ class InstanceWatch:
                 await self.look(name)
             except RelayError as error:
                 log.warning("instance %s could not be looked at: %s", name, error)
+            except Exception as error:  # a bug met this look: the other instances are watched on
+                log.error(
+                    "looking at an instance met a bug", exc_info=error, extra={"instance": name}
+                )
             await trio.sleep(self._poll_every_s * (0.9 + 0.2 * self._rand()))
 
     async def _names(self) -> list[str]:

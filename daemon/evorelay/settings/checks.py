@@ -8,7 +8,7 @@ import os
 import re
 import ssl
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from evorelay.config import (
     Config,
     EvolutionConfig,
     EvolutionInstanceConfig,
+    MediaConfig,
     OutboxConfig,
     PacingConfig,
     RedisConfig,
@@ -26,7 +27,14 @@ from evorelay.config import (
     WebhookConfig,
 )
 from evorelay.protocol.manners import quiet_hours
-from evorelay.settings.values import TcpBind, parse_bind, parse_network
+from evorelay.settings.values import (
+    TcpBind,
+    parse_api_key,
+    parse_base_url,
+    parse_bind,
+    parse_host,
+    parse_network,
+)
 
 Problem = tuple[str, str]
 
@@ -50,6 +58,7 @@ def check(config: Config) -> Iterator[Problem]:
     yield from _evolution(config.evolution)
     yield from _outbox(config.outbox)
     yield from _pacing(config.pacing)
+    yield from _media(config.media)
     yield from _one_machine(config.storage, config.redis)
     yield from _backup(config.backup)
 
@@ -59,6 +68,8 @@ def _server(server: ServerConfig) -> Iterator[Problem]:
         parse_bind(server.bind)
     except ValueError as error:
         yield "server.bind", str(error)
+    if server.public_url is not None:
+        yield from _parsed("server.public_url", parse_base_url, server.public_url)
     yield from _networks("server.trusted_proxies", server.trusted_proxies)
     if server.tls_cert and not server.tls_key:
         yield "server.tls_key", "is missing beside server.tls_cert; set both or neither"
@@ -89,6 +100,13 @@ def _readable(key: str, path: str) -> Iterator[Problem]:
             pass
     except OSError as error:
         yield key, f"cannot be read ({error.strerror}); name a file this user may read"
+
+
+def _parsed(key: str, parse: Callable[[str], object], text: str) -> Iterator[Problem]:
+    try:
+        parse(text)
+    except ValueError as error:
+        yield key, str(error)
 
 
 def _networks(key: str, entries: tuple[str, ...]) -> Iterator[Problem]:
@@ -147,7 +165,7 @@ def _auth(auth: AuthConfig, server: ServerConfig) -> Iterator[Problem]:
                     " use a longer one, or leave it out to have one generated"
                 ),
             )
-    if auth.jwks_url and not _is_url(auth.jwks_url, secure=True):
+    if auth.jwks_url and not _is_safe_url(auth.jwks_url):
         yield "auth.jwks_url", "is not an https:// URL; write the issuer's JWKS address"
     steps = auth.claims_path.split(".")
     if not all(steps):
@@ -178,31 +196,40 @@ def _is_loopback(bind: str) -> bool:
         return True  # the bind itself is reported
 
 
-def _is_url(text: str, *, secure: bool = False) -> bool:
+def _is_safe_url(text: str) -> bool:
+    """Over TLS, or to this machine."""
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port
     except ValueError:
         return False
-    if url.scheme == "https":
-        return bool(host) and port != 0
-    plain_is_safe = not secure or (bool(host) and TcpBind(str(host), 0).is_loopback)
-    return url.scheme == "http" and bool(host) and port != 0 and plain_is_safe
+    is_safe = url.scheme == "https" or (url.scheme == "http" and TcpBind(host or "", 0).is_loopback)
+    return is_safe and bool(host) and port != 0
 
 
 def _evolution(evolution: EvolutionConfig) -> Iterator[Problem]:
-    yield from _one_evolution("evolution", evolution)
+    yield from _one_evolution("evolution", evolution, evolution.url)
     for name, instance in evolution.instances.items():
-        yield from _one_evolution(f"evolution.instances.{name}", instance)
+        prefix = f"evolution.instances.{name}"
+        yield from _one_evolution(prefix, instance, instance.url or evolution.url)
 
 
 def _one_evolution(
-    prefix: str, section: EvolutionConfig | EvolutionInstanceConfig
+    prefix: str, section: EvolutionConfig | EvolutionInstanceConfig, url: str | None
 ) -> Iterator[Problem]:
-    if section.url is not None and not _is_url(section.url):
-        yield f"{prefix}.url", "is not an http:// or https:// URL; write Evolution's base address"
-    elif section.url is not None and "@" in urlsplit(section.url).netloc:
-        yield f"{prefix}.url", f"carries a password; leave it out and set {prefix}.api_key"
+    """``url`` is where this section's calls go."""
+    if section.url is not None:
+        yield from _parsed(f"{prefix}.url", parse_base_url, section.url)
+    if section.api_key:
+        yield from _parsed(f"{prefix}.api_key", parse_api_key, section.api_key)
+    if url is not None and url.lower().startswith("http://"):
+        for key in ("ca_file", "fingerprint_sha256"):
+            if getattr(section, key) is not None:
+                yield (
+                    f"{prefix}.{key}",
+                    "is set, but nothing is verified over http://; write an https:// address, or"
+                    " remove it",
+                )
     if section.ca_file is not None:
         unreadable = list(_readable(f"{prefix}.ca_file", section.ca_file))
         yield from unreadable
@@ -217,6 +244,14 @@ def _has_certificate(path: str) -> bool:
     except (ssl.SSLError, OSError):
         return False
     return context.cert_store_stats()["x509"] > 0
+
+
+def _media(media: MediaConfig) -> Iterator[Problem]:
+    for host in media.allow_hosts:
+        unfit = list(_parsed("media.allow_hosts", parse_host, host))
+        if unfit:
+            yield from unfit
+            return
 
 
 def _outbox(outbox: OutboxConfig) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ never repeats the text, which may be a secret put under the wrong key.
 import ipaddress
 import re
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 _QUANTITY = re.compile(r"(-?[0-9]{1,18}(?:\.[0-9]{1,9})?) *([A-Za-z]*)")
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -27,6 +28,7 @@ _WORDS |= {"false": False, "no": False, "off": False, "0": False}
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared with, not bound
 _UNIX_PATH_MAX = 107
 """``sun_path`` of unix(7) without its final NUL."""
+_HTTP_PORTS = {"http": 80, "https": 443}
 
 
 class TcpBind(NamedTuple):
@@ -105,6 +107,72 @@ def parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
             "has an entry that is not a network; write CIDRs like 10.0.0.0/8 or fd00::/8"
         ) from None
     raise ValueError(f"has an address beyond its network's mask; write {meant}")
+
+
+def parse_base_url(text: str) -> str:
+    """An address others are called at, without the slash at its end.
+
+    Narrower than a URL may be: whatever passes here can be connected to, or fails as a name that
+    nobody has.
+    """
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError("is no URL; write it like https://relay.example.com") from None
+    if parts.scheme not in _HTTP_PORTS or port == 0 or not _is_host(host, parts.netloc):
+        raise ValueError("is not an http:// or https:// URL; write the base address")
+    if "@" in parts.netloc:
+        raise ValueError("carries a user name or a password; leave it out")
+    if "?" in text or "#" in text:
+        raise ValueError("has a part after ? or #; write the base address alone")
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("has characters that cannot stand in a URL; write %20 for a blank")
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def parse_host(text: str) -> tuple[str, int | None]:
+    """``host``, ``host:port`` or a base URL -> (host, port); None stands for every port."""
+    is_url = "://" in text
+    try:
+        parts = urlsplit(parse_base_url(text if is_url else f"http://{text}"))
+    except ValueError:
+        raise ValueError(
+            "has an entry that is no host; write host or host:port, such as minio:9000"
+        ) from None
+    assert parts.hostname is not None
+    return parts.hostname, parts.port or (_HTTP_PORTS[parts.scheme] if is_url else None)
+
+
+def parse_api_key(text: str) -> str:
+    """A key as it stands in a header. HTTP libraries quote a value they cannot send (P7)."""
+    if not re.fullmatch(r"[!-~](?:[ -~]*[!-~])?", text):
+        raise ValueError("has characters that cannot stand in a header; copy it again")
+    return text
+
+
+def _is_host(host: str, netloc: str) -> bool:
+    """In lower case, and without brackets, which ``netloc`` shows."""
+    if "[" in netloc or ":" in host:
+        return "[" in netloc and "%" not in host and _is_ip(host, ipaddress.IPv6Address)
+    if re.fullmatch(r"[0-9.]+", host):
+        return _is_ip(host, ipaddress.IPv4Address)
+    labels = host.removesuffix(".").split(".")
+    if not all(re.fullmatch(r"[a-z0-9_-]{1,63}", label) for label in labels):
+        return False
+    try:
+        host.encode().decode("idna")
+    except UnicodeError:  # ``xn--`` and nothing that was encoded
+        return False
+    return True
+
+
+def _is_ip(host: str, family: type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address]) -> bool:
+    try:
+        family(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_every_address(host: str) -> bool:

@@ -4,11 +4,10 @@ Instances with the same address and trust share connections; those with the same
 is known of the server.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import quote, urlsplit
 
-import httpx
 from msgspec import Struct
 
 from evorelay.config import EvolutionConfig, EvolutionInstanceConfig
@@ -16,6 +15,7 @@ from evorelay.edge.evolution.servers import Site
 from evorelay.edge.evolution.trust import Trust
 from evorelay.edge.evolution.wire import Wire, open_wire
 from evorelay.model.errors import ConfigError
+from evorelay.settings.values import parse_api_key, parse_base_url
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -69,7 +69,7 @@ async def open_routes(config: EvolutionConfig) -> AsyncIterator[Routes]:
         ) -> Route | None:
             if not url or not api_key:
                 return None
-            base_url = _checked_url(f"{key}.url", url)
+            base_url = _parsed(f"{key}.url", parse_base_url, url)
             if (base_url, trust) not in wires:
                 try:
                     wire = await stack.enter_async_context(open_wire(trust))
@@ -82,7 +82,7 @@ async def open_routes(config: EvolutionConfig) -> AsyncIterator[Routes]:
             wire, site = wires[base_url, trust]
             return Route(
                 base_url=base_url,
-                api_key=_checked_key(f"{key}.api_key", api_key),
+                api_key=_parsed(f"{key}.api_key", parse_api_key, api_key),
                 timeout_s=timeout_s,
                 wire=wire,
                 site=site,
@@ -112,20 +112,8 @@ def trust_of(config: EvolutionConfig, own: EvolutionInstanceConfig | None) -> Tr
     return Trust(config.ca_file, config.fingerprint_sha256)
 
 
-def _checked_url(key: str, url: str) -> str:
+def _parsed(key: str, parse: Callable[[str], str], text: str) -> str:
     try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        raise ConfigError(f"{key}: is no URL; write Evolution's base address") from None
-    labels = parsed.raw_host.removesuffix(b".").split(b".")
-    is_named = all(0 < len(label) < 64 for label in labels)  # or looking it up fails oddly
-    if parsed.scheme not in _DEFAULT_PORTS or not is_named or parsed.userinfo:
-        raise ConfigError(f"{key}: is not an http:// or https:// URL; write Evolution's address")
-    return str(parsed.copy_with(query=None, fragment=None)).rstrip("/")
-
-
-def _checked_key(key: str, api_key: str) -> str:
-    """httpx and h11 would quote a value they cannot send in their errors (P7)."""
-    if not api_key.isascii() or not api_key.isprintable() or api_key != api_key.strip():
-        raise ConfigError(f"{key}: has characters that cannot stand in a header; copy it again")
-    return api_key
+        return parse(text)
+    except ValueError as error:
+        raise ConfigError(f"{key}: {error}") from None

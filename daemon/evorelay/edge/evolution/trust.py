@@ -27,8 +27,8 @@ class WrongCertificate(ssl.SSLCertVerificationError):
     def __init__(self, expected: str, presented: str) -> None:
         super().__init__(
             f"the server's certificate has the fingerprint {presented}, not {expected} as "
-            "configured. If Evolution's certificate was renewed, check the new one with "
-            "`evorelay doctor` and set evolution.fingerprint_sha256; if not, somebody is in between"
+            "configured. If Evolution's certificate was renewed, have `evorelay doctor` show the "
+            "new one and the line to configure it; if not, somebody is in between"
         )
         self.expected = expected
         self.presented = presented
@@ -59,7 +59,7 @@ def trouble(error: BaseException) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"its certificate is not trusted: {cause.verify_message}. Have `evorelay doctor` "
-                "show it, then set evolution.ca_file or evolution.fingerprint_sha256"
+                "show it, then configure its ca_file or fingerprint_sha256"
             )
         text = text or str(cause)
         cause = cause.__cause__ or cause.__context__

@@ -120,9 +120,15 @@ async def open_wire(trust: Trust) -> AsyncIterator[Wire]:
         ),
         # A small compressed answer can be a large one; the bound is on what we would hold.
         headers={"accept": "application/json", "accept-encoding": "identity"},
+        event_hooks={"response": [_stay]},
     ) as client:
         client.headers["user-agent"] = "evorelay"
         yield Wire(client)
+
+
+async def _stay(response: httpx.Response) -> None:
+    """httpx reads also a redirect that it must not follow, and stumbles over some (``xn--``)."""
+    response.headers.pop("location", None)
 
 
 def _too_slow(has_left: bool, request: Outgoing) -> GatewayFault:
