@@ -228,6 +228,16 @@ async def test_a_redirect_is_not_followed_and_the_key_goes_nowhere_else(
         assert elsewhere.connections == 0
 
 
+async def test_a_redirect_to_a_host_that_cannot_be_is_one_too(
+    server: RawEvolution, gateway: EvolutionClient
+) -> None:
+    for location in ("http://xn--/", "http://[::1", "http://:port/", "//"):
+        server.acts.append(says(302, b"", f"Location: {location}"))
+        assert (await failing(gateway.send("loja", text()))).code == "redirect"
+        server.acts.append(says(302, b"", f"Location: {location}"))
+        assert (await failing(gateway.connection_state("loja"))).code == "redirect"
+
+
 async def test_nobody_listening_means_that_nothing_was_sent(blobs: BlobStore) -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
