@@ -99,6 +99,28 @@ async def test_everything_an_agent_sends_arrives(dialect: str, tmp_path: Path) -
         assert sent[3].media.content == voice_note(2).content
 
 
+@pytest.mark.parametrize("dialect", [V2, V1, META, NEXT])
+async def test_a_large_file_with_a_quote_arrives_with_both(dialect: str, tmp_path: Path) -> None:
+    """2.3.1 and newer take no large base64, and the form has no room for the quoted words."""
+    async with a_pair(tmp_path, dialect) as pair:
+        content = b"%PDF-1.7 " + bytes(3 * 1024 * 1024)
+        media = OutgoingMedia(
+            blob=await pair.blobs.put(content),
+            mimetype="application/pdf",
+            size=len(content),
+            filename="nota.pdf",
+        )
+        asked = await pair.simulator.say(pair.bench.instance, "E a nota?")
+        person = pair.bench.station.instance.people[0]
+        about = Target(
+            whatsapp_id=asked, jid=person.jid, from_me=False, participant=None, content="E a nota?"
+        )
+        await pair.send("document", "aqui", media=media, target=about)
+        (sent,) = pair.simulator.sent()
+        assert sent.media.content == content
+        assert (sent.text, sent.quotes) == ("aqui", asked)
+
+
 @pytest.mark.parametrize("dialect", [V2, V1, META])
 async def test_what_was_sent_and_received_is_found_with_its_statuses(
     dialect: str, tmp_path: Path

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from evorelay.simulator.media import photo, voice_note
+from evorelay.simulator.rest.sending import BASE64_MAX_BYTES
 from tests.engine.simulating import FEED, META, NEXT, TO, V1, V2, a_bench, until
 
 CAPTURES = Path(__file__).parents[3] / "shared" / "payloads" / "rest-live"
@@ -112,6 +113,19 @@ async def test_a_file_comes_as_base64_or_in_a_form_and_is_kept_whole() -> None:
         assert image.content == photo(0).content
         assert linked is not None
         assert linked.link == "https://files.example/a.png"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "status"), [(V1, 201), ("2.2.3 baileys", 201), (V2, 500), (META, 500), (NEXT, 500)]
+)
+async def test_large_base64_is_too_much_from_2_3_on(dialect: str, status: int) -> None:
+    async with a_bench(dialect) as bench:
+        large = base64.b64encode(bytes(BASE64_MAX_BYTES + 1)).decode()
+        part = {"mediatype": "document", "fileName": "n.pdf", "media": large}
+        body = {"mediaMessage": part} if dialect == V1 else part
+        answer = await bench.post("message/sendMedia", number=TO, **body)
+        assert answer.status_code == status
+        assert ("Maximum call stack" in answer.text) is (status == 500)
 
 
 _NAMELESS = "For base64 the file name must be informed."

@@ -1,6 +1,7 @@
 """Request bodies: JSON, or 2.x's form with a file in it."""
 
 import io
+import re
 from email.message import Message
 from typing import Any
 
@@ -11,6 +12,8 @@ from evorelay.simulator.rest.call import Body, RestError, Upload
 from evorelay.simulator.rest.wire import Request
 
 NOT_JSON = "Unexpected end of JSON input"
+_STEP = re.compile(r"[^\[\]]+")
+_DEPTH_MAX = 5
 
 
 def body_of(request: Request) -> Body:
@@ -36,11 +39,24 @@ def _form(content: bytes, boundary: str) -> Body:
         fields, files = parser.parse(io.BytesIO(content), boundary.encode(), len(content))
     except ValueError:
         raise RestError(500, "Unexpected end of form") from None
-    body: Body = {name: _value(text) for name, text in fields.items()}
+    body: Body = {}
+    for name, text in fields.items():
+        _put(body, _STEP.findall(name)[:_DEPTH_MAX], _value(text))
     if "file" in files:
         file = files["file"]
         body["file"] = Upload(file.read(), file.filename, file.mimetype)
     return body
+
+
+def _put(body: Body, steps: list[str], value: Any) -> None:
+    """``quoted[key][id]`` is a field of objects within objects, as multer reads it."""
+    for step in steps[:-1]:
+        inner = body.setdefault(step, {})
+        if not isinstance(inner, dict):
+            return
+        body = inner
+    if steps:
+        body[steps[-1]] = value
 
 
 def _value(text: str) -> Any:

@@ -26,6 +26,9 @@ from evorelay.simulator.rest.call import (
 from evorelay.simulator.rest.wire import Answer, as_json
 from evorelay.simulator.sender import Draft, Sender
 
+BASE64_MAX_BYTES = 2 * 1024 * 1024
+"""Of a file in JSON from 2.3 on; "a few MB" were seen to fail (research/evolution.md §4.1)."""
+_CALL_STACK = "Maximum call stack size exceeded"
 _NOT_MEDIA = "Owned media must be a url or base64"
 _LINK = re.compile(r"https?://([\w-]+\.)+\w+(:\d+)?/")
 """Evolution wants a host with a dot in it (research/evolution.md §4.1)."""
@@ -68,20 +71,20 @@ class Sending:
         kind = "captioned document" if mediatype == "document" and caption else mediatype
         if kind == "audio" and not call.station.dialect.links_a_phone:
             kind = "voice"
-        media = _file(part, "media", mediatype)
+        media = _file(call, part, "media", mediatype)
         if mediatype == "document" and media.content and not media.filename:
             raise RestError(400, ["For base64 the file name must be informed."])
         return await self._send(call, number, Draft(kind=kind, text=caption, media=media))
 
     async def audio(self, call: Call) -> Answer:
         number = number_of(call.body)
-        media = _file(_part(call, "audioMessage"), "audio", "audio")
+        media = _file(call, _part(call, "audioMessage"), "audio", "audio")
         return await self._send(call, number, Draft(kind="voice", media=media))
 
     async def sticker(self, call: Call) -> Answer:
         number = number_of(call.body)
         field = "image" if call.is_v1 else "sticker"
-        media = _file(_part(call, "stickerMessage"), field, "sticker")
+        media = _file(call, _part(call, "stickerMessage"), field, "sticker")
         return await self._send(call, number, Draft(kind="sticker", media=media))
 
     async def location(self, call: Call) -> Answer:
@@ -186,7 +189,7 @@ def _string(part: Body, name: str) -> str:
     return value
 
 
-def _file(part: Body, field: str, kind: str) -> Media:
+def _file(call: Call, part: Body, field: str, kind: str) -> Media:
     """An uploaded file, base64, or a link, which nobody follows here: the file stays unknown."""
     upload, given = part.get("file"), part.get(field)
     filename, mimetype = part.get("fileName"), part.get("mimetype")
@@ -198,6 +201,8 @@ def _file(part: Body, field: str, kind: str) -> Media:
         filename, link = filename or given.rpartition("/")[2], given
     else:
         content = _decoded(given)
+        if len(content) > BASE64_MAX_BYTES and call.station.dialect.version >= "2.3":
+            raise RestError(500, _CALL_STACK)
     said = mimetype if isinstance(mimetype, str) else None
     guessed = mimetypes.guess_type(filename or "")[0] if filename else None
     name = filename if isinstance(filename, str) else None
