@@ -97,6 +97,8 @@ def test_evolution_is_reached_over_http(url: str) -> None:
             "http://1.2.3.4.5",
             "http://300.1.1.1",
             "http://[e]",
+            "http://[::1]n",
+            "http://[::1]8080",
             "relay:4000",
         ),
         *(

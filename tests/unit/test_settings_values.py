@@ -167,6 +167,7 @@ def test_a_host_has_a_port_or_all_of_them(text: str, host: tuple[str, int | None
 @given(
     st.text(st.sampled_from("ax-_.:/@[]%?#019é \n\\")).map(lambda text: f"http://{text}")
     | st.text(max_size=30)
+    | st.from_regex(r"http://\[::1?\]?[!-~]{0,4}", fullmatch=True)
     | st.from_regex(r"https?://(xn--)?[a-z0-9.-]{0,12}(:[0-9]{1,5})?/[!-~]{0,5}", fullmatch=True)
 )
 def test_whatever_is_taken_for_a_base_url_can_be_called(text: str) -> None:

@@ -120,10 +120,10 @@ def parse_base_url(text: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         raise ValueError("is no URL; write it like https://relay.example.com") from None
-    if parts.scheme not in _HTTP_PORTS or port == 0 or not _is_host(host, parts.netloc):
-        raise ValueError("is not an http:// or https:// URL; write the base address")
     if "@" in parts.netloc:
         raise ValueError("carries a user name or a password; leave it out")
+    if parts.scheme not in _HTTP_PORTS or port == 0 or not _is_host(host, parts.netloc):
+        raise ValueError("is not an http:// or https:// URL; write the base address")
     if "?" in text or "#" in text:
         raise ValueError("has a part after ? or #; write the base address alone")
     if not re.fullmatch(r"[!-~]+", text):
@@ -154,7 +154,9 @@ def parse_api_key(text: str) -> str:
 def _is_host(host: str, netloc: str) -> bool:
     """In lower case, and without brackets, which ``netloc`` shows."""
     if "[" in netloc or ":" in host:
-        return "[" in netloc and "%" not in host and _is_ip(host, ipaddress.IPv6Address)
+        # ``urlsplit`` reads past whatever stands between the bracket and the colon.
+        is_whole = re.fullmatch(r"\[[0-9a-fA-F:.]+\](:[0-9]*)?", netloc) is not None
+        return is_whole and _is_ip(host, ipaddress.IPv6Address)
     if re.fullmatch(r"[0-9.]+", host):
         return _is_ip(host, ipaddress.IPv4Address)
     labels = host.removesuffix(".").split(".")
