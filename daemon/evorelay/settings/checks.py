@@ -8,7 +8,7 @@ import os
 import re
 import ssl
 import zoneinfo
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC
 from urllib.parse import urlsplit
 
@@ -16,9 +16,6 @@ from evorelay.config import (
     AuthConfig,
     BackupConfig,
     Config,
-    EvolutionConfig,
-    EvolutionInstanceConfig,
-    MediaConfig,
     OutboxConfig,
     PacingConfig,
     RedisConfig,
@@ -27,16 +24,14 @@ from evorelay.config import (
     WebhookConfig,
 )
 from evorelay.protocol.manners import quiet_hours
+from evorelay.settings.evolution_checks import check_evolution, check_media
+from evorelay.settings.problems import Problem, parsed, readable
 from evorelay.settings.values import (
     TcpBind,
-    parse_api_key,
     parse_base_url,
     parse_bind,
-    parse_host,
     parse_network,
 )
-
-Problem = tuple[str, str]
 
 WEBHOOK_SECRET_MIN = 16
 JWT_SECRET_MIN = 32
@@ -55,10 +50,10 @@ def check(config: Config) -> Iterator[Problem]:
     yield from _webhook(config.webhook)
     yield from _networks("metrics.allow_from", config.metrics.allow_from)
     yield from _auth(config.auth, config.server)
-    yield from _evolution(config.evolution)
+    yield from check_evolution(config.evolution)
     yield from _outbox(config.outbox)
     yield from _pacing(config.pacing)
-    yield from _media(config.media)
+    yield from check_media(config.media)
     yield from _one_machine(config.storage, config.redis)
     yield from _backup(config.backup)
 
@@ -69,7 +64,7 @@ def _server(server: ServerConfig) -> Iterator[Problem]:
     except ValueError as error:
         yield "server.bind", str(error)
     if server.public_url is not None:
-        yield from _parsed("server.public_url", parse_base_url, server.public_url)
+        yield from parsed("server.public_url", parse_base_url, server.public_url)
     yield from _networks("server.trusted_proxies", server.trusted_proxies)
     if server.tls_cert and not server.tls_key:
         yield "server.tls_key", "is missing beside server.tls_cert; set both or neither"
@@ -80,7 +75,7 @@ def _server(server: ServerConfig) -> Iterator[Problem]:
 
 
 def _key_pair(cert: str, key: str) -> Iterator[Problem]:
-    unreadable = [*_readable("server.tls_cert", cert), *_readable("server.tls_key", key)]
+    unreadable = [*readable("server.tls_cert", cert), *readable("server.tls_key", key)]
     yield from unreadable
     if unreadable:
         return
@@ -92,21 +87,6 @@ def _key_pair(cert: str, key: str) -> Iterator[Problem]:
             "server.tls_cert",
             "and server.tls_key are not a PEM certificate and its unencrypted key; name a pair",
         )
-
-
-def _readable(key: str, path: str) -> Iterator[Problem]:
-    try:
-        with open(path, "rb"):
-            pass
-    except OSError as error:
-        yield key, f"cannot be read ({error.strerror}); name a file this user may read"
-
-
-def _parsed(key: str, parse: Callable[[str], object], text: str) -> Iterator[Problem]:
-    try:
-        parse(text)
-    except ValueError as error:
-        yield key, str(error)
 
 
 def _networks(key: str, entries: tuple[str, ...]) -> Iterator[Problem]:
@@ -205,53 +185,6 @@ def _is_safe_url(text: str) -> bool:
         return False
     is_safe = url.scheme == "https" or (url.scheme == "http" and TcpBind(host or "", 0).is_loopback)
     return is_safe and bool(host) and port != 0
-
-
-def _evolution(evolution: EvolutionConfig) -> Iterator[Problem]:
-    yield from _one_evolution("evolution", evolution, evolution.url)
-    for name, instance in evolution.instances.items():
-        prefix = f"evolution.instances.{name}"
-        yield from _one_evolution(prefix, instance, instance.url or evolution.url)
-
-
-def _one_evolution(
-    prefix: str, section: EvolutionConfig | EvolutionInstanceConfig, url: str | None
-) -> Iterator[Problem]:
-    """``url`` is where this section's calls go."""
-    if section.url is not None:
-        yield from _parsed(f"{prefix}.url", parse_base_url, section.url)
-    if section.api_key:
-        yield from _parsed(f"{prefix}.api_key", parse_api_key, section.api_key)
-    if url is not None and url.lower().startswith("http://"):
-        for key in ("ca_file", "fingerprint_sha256"):
-            if getattr(section, key) is not None:
-                yield (
-                    f"{prefix}.{key}",
-                    "is set, but nothing is verified over http://; write an https:// address, or"
-                    " remove it",
-                )
-    if section.ca_file is not None:
-        unreadable = list(_readable(f"{prefix}.ca_file", section.ca_file))
-        yield from unreadable
-        if not unreadable and not _has_certificate(section.ca_file):
-            yield f"{prefix}.ca_file", "holds no PEM certificate; name the CA's certificate file"
-
-
-def _has_certificate(path: str) -> bool:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        context.load_verify_locations(path)
-    except (ssl.SSLError, OSError):
-        return False
-    return context.cert_store_stats()["x509"] > 0
-
-
-def _media(media: MediaConfig) -> Iterator[Problem]:
-    for host in media.allow_hosts:
-        unfit = list(_parsed("media.allow_hosts", parse_host, host))
-        if unfit:
-            yield from unfit
-            return
 
 
 def _outbox(outbox: OutboxConfig) -> Iterator[Problem]:
