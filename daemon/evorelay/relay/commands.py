@@ -76,7 +76,12 @@ class Reply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Text | None, Meta(description="`id` of the message that is quoted or reacted to")
     ] = None
     delay_ms: Annotated[
-        int, Meta(ge=0, le=20_000, description="Show the recipient `typing` for this long first")
+        int,
+        Meta(
+            ge=0,
+            le=20_000,
+            description="Show the recipient `typing` for this long first; not with files over 1 MiB",
+        ),
     ] = 0
 
 
