@@ -80,7 +80,7 @@ class Reply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             ge=0,
             le=20_000,
-            description="Show the recipient `typing` for this long first; not with files over 1 MiB",
+            description="Show the recipient `typing` for this long; not with files over 1 MiB",
         ),
     ] = 0
 
