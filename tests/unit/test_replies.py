@@ -7,7 +7,7 @@ import pytest
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.outgoing import OutgoingMedia
 from evorelay.relay.commands import SendContact, SendLocation, SendParams
-from evorelay.relay.replies import details_of, digest_of, label_of, media_row, outgoing_of
+from evorelay.relay.replies import details_of, digest_of, label_of, media_of, outgoing_of
 
 PHOTO = OutgoingMedia(blob="a" * 64, mimetype="image/jpeg", size=9, filename="foto.jpg")
 PAPER = OutgoingMedia(blob="b" * 64, mimetype="application/pdf", size=9, filename="nota.pdf")
@@ -79,5 +79,5 @@ def test_a_row_looks_as_if_its_webhook_had_made_it() -> None:
     card = outgoing_of(params(contacts=[JOAO]), None)
     assert card.contacts[0].phone == "5511977770000"
     assert details_of(card)["contacts"][0]["phones"] == ["5511977770000"]
-    row = media_row(VOICE)
+    row = media_of(VOICE)
     assert (row["id"], row["url"], row["is_voice"]) == ("c" * 64, f"/media/{'c' * 64}", True)

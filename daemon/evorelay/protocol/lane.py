@@ -95,8 +95,9 @@ class Lane:
     def finish(self, job: Job) -> None:
         """It is done with, however it ended: its conversation goes on."""
         self.waiting -= 1
+        self._under_way[job.stage] -= 1
         self._conversations[job.conversation].remove(job)
-        self._leave(job)
+        self._free(job.conversation)
 
     def again(self, job: Job, stage: Stage, due: float) -> None:
         """It is not done with: its conversation waits for it."""
@@ -181,10 +182,6 @@ class Lane:
         self._under_way[stage] += 1
         self._busy[conversation] = 1
         return self._conversations[conversation][0]
-
-    def _leave(self, job: Job) -> None:
-        self._under_way[job.stage] -= 1
-        self._free(job.conversation)
 
     def _free(self, conversation: str) -> None:
         """One of its commands is no longer under way; with the last of them it goes on."""

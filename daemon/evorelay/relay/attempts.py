@@ -17,7 +17,7 @@ from evorelay.model.outgoing import Delivery, Outgoing, Target
 from evorelay.model.records import ContactRecord, MessageRecord, OutboxRecord
 from evorelay.protocol.changes import apply_change
 from evorelay.relay.draft import Draft
-from evorelay.relay.joining import join_by_answer
+from evorelay.relay.joining import carried_out, join_by_answer
 
 MEANWHILE_OVER = ("sent", "failed", "kept")
 EXPIRED = ("expired", "It could not be sent in time. If it still matters, retry it.")
@@ -65,8 +65,7 @@ def succeed(draft: Draft, outbox_id: str, accepted: Accepted) -> None:
     """Evolution took the message."""
     row = draft.tx.outbox([outbox_id])[outbox_id]
     if row.outgoing["type"] == "reaction":
-        row.state, row.ended_at, row.due_at, row.error = "sent", draft.now, 0, None
-        draft.plan.changed_outbox.append(row)
+        carried_out(draft, row)
         return
     join_by_answer(draft, outbox_id, accepted.whatsapp_id, accepted.jid)
 
@@ -79,7 +78,7 @@ def fail(draft: Draft, outbox_id: str, fault: GatewayFault, rules: Rules, due_at
     """The call did not succeed; what to do with the command. ``due_at``: of a next attempt."""
     row = draft.tx.outbox([outbox_id])[outbox_id]
     if row.state in MEANWHILE_OVER:
-        return "sent" if row.state == "sent" else "over"
+        return _ended(row)
     row.error = {"code": fault.code, "message": fault.message}
     kind = fault.kind
     if kind is FaultKind.UNKNOWN and row.outgoing["type"] == "reaction":
@@ -135,7 +134,7 @@ def after_a_bug(draft: Draft, outbox_id: str) -> Next:
     """A bug of ours met it. If it may have been sent it is in doubt, else given up."""
     row = draft.tx.outbox([outbox_id])[outbox_id]
     if row.state in MEANWHILE_OVER:
-        return "over"
+        return _ended(row)
     if row.state in ("sending", "unknown") and row.outgoing["type"] != "reaction":
         row.state, row.ended_at = "unknown", row.ended_at or draft.now
         draft.plan.changed_outbox.append(row)
@@ -146,14 +145,19 @@ def after_a_bug(draft: Draft, outbox_id: str) -> Next:
     return "over"
 
 
-def doubt_what_was_cut(draft: Draft, outbox_ids: Sequence[str]) -> None:
-    """We crashed in the middle of these attempts."""
-    for row in draft.tx.outbox(outbox_ids).values():
-        if row.state == "sending":
-            # The same reaction twice is one reaction: it needs no finding out.
-            is_harmless = row.outgoing["type"] == "reaction"
-            row.state, row.ended_at = "queued" if is_harmless else "unknown", draft.now
-            draft.plan.changed_outbox.append(row)
+def doubt_what_was_cut(draft: Draft) -> int:
+    """We crashed in the middle of these attempts; returns how many there are."""
+    cut = [row for row in draft.tx.outbox_under_way() if row.state == "sending"]
+    for row in cut:
+        # The same reaction twice is one reaction: it needs no finding out.
+        is_harmless = row.outgoing["type"] == "reaction"
+        row.state, row.ended_at = "queued" if is_harmless else "unknown", draft.now
+    draft.plan.changed_outbox.extend(cut)
+    return len(cut)
+
+
+def _ended(row: OutboxRecord) -> Next:
+    return "sent" if row.state == "sent" else "over"
 
 
 def _expire(draft: Draft, row: OutboxRecord) -> None:

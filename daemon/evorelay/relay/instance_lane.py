@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 from math import inf
-from typing import TypeVar
+from typing import Literal
 
 import msgspec
 import trio
@@ -25,7 +25,6 @@ from evorelay.relay.lane_work import Work
 from evorelay.relay.settling import Look, Settler
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 PROBE = Backoff(initial=1.0, longest=10.0)
 """Between two looks at whether a parked instance can send again."""
@@ -131,8 +130,7 @@ class InstanceLane:
             return
         if then == "look":
             await work.surely(partial(attempts.give_up_in_doubt, outbox_id=job.id))
-        work.metrics.message_counted(job.type, "failed")
-        self._over(job)
+        self._end(job, "sent" if then == "sent" else "failed")
 
     async def _send(self, job: Job) -> None:
         work = self._work
@@ -150,8 +148,7 @@ class InstanceLane:
         work.metrics.attempt_ended("sent", trio.current_time() - began)
         self._parkings = 0
         await work.surely(partial(attempts.succeed, outbox_id=job.id, accepted=accepted))
-        work.metrics.message_counted(job.type, "sent")
-        self._over(job)
+        self._end(job, "sent")
 
     async def _failed(self, job: Job, fault: GatewayFault) -> None:
         work = self._work
@@ -178,12 +175,10 @@ class InstanceLane:
             case "retry":
                 self.lane.again(job, "send", now + wait_s)
             case "sent":
-                work.metrics.message_counted(job.type, "sent")
-                self._over(job)
+                self._end(job, "sent")
             case "over":
                 log.info("a reply was given up: %s", fault.code, extra={"instance": self.name})
-                work.metrics.message_counted(job.type, "failed")
-                self._over(job)
+                self._end(job, "failed")
 
     async def _look(self, job: Job) -> None:
         """Find out whether it was sent; then it is over, or sent once more, or looked for again."""
@@ -201,17 +196,15 @@ class InstanceLane:
         is_time = work.now() >= repeat_at
         if look is Look.OVER:
             work.metrics.doubt_settled("sent")
-            work.metrics.message_counted(job.type, "sent")
-            self._over(job)
+            self._end(job, "sent")
         elif look is Look.ABSENT and is_time:
             work.metrics.doubt_settled("not_sent")
             await work.surely(partial(attempts.repeat, outbox_id=job.id, rules=work.rules))
             self._go_on(job, await self._row(job))
         elif (look is Look.BLIND and is_time) or self._age_s(row) > work.config.max_age:
             work.metrics.doubt_settled("given_up")
-            work.metrics.message_counted(job.type, "failed")
             await work.surely(partial(attempts.give_up_in_doubt, outbox_id=job.id))
-            self._over(job)
+            self._end(job, "failed")
         else:
             ahead_s = (repeat_at - work.now()) / 1000
             self._look_again(job, ahead_s if look in (Look.ABSENT, Look.BLIND) else inf)
@@ -247,7 +240,12 @@ class InstanceLane:
             self.lane.again(job, "send", trio.current_time())
             return
         if row.state == "sent":
-            self._work.metrics.message_counted(job.type, "sent")
+            self._end(job, "sent")
+        else:
+            self._over(job)
+
+    def _end(self, job: Job, outcome: Literal["sent", "failed"]) -> None:
+        self._work.metrics.message_counted(job.type, outcome)
         self._over(job)
 
     def _over(self, job: Job) -> None:

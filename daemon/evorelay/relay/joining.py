@@ -36,9 +36,7 @@ def join(
 ) -> None:
     """The command was carried out, and this is the message's WhatsApp id, which no row has yet."""
     message.whatsapp_id = whatsapp_id
-    row.state, row.error = "sent", None
-    row.ended_at, row.due_at = draft.now, draft.now + FIRST_LOOK_MS
-    draft.plan.changed_outbox.append(row)
+    carried_out(draft, row, ask_at=draft.now + FIRST_LOOK_MS)
     if message.status in ("pending", "failed"):
         message.status, message.error = "sent", None
         # Evolution took it; what WhatsApp says of it, an error included, counts for more.
@@ -48,6 +46,13 @@ def join(
     tickets.answered(message)
     draft.change_message(message)
     draft.tell_message("message.updated", message)
+
+
+def carried_out(draft: Draft, row: OutboxRecord, *, ask_at: int = 0) -> None:
+    """The command is done. ``ask_at``: when to ask what became of it (Unix ms), 0 for never."""
+    row.state, row.error = "sent", None
+    row.ended_at, row.due_at = draft.now, ask_at
+    draft.plan.changed_outbox.append(row)
 
 
 def join_by_answer(
@@ -119,9 +124,7 @@ def _unite(draft: Draft, message: MessageRecord, double: MessageRecord) -> None:
 def _go_without(draft: Draft, row: OutboxRecord, message: MessageRecord, whatsapp_id: str) -> None:
     """Evolution took it, but names an id that is another message's: neither may be lost."""
     log.warning("Evolution gave two messages one id", extra={"instance": row.instance})
-    row.state, row.error = "sent", None
-    row.ended_at, row.due_at = draft.now, 0
-    draft.plan.changed_outbox.append(row)
+    carried_out(draft, row)
     message.status, message.error = "sent", None
     message.metadata["unconfirmed"] = True
     message.metadata["shared_id"] = whatsapp_id

@@ -236,10 +236,9 @@ class Lanes:
         return (lane for lane in self._lanes.values() if self._work.gateway.host(lane.name) == host)
 
     async def _doubt_what_was_cut(self) -> None:
-        cut = [row.id async for row in self._unfinished() if row.state == "sending"]
+        cut = await self._work.surely(attempts.doubt_what_was_cut)
         if cut:
-            log.warning("%d replies were under way at the end; they are looked up", len(cut))
-            await self._work.surely(partial(attempts.doubt_what_was_cut, outbox_ids=cut))
+            log.warning("%d replies were under way at the end; they are looked up", cut)
 
     async def _unfinished(self) -> AsyncIterator[OutboxRecord]:
         """Everything not done with, in its order, page by page."""

@@ -42,14 +42,15 @@ def message_row(
         reactions=[],
         edited_at=None,
         deleted_at=None,
-        media=None if fact.media is None else _media(fact.media),
+        media=None if fact.media is None else media_row(fact.media),
         error=None,
         metadata=metadata,
         journal_seq=seq,
     )
 
 
-def _media(media: MediaFact) -> dict[str, Any]:
+def media_row(media: MediaFact) -> dict[str, Any]:
+    """``MessageRecord.media``, of files that come in and of ours."""
     return {
         "id": media.blob,
         "url": f"/media/{media.blob}" if media.blob else None,

@@ -11,11 +11,13 @@ from typing import Any
 import msgspec
 
 from evorelay.model.errors import Code, Refusal
+from evorelay.model.fact import MediaFact
 from evorelay.model.outgoing import ContactCard, Location, Outgoing, OutgoingMedia, OutgoingType
 from evorelay.protocol.emoji import is_one_emoji
 from evorelay.protocol.filetypes import check_fits, kind_of
 from evorelay.protocol.phones import read_phone
 from evorelay.relay.commands import Reply
+from evorelay.relay.message_rows import media_row
 
 FILE_TYPES: tuple[OutgoingType, ...] = ("image", "sticker", "video", "audio", "document")
 _WORDLESS = {
@@ -111,23 +113,9 @@ def label_of(outgoing: Outgoing) -> str:
     return outgoing.content or label
 
 
-def media_row(media: OutgoingMedia) -> dict[str, Any]:
-    """``MessageRecord.media`` of a file of ours (relay/message_rows.py has those that arrive)."""
-    return {
-        "id": media.blob,
-        "url": f"/media/{media.blob}",
-        "mimetype": media.mimetype,
-        "size": media.size,
-        "filename": media.filename,
-        "seconds": media.seconds,
-        "width": media.width,
-        "height": media.height,
-        "thumbnail": None,
-        "is_voice": media.is_voice,
-        "is_animated": False,
-        "remote_url": None,
-        "waveform": media.waveform,
-    }
+def media_of(media: OutgoingMedia) -> dict[str, Any]:
+    """``MessageRecord.media`` of a file of ours."""
+    return media_row(MediaFact(**msgspec.structs.asdict(media)))
 
 
 def details_of(outgoing: Outgoing) -> dict[str, Any]:

@@ -34,7 +34,8 @@ def retry(draft: Draft, *, who: Principal, message_id: str) -> Taken:
         raise Refusal(Code.NOT_FAILED, "a later reaction has taken its place")
     if row.state == "sent":
         return _send_successor(draft, row, message, ticket)
-    _queue_again(draft, row)
+    _queue_again(row, draft.now)
+    draft.plan.changed_outbox.append(row)
     if row.outgoing["type"] == "reaction":
         emoji = row.outgoing["content"]
         apply_change(message, Reaction(who=OURSELVES, emoji=emoji, at=draft.now))
@@ -55,10 +56,9 @@ def _is_replaced(draft: Draft, row: OutboxRecord) -> bool:
     )
 
 
-def _queue_again(draft: Draft, row: OutboxRecord) -> None:
+def _queue_again(row: OutboxRecord, now: int) -> None:
     row.state, row.attempts, row.error = "queued", 0, None
-    row.queued_at, row.due_at, row.ended_at = draft.now, 0, None
-    draft.plan.changed_outbox.append(row)
+    row.queued_at, row.due_at, row.ended_at = now, 0, None
 
 
 def _send_successor(
@@ -94,8 +94,7 @@ def _send_successor(
         own_id=new_own_id(),
         doubt_since=None,
     )
-    _queue_again(draft, again)
-    draft.plan.changed_outbox.remove(again)
+    _queue_again(again, draft.now)
     draft.plan.new_outbox.append(again)
     draft.add_message(successor)
     Tickets(draft, [ticket.contact_id], reopen_within_ms=0).show(ticket, successor)

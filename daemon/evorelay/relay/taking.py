@@ -25,8 +25,8 @@ from evorelay.relay.draft import Draft
 from evorelay.relay.people import People
 from evorelay.relay.permission import no_such_ticket
 from evorelay.relay.placing import Tickets
-from evorelay.relay.replies import details_of, label_of, media_row, phone_of
-from evorelay.relay.tickets import following
+from evorelay.relay.replies import details_of, label_of, media_of, phone_of
+from evorelay.relay.tickets import check_not_merged
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -54,11 +54,7 @@ def take_in_ticket(draft: Draft, *, command: Command, ticket_id: str) -> Taken |
     if before is not None:
         return before
     reply = command.reply
-    if ticket.merged_into is not None:
-        goes_on = following(draft.tx, ticket).id
-        raise Refusal(
-            Code.TICKET_CLOSED, f"it was one person with two tickets: go on with {goes_on}"
-        )
+    check_not_merged(draft.tx, ticket)
     if ticket.status == "closed" and not reply.is_internal:
         raise Refusal(Code.TICKET_CLOSED, "the ticket is closed; reopen it first")
     target = _target(draft, reply.reply_to, ticket)
@@ -172,7 +168,7 @@ def _message(
         reactions=[],
         edited_at=None,
         deleted_at=None,
-        media=None if outgoing.media is None else media_row(outgoing.media),
+        media=None if outgoing.media is None else media_of(outgoing.media),
         error=None,
         metadata=details_of(outgoing),
         journal_seq=None,

@@ -118,12 +118,17 @@ def _ticket(tx: Transaction, who: Principal, ticket_id: str) -> TicketRecord:
     ticket = tx.tickets([ticket_id]).get(ticket_id)
     if ticket is None or not who.may_see(ticket.instance):
         raise no_such_ticket()
+    check_not_merged(tx, ticket)
+    return ticket
+
+
+def check_not_merged(tx: Transaction, ticket: TicketRecord) -> None:
+    """Raise ``Refusal`` that names the ticket which goes on in its place."""
     if ticket.merged_into is not None:
         raise Refusal(
             Code.TICKET_CLOSED,
             f"it was one person with two tickets: go on with {following(tx, ticket).id}",
         )
-    return ticket
 
 
 def following(tx: Transaction, ticket: TicketRecord) -> TicketRecord:

@@ -35,8 +35,8 @@ class Transaction(Protocol):
         """Commands of these conversations that WhatsApp may have and that do not count as sent:
         under way, waiting to be repeated, or given up."""
 
-    def outbox_under_way(self, instance: str) -> list[OutboxRecord]:
-        """Commands of the instance that are ``sending`` or ``unknown``."""
+    def outbox_under_way(self, instance: str | None = None) -> list[OutboxRecord]:
+        """Commands that are ``sending`` or ``unknown``, of the instance or of all."""
 
     def outbox_of(self, message_ids: Iterable[str]) -> list[OutboxRecord]:
         """Commands that made these messages, or reacted to them."""

@@ -73,11 +73,11 @@ class SqliteTransaction:
             " AND t.doubt_since IS NOT NULL AND t.state <> 'sent'",
         )
 
-    def outbox_under_way(self, instance: str) -> list[OutboxRecord]:
+    def outbox_under_way(self, instance: str | None = None) -> list[OutboxRecord]:
         rows: list[OutboxRecord] = OUTBOX.select(
             self._db,
             "INDEXED BY outbox_unfinished WHERE t.state IN ('queued', 'sending', 'unknown')"
-            " AND t.state <> 'queued' AND t.instance = ?",
+            " AND t.state <> 'queued' AND t.instance = coalesce(?, t.instance)",
             (instance,),
         )
         return rows
