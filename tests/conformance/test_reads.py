@@ -57,8 +57,11 @@ def offsets(page: ChannelPage) -> list[int]:
 def test_a_channel_is_read_forward_from_any_offset(store: Store) -> None:
     tell(store, 10)
     page = store.reader.events_after(INBOX, 4, 3)
+    places = [((INBOX, n), ("ticket:t1", n)) for n in (5, 6, 7)]
     assert page == ChannelPage(
-        head=10, floor=1, events=[ChannelEvent(n, b"%d" % n) for n in (5, 6, 7)]
+        head=10,
+        floor=1,
+        events=[ChannelEvent(n, b"%d" % n, n, at) for n, at in zip((5, 6, 7), places, strict=True)],
     )
     assert store.reader.events_after(INBOX, 10, 3).events == []
     assert store.reader.events_after(INBOX, 99, 3) == ChannelPage(head=10, floor=1, events=[])

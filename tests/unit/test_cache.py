@@ -14,7 +14,7 @@ def filled(count: int, *, ttl_ms: int = 1000, bytes_max: int = 100 * SIZE) -> Re
     """Events 1..count of A, one every ms, of 10 bytes each."""
     cache = RecentEvents(ttl_ms=ttl_ms, bytes_max=bytes_max)
     for offset in range(1, count + 1):
-        cache.add(offset, b"%010d" % offset, [(A, offset)])
+        cache.add(offset, [(A, ChannelEvent(offset, b"%010d" % offset))])
     return cache
 
 
@@ -54,7 +54,7 @@ def test_an_event_over_the_whole_bound_is_not_kept() -> None:
 
 def test_an_event_of_two_channels_counts_once() -> None:
     cache = RecentEvents(ttl_ms=10, bytes_max=10 * SIZE)
-    cache.add(0, b"x" * 60, [(A, 1), (B, 7)])
+    cache.add(0, [(A, ChannelEvent(1, b"x" * 60)), (B, ChannelEvent(7, b"x" * 60))])
     assert cache.bytes == 60 + OVERHEAD_BYTES
     page = cache.page(B, 6, 1)
     assert page is not None
@@ -76,7 +76,7 @@ def test_a_page_never_has_a_hole(told: list[tuple[set[str], int]], after: int, l
     for now, (channels, size) in enumerate(told):
         for channel in channels:
             heads[channel] = heads.get(channel, 0) + 1
-        cache.add(now, b"x" * size, [(channel, heads[channel]) for channel in channels])
+        cache.add(now, [(name, ChannelEvent(heads[name], b"x" * size)) for name in channels])
         assert cache.bytes <= 10 * SIZE
     for channel, head in heads.items():
         page = cache.page(channel, after, limit)

@@ -2,8 +2,16 @@
 
 from msgspec import Struct
 
+Places = tuple[tuple[str, int], ...]
+"""(channel, offset) pairs: everywhere one event is told."""
+
 
 class ChannelEvent(Struct, frozen=True, gc=False):
     offset: int
     data: bytes
     """The event's JSON, as committed."""
+    id: int = 0
+    """Its place among all events of the store, in the order of their commits."""
+    places: Places = ()
+    origin: str | None = None
+    """The client session whose command it is; that one need not be told."""

@@ -33,6 +33,10 @@ def instance_channel(instance: str) -> str:
     return "instance:" + instance
 
 
+ALL_INSTANCES = "*"
+"""``instance:*`` carries the state of every instance, for who may see all of them."""
+
+
 def parse_channel(channel: str) -> tuple[str, str] | None:
     """Split ``kind:name``; None for anything that is not a channel of ours."""
     kind, colon, name = channel.partition(":")

@@ -203,6 +203,8 @@ class OutboxRecord(Struct, array_like=True, kw_only=True):
     """``{"code", "message"}`` of the latest attempt that did not succeed."""
     is_first: bool = False
     """To somebody who never wrote to us."""
+    path: str = ""
+    """By which kind of connection it came (``relay.commands.Path``)."""
     doubt_since: int | None = None
     """Unix ms: WhatsApp may have the message since then, as far as anybody has told us. None: no
     attempt was begun, or each one surely sent nothing."""
@@ -239,6 +241,21 @@ class EventRecord(Struct, array_like=True, kw_only=True):
     type: str
     data: str
     positions: list[tuple[str, int]]
+    origin: str | None = None
+    """The client session whose command it is, where that one must not be told."""
+    id: int = 0
+    """Its place among all events; given when it is written, never twice."""
+
+
+class SocketRecord(Struct, array_like=True, kw_only=True):
+    """What a Socket.IO client is in, so that it gets what it missed whatever happened to us."""
+
+    pid: str
+    """Its private session id: who has it may have what the session missed."""
+    agent: str
+    rooms: dict[str, int]
+    """Channel -> its offset when the client joined: what is older is not missed."""
+    at: int
 
 
 class EarlyChangesRecord(Struct, array_like=True, kw_only=True):

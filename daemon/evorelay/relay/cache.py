@@ -30,15 +30,18 @@ class RecentEvents:
         self._channels: dict[str, deque[ChannelEvent]] = {}
         self.bytes = 0
 
-    def add(self, at: int, data: bytes, positions: Sequence[tuple[str, int]]) -> None:
-        """Take an event in commit order; its bytes are kept once for all its channels."""
-        for channel, offset in positions:
+    def add(self, at: int, events: Sequence[tuple[str, ChannelEvent]]) -> None:
+        """Take one event, as each of its channels has it, in commit order.
+
+        Its bytes are the same ones in all of them.
+        """
+        for channel, event in events:
             stretch = self._channels.get(channel)
             if stretch is None:
                 stretch = self._channels[channel] = deque()
-            stretch.append(ChannelEvent(offset, data))
-        size = len(data) + OVERHEAD_BYTES
-        self._order.append(_Kept(at, size, tuple(channel for channel, _ in positions)))
+            stretch.append(event)
+        size = len(events[0][1].data) + OVERHEAD_BYTES
+        self._order.append(_Kept(at, size, tuple(channel for channel, _ in events)))
         self.bytes += size
         self.evict(at)
 

@@ -4,7 +4,13 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
-from evorelay.model.ids import NewId, inbox_channel, instance_channel, ticket_channel
+from evorelay.model.ids import (
+    ALL_INSTANCES,
+    NewId,
+    inbox_channel,
+    instance_channel,
+    ticket_channel,
+)
 from evorelay.model.records import (
     ContactRecord,
     EventRecord,
@@ -43,7 +49,7 @@ class Draft:
         self._instances: dict[str, InstanceRecord] = {}
         self.merged_people: list[tuple[str, str]] = []
         """(kept contact, absorbed contact), in this order."""
-        self._told: list[tuple[str, msgspec.Struct, tuple[str, ...]]] = []
+        self._told: list[tuple[str, msgspec.Struct, tuple[str, ...], str | None]] = []
 
     def add_contact(self, contact: ContactRecord) -> None:
         self._new.add(contact.id)
@@ -99,17 +105,23 @@ class Draft:
     @property
     def merged(self) -> list[TicketMergedEvent]:
         """The merges of tickets that will be told."""
-        return [event for _, event, _ in self._told if isinstance(event, TicketMergedEvent)]
+        return [event for _, event, *_ in self._told if isinstance(event, TicketMergedEvent)]
 
     def put_instance(self, instance: InstanceRecord) -> None:
         self._instances[instance.name] = instance
 
-    def tell_message(self, type_: str, message: MessageRecord) -> None:
-        """The event carries the message as it is now; later changes have events of their own."""
+    def tell_message(
+        self, type_: str, message: MessageRecord, *, origin: str | None = None
+    ) -> None:
+        """The event carries the message as it is now; later changes have events of their own.
+
+        ``origin``: the client session whose command this is, where that one is not told.
+        """
         if message.ticket_id is None:
             return  # imported history that no ticket has: there is nobody to tell
         event = MessageEvent(type=type_, ticket_id=message.ticket_id, message=message_view(message))
-        self._tell(type_, event, _ticket_channels(message.ticket_id, message.instance))
+        channels = _ticket_channels(message.ticket_id, message.instance)
+        self._tell(type_, event, channels, origin)
 
     def tell_ticket(self, type_: str, ticket: TicketRecord, contact: ContactRecord) -> None:
         event = TicketEvent(type=type_, ticket_id=ticket.id, ticket=ticket_view(ticket, contact))
@@ -139,10 +151,17 @@ class Draft:
 
     def tell_instance(self, instance: InstanceRecord) -> None:
         event = InstanceEvent(type="instance.updated", instance=instance_view(instance))
-        self._tell("instance.updated", event, (instance_channel(instance.name),))
+        channels = (instance_channel(instance.name), instance_channel(ALL_INSTANCES))
+        self._tell("instance.updated", event, channels)
 
-    def _tell(self, type_: str, event: msgspec.Struct, channels: tuple[str, ...]) -> None:
-        self._told.append((type_, event, channels))
+    def _tell(
+        self,
+        type_: str,
+        event: msgspec.Struct,
+        channels: tuple[str, ...],
+        origin: str | None = None,
+    ) -> None:
+        self._told.append((type_, event, channels, origin))
 
     def finish(self) -> list[EventRecord]:
         """Give every event its offsets, write the plan, and return the events to publish."""
@@ -158,14 +177,18 @@ class Draft:
     def _numbered(self) -> Iterable[EventRecord]:
         if not self._told:
             return
-        heads = self.tx.heads({channel for _, _, channels in self._told for channel in channels})
-        for type_, event, channels in self._told:
+        heads = self.tx.heads({channel for _, _, channels, _ in self._told for channel in channels})
+        for type_, event, channels, origin in self._told:
             positions = []
             for channel in channels:
                 heads[channel] = offset = heads.get(channel, 0) + 1
                 positions.append((channel, offset))
             yield EventRecord(
-                at=self.now, type=type_, data=encode_json(event).decode(), positions=positions
+                at=self.now,
+                type=type_,
+                data=encode_json(event).decode(),
+                positions=positions,
+                origin=origin,
             )
 
 

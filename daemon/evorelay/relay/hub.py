@@ -42,11 +42,15 @@ class Hub:
         """Tell every LIVE feed of the events' channels. Synchronous: nobody can hold it up."""
         runs: dict[str, list[ChannelEvent]] = {}
         for event in events:
-            data = event.data.encode()
-            self._cache.add(event.at, data, event.positions)
-            for channel, offset in event.positions:
+            data, places = event.data.encode(), tuple(event.positions)
+            told = [
+                (channel, ChannelEvent(offset, data, event.id, places, event.origin))
+                for channel, offset in places
+            ]
+            self._cache.add(event.at, told)
+            for channel, as_there in told:
                 if channel in self._channels:
-                    runs.setdefault(channel, []).append(ChannelEvent(offset, data))
+                    runs.setdefault(channel, []).append(as_there)
         deliveries = 0
         for channel, stretch in runs.items():
             watched = self._channels[channel]

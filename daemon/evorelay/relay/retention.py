@@ -74,6 +74,9 @@ class Retention:
             ):
                 pass
             await self._ledger.maintain(lambda: self._maintenance.trim_uploads(now - KEPT_MS))
+            await self._ledger.maintain(
+                lambda: self._maintenance.trim_sockets(now - self._events_ms)
+            )
         except RelayError as error:
             log.warning("old data could not be removed: %s", error)
         if entries or events:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from evorelay.model.close import Close
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.event import ChannelEvent
-from evorelay.model.ids import parse_channel
+from evorelay.model.ids import ALL_INSTANCES, instance_channel, parse_channel
 from evorelay.model.principal import Principal
 from evorelay.relay.cache import RecentEvents
 from evorelay.relay.desk import Desk
@@ -115,6 +115,8 @@ class Session:
         if parsed is None:
             return False
         kind, name = parsed
+        if channel == instance_channel(ALL_INSTANCES):
+            return who.sees_all
         if kind != "ticket":
             # Also before its first webhook: a screen may be waiting for a new instance.
             return who.may_see(name)

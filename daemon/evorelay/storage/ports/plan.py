@@ -14,6 +14,7 @@ from evorelay.model.records import (
     OutboxRecord,
     QuarantineRecord,
     SeenRecord,
+    SocketRecord,
     TicketRecord,
     UploadRecord,
 )
@@ -41,6 +42,8 @@ class Plan(Struct):
     new_outbox: list[OutboxRecord] = []
     changed_outbox: list[OutboxRecord] = []
     uploads: list[UploadRecord] = []
+    sockets: list[SocketRecord] = []
+    """Written whether or not the row exists."""
     fetches: list[FetchRecord] = []
     """Written whether or not the row exists."""
     settled_fetches: list[str] = []

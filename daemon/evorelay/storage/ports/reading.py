@@ -13,6 +13,7 @@ from evorelay.model.records import (
     MessageRecord,
     OutboxRecord,
     QuarantineSummary,
+    SocketRecord,
     TicketRecord,
     UploadRecord,
 )
@@ -73,6 +74,15 @@ class StoreReader(Protocol):
 
     def events_before(self, channel: str, offset: int, limit: int) -> ChannelPage:
         """The newest events with an offset below ``offset``, newest first (history, reverse)."""
+
+    def offset_at(self, channel: str, event_id: int, steps: int) -> int | None:
+        """The channel's offset as it was right after the event with this id, wherever that was.
+
+        None when more than ``steps`` events of the channel are newer, or when retention may have
+        taken some of them.
+        """
+
+    def socket(self, pid: str) -> SocketRecord | None: ...
 
     def tickets(self, query: TicketQuery) -> list[tuple[TicketRecord, ContactRecord]]: ...
 

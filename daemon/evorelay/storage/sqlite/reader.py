@@ -4,13 +4,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from evorelay.model.event import ChannelEvent
+import msgspec
+
+from evorelay.model.event import ChannelEvent, Places
 from evorelay.model.records import (
     ContactRecord,
     InstanceRecord,
     MergeRecord,
     MessageRecord,
     QuarantineSummary,
+    SocketRecord,
     TicketRecord,
 )
 from evorelay.storage.ports import PAGE_BYTES_MAX, ChannelPage, TicketQuery
@@ -22,11 +25,14 @@ from evorelay.storage.sqlite.outbox_reads import OutboxReads
 from evorelay.storage.sqlite.transaction import (
     CONTACTS,
     INSTANCES,
+    LOG,
     MESSAGES,
+    SOCKETS,
     TICKETS,
 )
 
 _QUARANTINE = Table("quarantine", QuarantineSummary)
+_places = msgspec.json.Decoder(Places).decode
 
 
 class SqliteReader(OutboxReads):
@@ -54,8 +60,8 @@ class SqliteReader(OutboxReads):
                 'SELECT min("offset") FROM positions WHERE channel = ?', (channel,)
             ).get
             rows = db.execute(
-                'SELECT p."offset", e.data FROM positions AS p'  # noqa: S608 -- two literals above
-                " CROSS JOIN events AS e ON e.id = p.event_id"
+                'SELECT p."offset", e.data, e.id, e.positions, e.origin'  # noqa: S608 -- two literals above
+                " FROM positions AS p CROSS JOIN events AS e ON e.id = p.event_id"
                 f" WHERE p.channel = ? AND {range_sql} LIMIT ?",
                 (channel, offset, limit),
             )
@@ -66,6 +72,34 @@ class SqliteReader(OutboxReads):
             floor=head + 1 if floor is None else floor,
             events=events,
         )
+
+    def offset_at(self, channel: str, event_id: int, steps: int) -> int | None:
+        db = self._db
+        head_sql = "SELECT head FROM channels WHERE name = ?"
+        with snapshot(db):
+            offset = db.execute(head_sql, (channel,)).get or 0
+            newer = db.execute(
+                'SELECT "offset", event_id FROM positions WHERE channel = ?'
+                ' ORDER BY "offset" DESC LIMIT ?',
+                (channel, steps + 1),
+            )
+            for seen, (offset_of, id_) in enumerate(newer):
+                if id_ <= event_id:
+                    newer.close()
+                    return int(offset_of)
+                if seen == steps:
+                    newer.close()
+                    return None
+                offset = offset_of - 1
+            log_head = db.execute(head_sql, (LOG,)).get or 0
+            floor = db.execute("SELECT min(id) FROM events").get or log_head + 1
+        # What retention took was told before ``event_id``, if that is no older than all we have.
+        return int(offset) if floor <= event_id + 1 <= log_head + 1 else None
+
+    def socket(self, pid: str) -> SocketRecord | None:
+        with translated_errors(self._db.filename):
+            rows = SOCKETS.select(self._db, "WHERE t.pid = ?", (pid,))
+        return rows[0] if rows else None
 
     def tickets(self, query: TicketQuery) -> list[tuple[TicketRecord, ContactRecord]]:
         tail, bindings = ticket_list.selection(query)
@@ -230,8 +264,8 @@ def _that_fit(rows: Iterable[tuple[Any, ...]]) -> list[ChannelEvent]:
     """The first events within ``PAGE_BYTES_MAX``, at least one; the rest is not even read."""
     events: list[ChannelEvent] = []
     size = 0
-    for offset, data in rows:
-        event = ChannelEvent(offset, data.encode())
+    for offset, data, id_, positions, origin in rows:
+        event = ChannelEvent(offset, data.encode(), id_, _places(positions), origin)
         size += len(event.data)
         if size > PAGE_BYTES_MAX and events:
             break

@@ -269,4 +269,15 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE instances ADD COLUMN reconciled_at INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE instances ADD COLUMN reconnected_at INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    -- Socket.IO: one order of all events, whose command an event is, and who is in which rooms.
+    -- The nameless channel is the log itself: its head, the id given last, outlives retention.
+    INSERT OR REPLACE INTO channels SELECT '', coalesce(max(id), 0) FROM events;
+    ALTER TABLE events ADD COLUMN origin TEXT;
+    ALTER TABLE outbox ADD COLUMN path TEXT NOT NULL DEFAULT '';
+    CREATE TABLE sockets (
+        pid TEXT PRIMARY KEY, agent TEXT NOT NULL, rooms TEXT NOT NULL, at INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX sockets_by_age ON sockets (at);
+    """,
 )

@@ -71,6 +71,11 @@ class SqliteStore:
             )
             return self._db.changes()
 
+    def trim_sockets(self, older_than_ms: int) -> int:
+        with transaction(self._db):
+            self._db.execute("DELETE FROM sockets WHERE at < ?", (older_than_ms,))
+            return self._db.changes()
+
     def trim_uploads(self, older_than_ms: int) -> int:
         with transaction(self._db):
             self._db.execute("DELETE FROM uploads WHERE at < ?", (older_than_ms,))

@@ -19,6 +19,7 @@ from evorelay.model.records import (
     OutboxRecord,
     QuarantineRecord,
     SeenRecord,
+    SocketRecord,
     TicketRecord,
     UploadRecord,
 )
@@ -39,7 +40,10 @@ SEEN = Table("seen", SeenRecord)
 QUARANTINE = Table("quarantine", QuarantineRecord)
 OUTBOX = Table("outbox", OutboxRecord)
 UPLOADS = Table("uploads", UploadRecord)
+SOCKETS = Table("sockets", SocketRecord)
 FETCHES = Table("fetches", FetchRecord)
+LOG = ""
+"""In ``channels``: all events together, by id. It has no rows in ``positions``."""
 
 
 class SqliteTransaction:
@@ -196,6 +200,7 @@ class SqliteTransaction:
         OUTBOX.insert(db, plan.new_outbox)
         OUTBOX.update(db, plan.changed_outbox)
         UPLOADS.insert(db, plan.uploads)
+        SOCKETS.replace(db, plan.sockets)
         FETCHES.replace(db, plan.fetches)
         if plan.settled_fetches:
             db.execute(
@@ -237,17 +242,19 @@ class SqliteTransaction:
     def _write_events(self, events: list[EventRecord]) -> None:
         if not events:
             return
-        first = 1 + int(self._db.execute("SELECT coalesce(max(id), 0) FROM events").get)
+        last = self._db.execute("SELECT head FROM channels WHERE name = ?", (LOG,)).get or 0
         heads: dict[str, int] = {}
         positions = []
-        for event_id, event in enumerate(events, first):
+        for event_id, event in enumerate(events, last + 1):
+            event.id = heads[LOG] = event_id
             for channel, offset in event.positions:
                 heads[channel] = offset
                 positions.append((channel, offset, event_id))
         self._db.execute(
-            "INSERT INTO events SELECT ? + key, value->>0, value->>1, value->>2, value->>3"
+            "INSERT INTO events (at, type, data, positions, origin, id)"
+            " SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5"
             " FROM json_each(?)",
-            (first, to_json(events)),
+            (to_json(events),),
         )
         self._db.execute(
             "INSERT INTO positions SELECT value->>0, value->>1, value->>2 FROM json_each(?)",
