@@ -77,24 +77,24 @@ class SqliteReader(OutboxReads):
         db = self._db
         head_sql = "SELECT head FROM channels WHERE name = ?"
         with snapshot(db):
-            offset = db.execute(head_sql, (channel,)).get or 0
+            log_head = db.execute(head_sql, (LOG,)).get or 0
+            if event_id > log_head:
+                return None
+            offset = int(db.execute(head_sql, (channel,)).get or 0)
             newer = db.execute(
                 'SELECT "offset", event_id FROM positions WHERE channel = ?'
                 ' ORDER BY "offset" DESC LIMIT ?',
                 (channel, steps + 1),
-            )
+            ).fetchall()
             for seen, (offset_of, id_) in enumerate(newer):
                 if id_ <= event_id:
-                    newer.close()
                     return int(offset_of)
                 if seen == steps:
-                    newer.close()
                     return None
                 offset = offset_of - 1
-            log_head = db.execute(head_sql, (LOG,)).get or 0
             floor = db.execute("SELECT min(id) FROM events").get or log_head + 1
         # What retention took was told before ``event_id``, if that is no older than all we have.
-        return int(offset) if floor <= event_id + 1 <= log_head + 1 else None
+        return offset if floor <= event_id + 1 else None
 
     def socket(self, pid: str) -> SocketRecord | None:
         with translated_errors(self._db.filename):
