@@ -31,7 +31,7 @@ def test_a_binary_frame_carries_bytes_as_they_are(size: int) -> None:
     parser.receive_bytes(binary_frame(payload))
     (frame,) = list(parser.received_frames())
     assert (frame.opcode, frame.message_finished) == (Opcode.BINARY, True)
-    assert bytes(frame.payload) == payload
+    assert frame.payload == payload
 
 
 def test_our_own_frames_can_be_taken_apart() -> None:
