@@ -270,7 +270,7 @@ class TestAttachments:
     def test_a_fault_ends_it(self, parts: list[str | bytes]) -> None:
         """P5: their number is bounded, their sum, and how deep their places are."""
         with pytest.raises(ValueError, match=r"."):
-            assembled(*parts, b"never reached")
+            assembled(*parts)
 
     def test_what_only_looks_like_a_place_stays(self) -> None:
         data = ["e", {"_placeholder": False, "num": 0}, {"_placeholder": 1, "num": 0}]
