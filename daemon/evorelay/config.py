@@ -137,6 +137,9 @@ class OutboxConfig(Section, frozen=True, kw_only=True):
     settle_after: Timeout = 20.0
     """An attempt of unknown outcome is repeated this long after Evolution had the time it has for
     every call (``evolution.timeout``), if it knows of no such message until then."""
+    same_command_within: Span = 10.0
+    """The same text for one conversation by Socket.IO and by a send endpoint is one message this
+    long; 0: never."""
 
 
 class PacingConfig(Section, frozen=True, kw_only=True):

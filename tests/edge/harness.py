@@ -274,8 +274,10 @@ class Port:
             self.evolution,
             NoFiles(),
             manners,
+            metrics,
             reopen_within_ms=3_600_000,
             queued_max=10_000,
+            same_command_within_ms=10_000,
         )
         reconnects = Reconnects(Evolution(), ledger, reads, news, cooldown_s=60.0, now=now_ms)
         self.sessions = Sessions(self.hub, metrics, now=now_ms)

@@ -164,8 +164,10 @@ class World:
             client,
             self.uploads,
             manners,
+            metrics,
             reopen_within_ms=3_600_000,
             queued_max=FAST.max_queued,
+            same_command_within_ms=10_000,
         )
         self.app: QuartTrio = make_app(
             HttpDeps(

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import trio
+from prometheus_client import CollectorRegistry
 
 from evorelay.config import OutboxConfig
 from evorelay.model.clock import now_ms
@@ -19,12 +20,12 @@ from evorelay.model.views import Message
 from evorelay.protocol.manners import Manners
 from evorelay.relay.apply import Applied
 from evorelay.relay.blobs import BlobStore
-from evorelay.relay.commands import SendMedia, SendParams
+from evorelay.relay.commands import SendMedia, SendParams, Via
 from evorelay.relay.instance_signals import InstanceSignals
 from evorelay.relay.lanes import Lanes
 from evorelay.relay.outbox import Outbox
 from evorelay.storage.open import Storage
-from evorelay.telemetry.metrics import NopMetrics
+from evorelay.telemetry.metrics import PrometheusMetrics
 from tests.engine.evolution import PlayedEvolution
 from tests.engine.harness import ADMIN, HOUR, World, message
 
@@ -62,6 +63,8 @@ class Office(World):
         self.now = now_ms  # type: ignore[assignment]  # a clock as well
         self.ledger._now = now_ms
         self.signals = InstanceSignals()
+        self.registry = CollectorRegistry()
+        self.metrics = PrometheusMetrics(self.registry)
         self.lanes = Lanes(
             evolution,
             self.ledger,
@@ -69,7 +72,7 @@ class Office(World):
             self.signals,
             config,
             manners,
-            NopMetrics(),
+            self.metrics,
             now=now_ms,
             rand=random.Random(4).random,
         )
@@ -80,8 +83,10 @@ class Office(World):
             evolution,
             NoFiles(),
             manners,
+            self.metrics,
             reopen_within_ms=24 * HOUR,
             queued_max=config.max_queued,
+            same_command_within_ms=int(config.same_command_within * 1000),
         )
 
     async def apply(self, *facts: Fact, seq: int = 0) -> Applied:
@@ -105,8 +110,9 @@ class Office(World):
 
     async def say(self, ticket_id: str, content: str, **fields: Any) -> Message:
         op_id = fields.pop("op_id", None) or f"op-{next(_OPS)}"
+        via = Via(path=fields.pop("path", "rpc"), origin=fields.pop("origin", None))
         params = SendParams(ticket_id=ticket_id, content=content, op_id=op_id, **fields)
-        return await self.outbox.submit(fields.pop("who", ADMIN), params)
+        return await self.outbox.submit(ADMIN, params, via=via)
 
     async def echo(self, sent: Any, **fields: Any) -> None:
         """``send.message`` of what Evolution sent."""

@@ -13,7 +13,7 @@ from evorelay.model.clock import now_ms
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.outcome import FaultKind, GatewayFault
 from evorelay.model.principal import Principal
-from evorelay.relay.commands import MessageRef, OutboxParams, PhoneSendParams, SendParams
+from evorelay.relay.commands import MessageRef, OutboxParams, PhoneSendParams, SendParams, Via
 from evorelay.relay.questions import TicketParams
 from tests.engine.evolution import (
     PlayedEvolution,
@@ -28,6 +28,7 @@ from tests.engine.harness import ADMIN, connection, message, open_blobs, status,
 from tests.engine.replying import FAST, Office, running
 
 ANA = "5531988887777"
+RPC, ENDPOINT = Via(path="rpc"), Via(path="endpoint")
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 
 async def refused(office: Office, params: SendParams, who: Principal = ADMIN) -> Code:
     with pytest.raises(Refusal) as refusal:
-        await office.outbox.submit(who, params)
+        await office.outbox.submit(who, params, via=RPC)
     return refusal.value.code
 
 
@@ -88,7 +89,7 @@ async def test_what_cannot_be_sent_is_refused_with_a_code(office: Office) -> Non
     assert await refused(office, replace(base, type="reaction")) is Code.BAD_REQUEST
     await office.desk.tickets.close(ADMIN, TicketParams(ticket_id=ticket))
     assert await refused(office, base) is Code.TICKET_CLOSED
-    note = await office.outbox.submit(ADMIN, replace(base, is_internal=True, op_id="note"))
+    note = await office.outbox.submit(ADMIN, replace(base, is_internal=True, op_id="note"), via=RPC)
     assert (note.is_internal, note.ticket_id) == (True, ticket)
 
 
@@ -107,7 +108,7 @@ async def test_a_full_queue_refuses_and_keeps_what_it_has(tmp_path: Path) -> Non
             assert await refused(office, late) is Code.OUTBOX_FULL
             assert office.lanes.waiting() == {"loja": 3}
             note = replace(late, is_internal=True)
-            assert (await office.outbox.submit(ADMIN, note)).is_internal
+            assert (await office.outbox.submit(ADMIN, note, via=RPC)).is_internal
 
 
 async def test_an_internal_note_never_leaves_the_house(office: Office) -> None:
@@ -438,15 +439,17 @@ async def test_a_reply_to_a_number_opens_its_ticket(office: Office) -> None:
     await office.apply(connection("open"))
     params = PhoneSendParams(instance="loja", phone="+55 (31) 97777-6666", content="oi", op_id="p")
     async with running(office):
-        done = await office.final(await office.outbox.submit_to_phone(ADMIN, params))
-        again = await office.outbox.submit_to_phone(ADMIN, params)
+        done = await office.final(await office.outbox.submit_to_phone(ADMIN, params, via=ENDPOINT))
+        again = await office.outbox.submit_to_phone(ADMIN, params, via=ENDPOINT)
     assert (done.status, again.id) == ("sent", done.id)
     (ticket,) = office.tickets()
     assert (ticket.id, ticket.status) == (done.ticket_id, "open")
     gone = GatewayFault(FaultKind.INSTANCE_DOWN, "no_such_instance", "Evolution has none")
     office.evolution.states["none"] = gone
     with pytest.raises(Refusal) as refusal:
-        await office.outbox.submit_to_phone(ADMIN, replace(params, instance="none", op_id="q"))
+        await office.outbox.submit_to_phone(
+            ADMIN, replace(params, instance="none", op_id="q"), via=ENDPOINT
+        )
     assert refusal.value.code is Code.NOT_FOUND
 
 
@@ -454,7 +457,7 @@ async def test_the_first_message_of_an_instance_may_be_ours(office: Office) -> N
     """It has never posted, but Evolution knows it."""
     params = PhoneSendParams(instance="nova", phone="5531977776666", content="oi", op_id="p")
     async with running(office):
-        done = await office.final(await office.outbox.submit_to_phone(ADMIN, params))
+        done = await office.final(await office.outbox.submit_to_phone(ADMIN, params, via=ENDPOINT))
     assert (done.status, done.instance) == ("sent", "nova")
 
 

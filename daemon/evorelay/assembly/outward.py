@@ -118,8 +118,10 @@ def build_outward(config: Config, core: Core, blobs: BlobStore, gateway: Gateway
         gateway,
         uploads,
         core.manners,
+        core.metrics,
         reopen_within_ms=int(config.tickets.reopen_within * 1000),
         queued_max=config.outbox.max_queued,
+        same_command_within_ms=int(config.outbox.same_command_within * 1000),
     )
     return Outward(
         reconnects=reconnects,

@@ -1,6 +1,7 @@
 """The RPC methods every dialect offers (contract §5): a table from name to desk."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,7 +12,7 @@ from evorelay.model.ids import ticket_channel
 from evorelay.model.principal import Principal
 from evorelay.model.told import TypingEvent
 from evorelay.model.views import encode_json
-from evorelay.relay.commands import MessageRef, OutboxParams, SendParams
+from evorelay.relay.commands import MessageRef, OutboxParams, SendParams, Via
 from evorelay.relay.desk import Desk
 from evorelay.relay.hub import Hub
 from evorelay.relay.outbox import Outbox
@@ -56,7 +57,7 @@ class Rpc:
             "tickets.close": (TicketParams, desk.tickets.close),
             "tickets.reopen": (TicketParams, desk.tickets.reopen),
             "messages.list": (MessagesParams, desk.messages_list),
-            "messages.send": (SendParams, outbox.submit),
+            "messages.send": (SendParams, partial(outbox.submit, via=Via(path="rpc"))),
             "messages.retry": (MessageRef, outbox.retry),
             "outbox.list": (OutboxParams, outbox.page),
             "seen": (TicketRef, desk.tickets.seen),
@@ -92,7 +93,7 @@ class Rpc:
             name=session.principal.name,
             is_typing=params.is_typing,
         )
-        self._hub.publish_transient(channel, encode_json(event), but=session.feeds.get(channel))
+        self._hub.publish_transient(channel, encode_json(event), but=session)
         return {"ok": True}
 
 

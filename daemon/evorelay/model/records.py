@@ -186,7 +186,8 @@ class OutboxRecord(Struct, array_like=True, kw_only=True):
     """``model.outgoing.Outgoing`` as JSON."""
     state: str
     """``queued``; ``sending``: an attempt was begun; ``unknown``: nobody knows yet whether it was
-    sent; and for good ``sent``, ``failed``, ``kept`` (an internal note)."""
+    sent; and for good ``sent``, ``failed``, ``kept``: an internal note, or a command that was
+    answered with ``message_id``, which the same command by another path had made."""
     attempts: int
     created_at: int
     queued_at: int

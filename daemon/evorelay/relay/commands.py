@@ -20,9 +20,19 @@ OpId = Annotated[
         "message and nothing is sent twice",
     ),
 ]
+Path = Literal["rpc", "rest", "endpoint", "socketio"]
+"""The kind of connection a command comes by; ``endpoint``: those of the servers we replace."""
 Degrees = Annotated[float, Meta(ge=-180, le=180)]
 Phone = Annotated[str, Meta(pattern=r"^\+?[0-9 ().-]{8,25}$")]
 """As people write it, with country code."""
+
+
+class Via(Struct, frozen=True, kw_only=True):
+    """How a command comes. Nothing that a client says about itself."""
+
+    path: Path
+    origin: str | None = None
+    """``pid`` of the Socket.IO session: ``message.created`` is not told to the one who sent it."""
 
 
 class SendMedia(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ A command is a row of its own beside the message it makes, under the same id. Ev
 in one transaction: whether it was asked for before, whether it may be, and what everybody sees.
 """
 
+import logging
 from functools import partial
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from evorelay.model.records import OutboxRecord
 from evorelay.model.rendering import message_view
 from evorelay.model.views import Failure, Message
 from evorelay.protocol.manners import Manners
+from evorelay.relay.command_rows import Command
 from evorelay.relay.commands import (
     LaneView,
     MessageRef,
@@ -29,6 +31,7 @@ from evorelay.relay.commands import (
     Reply,
     SendMedia,
     SendParams,
+    Via,
 )
 from evorelay.relay.draft import Draft
 from evorelay.relay.gateway import Gateway
@@ -38,7 +41,10 @@ from evorelay.relay.permission import check_supervisor
 from evorelay.relay.reads import Reads
 from evorelay.relay.replies import check_shape, digest_of, outgoing_of
 from evorelay.relay.retrying import retry
-from evorelay.relay.taking import Command, Taken, take_for_phone, take_in_ticket
+from evorelay.relay.taking import Taken, take_for_phone, take_in_ticket
+from evorelay.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
 
 WAITING = ("queued", "sending", "unknown")
 
@@ -63,29 +69,37 @@ class Outbox:
         gateway: Gateway,
         files: Files,
         manners: Manners,
+        metrics: Metrics,
         *,
         reopen_within_ms: int,
         queued_max: int,
+        same_command_within_ms: int,
     ) -> None:
+        """``same_command_within_ms``: see relay/same_command.py; 0 takes each for its own."""
         self._ledger = ledger
         self._reads = reads
         self._lanes = lanes
         self._gateway = gateway
         self._files = files
         self._manners = manners
+        self._metrics = metrics
         self._reopen_within_ms = reopen_within_ms
         self._queued_max = queued_max
+        self._same_within_ms = same_command_within_ms
 
-    async def submit(self, who: Principal, params: SendParams) -> Message:
+    async def submit(self, who: Principal, params: SendParams, *, via: Via) -> Message:
         """Take a command; it is durable, and told to everybody, on return.
 
-        The same ``op_id`` again is answered with the same message as it is now; a reaction with
-        its target. Raises ``Refusal``. Cancelling before it is stored leaves nothing behind.
+        The same ``op_id`` again is answered with the same message as it is now, and so is the same
+        command by another path (relay/same_command.py); a reaction with its target. Raises
+        ``Refusal``. Cancelling before it is stored leaves nothing behind.
         """
         take = partial(take_in_ticket, ticket_id=params.ticket_id)
-        return await self._submit(who, params, take)
+        return await self._submit(who, params, via, take)
 
-    async def submit_to_phone(self, who: Principal, params: PhoneSendParams) -> Message:
+    async def submit_to_phone(
+        self, who: Principal, params: PhoneSendParams, *, via: Via
+    ) -> Message:
         """The same for whoever has this number, in their open ticket or a new one."""
         if not who.may_see(params.instance) or not await self._is_instance(params.instance):
             raise Refusal(Code.NOT_FOUND, f"there is no instance {params.instance}")
@@ -96,7 +110,7 @@ class Outbox:
             quoted=params.quoted,
             reopen_within_ms=self._reopen_within_ms,
         )
-        return await self._submit(who, params, take)
+        return await self._submit(who, params, via, take)
 
     async def retry(self, who: Principal, params: MessageRef) -> Message:
         """Have what failed sent after all, behind what its conversation is waiting for.
@@ -127,9 +141,15 @@ class Outbox:
         cursor = rows[-1].id if len(rows) == params.limit else None
         return OutboxPage([_view(row) for row in rows], self._lane_views(who), cursor)
 
-    async def _submit(self, who: Principal, reply: Reply, take: Take) -> Message:
+    async def _submit(self, who: Principal, reply: Reply, via: Via, take: Take) -> Message:
         command = Command(
-            who=who, reply=reply, digest=digest_of(reply), room=self._room, outgoing=None
+            who=who,
+            via=via,
+            reply=reply,
+            digest=digest_of(reply),
+            outgoing=None,
+            room=self._room,
+            same_within_ms=self._same_within_ms,
         )
         check_shape(reply)
         media = None
@@ -143,7 +163,11 @@ class Outbox:
         if outgoing.type == "text" and not outgoing.delay_ms:
             outgoing = replace(outgoing, delay_ms=self._manners.typing_ms(outgoing.content))
         ready = replace(command, outgoing=outgoing)
-        return self._begin(await self._ledger.change(partial(take, command=ready)))
+        taken = await self._ledger.change(partial(take, command=ready))
+        if taken is not None and taken.is_second:
+            self._metrics.command_joined(via.path)
+            log.debug("the same command by two paths", extra={"instance": taken.view.instance})
+        return self._begin(taken)
 
     def _begin(self, taken: Taken | None) -> Message:
         assert taken is not None  # None is answered only to what has nothing to send yet

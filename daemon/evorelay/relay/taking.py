@@ -3,10 +3,6 @@
 What it makes is seen by every agent at once, as ``pending``; sending it is the lanes'.
 """
 
-from collections.abc import Callable
-from typing import Any
-
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -14,35 +10,26 @@ from evorelay.model.change import OURSELVES, Reaction
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.fact import Chat
 from evorelay.model.outgoing import Outgoing
-from evorelay.model.principal import Principal
 from evorelay.model.records import ContactRecord, MessageRecord, OutboxRecord, TicketRecord
 from evorelay.model.rendering import message_view
 from evorelay.model.views import Message
 from evorelay.protocol.changes import apply_change
-from evorelay.relay.attempts import new_own_id
-from evorelay.relay.commands import Reply
+from evorelay.relay.command_rows import Command, add_twin, message_of, outbox_row
 from evorelay.relay.draft import Draft
 from evorelay.relay.people import People
 from evorelay.relay.permission import no_such_ticket
 from evorelay.relay.placing import Tickets
-from evorelay.relay.replies import details_of, label_of, media_of, phone_of
+from evorelay.relay.replies import phone_of
+from evorelay.relay.same_command import Words, are_said_by, find_first
 from evorelay.relay.tickets import check_not_merged
-
-
-class Command(Struct, frozen=True, kw_only=True):
-    who: Principal
-    reply: Reply
-    digest: str
-    outgoing: Outgoing | None
-    """None: only find out whether it was asked for before, and whether it may be."""
-    room: Callable[[str], bool]
-    """Whether one more command of an instance may wait."""
 
 
 class Taken(Struct, frozen=True):
     view: Message
     row: OutboxRecord | None
     """What is to be sent now; None: nothing, or nothing any more."""
+    is_second: bool = False
+    """Whether it is answered with the message of the same command by another path."""
 
 
 def take_in_ticket(draft: Draft, *, command: Command, ticket_id: str) -> Taken | None:
@@ -50,10 +37,10 @@ def take_in_ticket(draft: Draft, *, command: Command, ticket_id: str) -> Taken |
     ticket = draft.tx.tickets([ticket_id]).get(ticket_id)
     if ticket is None or not command.who.may_see(ticket.instance):
         raise no_such_ticket()
-    before = _asked_before(draft, command, ticket.instance)
-    if before is not None:
-        return before
     reply = command.reply
+    known = _answered(draft, command, ticket.instance, ticket.contact_id, reply.reply_to)
+    if known is not None:
+        return known
     check_not_merged(draft.tx, ticket)
     if ticket.status == "closed" and not reply.is_internal:
         raise Refusal(Code.TICKET_CLOSED, "the ticket is closed; reopen it first")
@@ -67,7 +54,7 @@ def take_in_ticket(draft: Draft, *, command: Command, ticket_id: str) -> Taken |
         assert target is not None  # relay/replies.py has seen to it
         return _react(draft, command, outgoing, contact, ticket, target)
     tickets = Tickets(draft, [contact.id], reopen_within_ms=0)
-    message = _message(draft, command, outgoing, contact, target)
+    message = message_of(draft, command, outgoing, contact, target)
     message.ticket_id = ticket.id
     tickets.show(tickets.by_id(ticket.id) or ticket, message)
     return _write(draft, command, outgoing, contact, message)
@@ -87,38 +74,73 @@ def take_for_phone(
     The caller has been seen to be allowed. A quoted message that is not here is not quoted.
     """
     digits = phone_of(phone)
-    before = _asked_before(draft, command, instance)
-    if before is not None:
-        return before
+    chat = Chat(jid=f"{digits}@s.whatsapp.net", phone=digits)
+    found = draft.tx.messages([(instance, quoted)] if quoted else []).get((instance, quoted or ""))
+    target = None if found is None else found.id
+    known = _answered(draft, command, instance, _contact_id(draft, instance, chat), target)
+    if known is not None:
+        return known
     _check_room(command, instance)
     outgoing = command.outgoing
     if outgoing is None:
         return None
-    chat = Chat(jid=f"{digits}@s.whatsapp.net", phone=digits)
     own = {name: row.phone for name, row in draft.tx.instances([instance]).items()}
     people = People(draft, [(instance, chat)], own)
     contact = people.contact(instance, chat)
-    found = draft.tx.messages([(instance, quoted)] if quoted else []).get((instance, quoted or ""))
     if found is not None:
         outgoing = replace(outgoing, target=found.id)
     tickets = Tickets(draft, [contact.id], reopen_within_ms=reopen_within_ms)
-    message = _message(draft, command, outgoing, contact, found)
+    message = message_of(draft, command, outgoing, contact, found)
     tickets.write(message, contact)
     return _write(draft, command, outgoing, contact, message)
 
 
-def _asked_before(draft: Draft, command: Command, instance: str) -> Taken | None:
+def _contact_id(draft: Draft, instance: str, chat: Chat) -> str | None:
+    """Of whoever is known by this number; nobody is made."""
+    known = draft.tx.contacts_by_alias((instance, alias) for alias in chat.aliases)
+    return next((contact.id for contact in known.values()), None)
+
+
+def _answered(
+    draft: Draft, command: Command, instance: str, contact_id: str | None, target: str | None
+) -> Taken | None:
+    """What it is answered with if it was asked for before, or has come by another path.
+
+    Raises ``Refusal`` where its ``op_id`` was something else's. ``target``: what it quotes.
+    """
+    words = _words(command, contact_id, target)
     key = (instance, command.reply.op_id)
     row = draft.tx.outbox_by_op([key]).get(key)
-    if row is None:
+    if row is not None:
+        # By another path the same thing is put in other words, and its digest differs.
+        if row.digest != command.digest and (words is None or not are_said_by(row, words)):
+            raise Refusal(
+                Code.OP_ID_CONFLICT,
+                "this op_id was used for something else; make a new one for each command",
+            )
+        return Taken(_view(draft, row), None)
+    first = None if words is None else find_first(draft, words, command.same_within_ms)
+    if first is None:
         return None
-    if row.digest != command.digest:
-        raise Refusal(
-            Code.OP_ID_CONFLICT,
-            "this op_id was used for something else; make a new one for each command",
-        )
-    message = draft.tx.messages_by_id([row.message_id])[row.message_id]
-    return Taken(message_view(message), None)
+    add_twin(draft, command, first)
+    # Whoever asked first may be behind us in telling the lanes, which take each command once.
+    waiting = first if first.state == "queued" else None
+    return Taken(_view(draft, first), waiting, is_second=True)
+
+
+def _words(command: Command, contact_id: str | None, target: str | None) -> Words | None:
+    """None for what is never the same command as another one: notes, and anything but texts."""
+    outgoing = command.outgoing
+    if contact_id is None or outgoing is None or outgoing.type != "text":
+        return None
+    if command.reply.is_internal:
+        return None
+    path = command.via.path
+    return Words(contact_id=contact_id, content=outgoing.content, target=target, path=path)
+
+
+def _view(draft: Draft, row: OutboxRecord) -> Message:
+    return message_view(draft.tx.messages_by_id([row.message_id])[row.message_id])
 
 
 def _check_room(command: Command, instance: str) -> None:
@@ -140,41 +162,6 @@ def _target(draft: Draft, message_id: str | None, ticket: TicketRecord) -> Messa
     return found
 
 
-def _message(
-    draft: Draft,
-    command: Command,
-    outgoing: Outgoing,
-    contact: ContactRecord,
-    target: MessageRecord | None,
-) -> MessageRecord:
-    is_internal = command.reply.is_internal
-    return MessageRecord(
-        id=draft.new_id(),
-        ticket_id=None,
-        contact_id=contact.id,
-        instance=contact.instance,
-        direction="out",
-        sender="agent",
-        sender_id=command.who.sub,
-        sender_name=command.who.name,
-        type=outgoing.type,
-        content=label_of(outgoing),
-        status="sent" if is_internal else "pending",
-        is_internal=is_internal,
-        created_at=draft.now,
-        received_at=draft.now,
-        whatsapp_id=None,
-        reply_to=None if target is None else target.whatsapp_id,
-        reactions=[],
-        edited_at=None,
-        deleted_at=None,
-        media=None if outgoing.media is None else media_of(outgoing.media),
-        error=None,
-        metadata=details_of(outgoing),
-        journal_seq=None,
-    )
-
-
 def _write(
     draft: Draft,
     command: Command,
@@ -183,8 +170,8 @@ def _write(
     message: MessageRecord,
 ) -> Taken:
     draft.add_message(message)
-    draft.tell_message("message.created", message)
-    row = _row(draft, command, outgoing, contact, message, id_=message.id)
+    draft.tell_message("message.created", message, origin=command.via.origin)
+    row = outbox_row(draft, command, outgoing, contact, message, id_=message.id)
     return Taken(message_view(message), None if row.state == "kept" else row)
 
 
@@ -204,49 +191,5 @@ def _react(
     target.metadata.pop("reaction_error", None)
     draft.change_message(target)
     draft.tell_message("message.updated", target)
-    row = _row(draft, command, outgoing, contact, target, id_=draft.new_id())
+    row = outbox_row(draft, command, outgoing, contact, target, id_=draft.new_id())
     return Taken(message_view(target), row)
-
-
-def _row(
-    draft: Draft,
-    command: Command,
-    outgoing: Outgoing,
-    contact: ContactRecord,
-    message: MessageRecord,
-    *,
-    id_: str,
-) -> OutboxRecord:
-    assert message.ticket_id is not None  # it was put on one before
-    is_internal = command.reply.is_internal
-    row = OutboxRecord(
-        id=id_,
-        instance=contact.instance,
-        contact_id=contact.id,
-        ticket_id=message.ticket_id,
-        message_id=message.id,
-        op_id=command.reply.op_id,
-        digest=command.digest,
-        agent=command.who.sub,
-        outgoing=_builtins(outgoing),
-        state="kept" if is_internal else "queued",
-        attempts=0,
-        created_at=draft.now,
-        queued_at=draft.now,
-        due_at=0,
-        ended_at=draft.now if is_internal else None,
-        own_id=new_own_id(),
-        is_first=not contact.is_group and not _has_written(draft, contact),
-    )
-    draft.plan.new_outbox.append(row)
-    return row
-
-
-def _has_written(draft: Draft, contact: ContactRecord) -> bool:
-    tickets = draft.tx.tickets_of(contact.id)
-    return any(ticket.last_inbound_at is not None for ticket in tickets)
-
-
-def _builtins(outgoing: Outgoing) -> dict[str, Any]:
-    known: dict[str, Any] = msgspec.to_builtins(outgoing)
-    return known

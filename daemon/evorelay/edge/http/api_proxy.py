@@ -13,7 +13,7 @@ from evorelay.edge.http.answers import JSON, empty_answer, error_answer, json_an
 from evorelay.edge.http.callers_instance import CallersInstance
 from evorelay.edge.http.deps import HttpDeps
 from evorelay.edge.http.evolution_bodies import answer_of, callers_words, reply_of
-from evorelay.edge.http.old_endpoints import UNDELIVERABLE
+from evorelay.edge.http.old_endpoints import BY_ENDPOINT, UNDELIVERABLE
 from evorelay.edge.http.route import BODY_BYTES_MAX, REPLY_BYTES_MAX, read_json
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.outcome import GatewayFault
@@ -95,7 +95,7 @@ class ApiProxy:
         body = await read_json(self._request, REPLY_BYTES_MAX)
         with callers_words(target.call):
             params = reply_of(target.call, instance, body)
-            message = await self._outbox.submit_to_phone(who, params)
+            message = await self._outbox.submit_to_phone(who, params, via=BY_ENDPOINT)
         message = await self._outbox.wait_final(message, self._patience_s)
         if message.status == "failed":
             return json_answer({"id": message.id, "error": message.error}, UNDELIVERABLE)

@@ -21,7 +21,7 @@ from evorelay.model.ids import new_id
 from evorelay.model.outcome import GatewayFault
 from evorelay.model.principal import Principal
 from evorelay.model.views import Failure, Message
-from evorelay.relay.commands import CONTENT_CHARS_MAX, OpId, PhoneSendParams
+from evorelay.relay.commands import CONTENT_CHARS_MAX, OpId, PhoneSendParams, Via
 from evorelay.relay.questions import NoParams, Text
 from evorelay.relay.replies import phone_of
 
@@ -29,6 +29,7 @@ SEND_PATH = "/webhook/send-message"
 TEST_PATH = "/webhook/test-send"
 CHECK_PATH = "/webhook/check-instance/"
 STATE_WAIT_S = 5.0
+BY_ENDPOINT = Via(path="endpoint")
 UNDELIVERABLE = 422
 """The status of an answer whose message failed for good: asking again would not help."""
 _TEST_TEXT = "Teste do EvoRelay: se você lê isto, o envio funciona. (This is a test message.)"
@@ -95,7 +96,8 @@ class OldEndpoints:
             asked = msgspec.convert(body, form)
         except msgspec.ValidationError as error:
             raise bad_parameter(error) from None
-        message = await self._outbox.submit_to_phone(who, await self._params(who, asked))
+        params = await self._params(who, asked)
+        message = await self._outbox.submit_to_phone(who, params, via=BY_ENDPOINT)
         message = await self._outbox.wait_final(message, self._patience_s)
         return _outcome(message)
 

@@ -1,9 +1,11 @@
 """REST v1: what agents send (contract §3). What it does is ``relay/outbox.py``'s."""
 
+from functools import partial
+
 from evorelay.edge.http.route import REPLY_BYTES_MAX, Route
 from evorelay.model.errors import Code
 from evorelay.model.views import Message
-from evorelay.relay.commands import MessageRef, OutboxPage, OutboxParams, SendParams
+from evorelay.relay.commands import MessageRef, OutboxPage, OutboxParams, SendParams, Via
 from evorelay.relay.outbox import Outbox
 
 
@@ -29,7 +31,7 @@ def reply_routes(outbox: Outbox) -> tuple[Route, ...]:
                 Code.MEDIA_UNAVAILABLE,
                 Code.OUTBOX_FULL,
             ),
-            call=outbox.submit,
+            call=partial(outbox.submit, via=Via(path="rest")),
         ),
         Route(
             method="POST",

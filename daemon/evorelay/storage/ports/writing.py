@@ -39,7 +39,14 @@ class Transaction(Protocol):
         """Commands that are ``sending`` or ``unknown``, of the instance or of all."""
 
     def outbox_of(self, message_ids: Iterable[str]) -> list[OutboxRecord]:
-        """Commands that made these messages, or reacted to them."""
+        """Commands that made these messages, reacted to them, or were answered with them because
+        another one had made them already."""
+
+    def outbox_saying(
+        self, contact_id: str, content: str, *, since: int, limit: int
+    ) -> list[OutboxRecord]:
+        """Commands with these words, made later than ``since`` (Unix ms), oldest first; looked for
+        among the conversation's latest ``limit``."""
 
     def contacts_by_alias(self, keys: Iterable[AliasKey]) -> dict[AliasKey, ContactRecord]: ...
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import apsw
 
 from evorelay.model.change import Change
+from evorelay.model.ids import uuid7
 from evorelay.model.records import (
     AliasRecord,
     ContactRecord,
@@ -88,6 +89,19 @@ class SqliteTransaction:
 
     def outbox_of(self, message_ids: Iterable[str]) -> list[OutboxRecord]:
         return self._joined(OUTBOX, message_ids, "ON t.message_id = k.value")
+
+    def outbox_saying(
+        self, contact_id: str, content: str, *, since: int, limit: int
+    ) -> list[OutboxRecord]:
+        # Ids sort by time: of all that was ever said to this person no more is read than that.
+        rows: list[OutboxRecord] = OUTBOX.select(
+            self._db,
+            "WHERE t.id IN (SELECT id FROM outbox INDEXED BY outbox_by_contact"
+            " WHERE contact_id = ? AND id >= ? ORDER BY id DESC LIMIT ?)"
+            " AND t.created_at > ? AND t.outgoing->>'content' = ? ORDER BY t.created_at, t.id",
+            (contact_id, uuid7(max(0, since), 0), limit, since, content),
+        )
+        return rows
 
     def contacts_by_alias(self, keys: Iterable[AliasKey]) -> dict[AliasKey, ContactRecord]:
         aliases: list[AliasRecord] = self._joined(

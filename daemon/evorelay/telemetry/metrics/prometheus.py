@@ -141,6 +141,10 @@ class PrometheusMetrics:
             counter("evorelay_media_fetches_total", "Tries to fetch a message's file", "outcome"),
             (("fetched",), ("retried",), ("failed",)),
         )
+        self._joined = _Counters(
+            counter("evorelay_commands_joined_total", "Texts by two paths, sent once", "path"),
+            ((path,) for path in ("socketio", "rest", "endpoint")),
+        )
         self._doubts = _Counters(
             counter("evorelay_reply_doubts_total", "Unknown outcomes, how they ended", "end"),
             ((end,) for end in ("sent", "not_sent", "given_up")),
@@ -211,6 +215,9 @@ class PrometheusMetrics:
 
     def media_fetched(self, outcome: str) -> None:
         self._fetched[outcome,].inc()
+
+    def command_joined(self, path: str) -> None:
+        self._joined[path,].inc()
 
     def doubt_settled(self, how: str) -> None:
         self._doubts[how,].inc()

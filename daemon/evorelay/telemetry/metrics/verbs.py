@@ -45,6 +45,11 @@ class Metrics(Protocol):
     def attempt_ended(self, outcome: str, seconds: float) -> None:
         """One call that was to send a reply: ``sent``, or a ``FaultKind``."""
 
+    def command_joined(self, path: str) -> None:
+        """A text that came by a second path too was sent once; ``path`` is that second one:
+        ``socketio``, ``rest`` or ``endpoint``.
+        """
+
     def doubt_settled(self, how: str) -> None:
         """A reply of unknown outcome: ``sent``, ``not_sent``, or ``given_up``."""
 
@@ -116,6 +121,8 @@ class NopMetrics:
     def webhook_to_publish_seconds(self, many: Iterable[float]) -> None: ...
 
     def attempt_ended(self, outcome: str, seconds: float) -> None: ...
+
+    def command_joined(self, path: str) -> None: ...
 
     def doubt_settled(self, how: str) -> None: ...
 
