@@ -1,0 +1,165 @@
+"""What waits for a polling client's next GET: a ``FrameStream`` in all but the socket.
+
+Frames are kept as they were pushed. A GET takes all there is as one payload; until that has been
+written it counts as pending, so that whoever waits for a client that keeps up waits for the
+client and not for us.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import trio
+
+from evorelay.edge.framestream import BUFFER_BYTES_MAX, Sender
+from evorelay.edge.inbound import Inbound
+from evorelay.protocol.engineio import CLOSE, NOOP, payload_of
+
+UPGRADE_GRACE_S = 0.05
+"""How long a GET that comes in the middle of an upgrade may wait for its end; up to 0.1 s in the
+reference server. A client that polls on could otherwise do so as fast as it can."""
+
+
+class Outgoing(Protocol):
+    """The outgoing side of a session: a ``PollBuffer`` or a ``FrameStream``."""
+
+    pending: int
+    tell_drained: bool
+    last_progress_at: float
+    sender: Sender | None
+
+    def push(self, frame: bytes) -> bool: ...
+
+    async def send_all(self, data: bytes) -> None: ...
+
+
+class PollBuffer:
+    def __init__(self) -> None:
+        self._frames: list[bytes] = []
+        self._farewell: bytes | None = None
+        self._in_flight = 0
+        self._is_discarded = False
+        self._is_probing = False
+        self._waiting: trio.CancelScope | None = None
+        """Of the GET that waits for something to answer."""
+        self._drained = trio.lowlevel.ParkingLot()
+        self.is_polled = False
+        """Whether a GET is here, waiting or being answered."""
+        self.pending = 0
+        self.tell_drained = False
+        self.sender: Sender | None = None
+        self.last_progress_at = trio.current_time()
+
+    def push(self, frame: bytes) -> bool:
+        """Take frames, or refuse them when they do not fit beside what is waiting.
+
+        An empty buffer takes any size, as a ``FrameStream`` does.
+        """
+        if self._is_ended or (self.pending and self.pending + len(frame) > BUFFER_BYTES_MAX):
+            return False
+        self._append(frame)
+        return True
+
+    async def send_all(self, data: bytes) -> None:
+        """Queue frames; wait while the buffer is over its bound. Cancelling cancels the waiting.
+
+        Raises ``trio.BrokenResourceError`` when the session has ended.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if not self._is_ended:
+            self._append(data)
+            while self.pending > BUFFER_BYTES_MAX and not self._is_discarded:
+                await self._drained.park()
+        if self._is_ended:
+            raise trio.BrokenResourceError("the connection is gone")
+
+    def _append(self, frames: bytes) -> None:
+        if not self.pending:
+            self.last_progress_at = trio.current_time()
+        self._frames.append(frames)
+        self.pending += len(frames)
+        self._wake()
+
+    @contextmanager
+    def polling(self) -> Iterator[None]:
+        """A GET is here."""
+        assert not self.is_polled
+        self.is_polled = True
+        try:
+            yield
+        finally:
+            self.is_polled = False
+            self._waiting = None
+
+    async def next_payload(self, inbound: Inbound) -> bytes | None:
+        """Wait for something to answer a GET with; None when the peer hung up instead.
+
+        Empty when there is nothing more to be had here: the session has moved to a WebSocket.
+        When cancelled nothing is lost.
+        """
+        came_while_probing = self._is_probing
+        patience = UPGRADE_GRACE_S if came_while_probing else float("inf")
+        deadline = trio.current_time() + patience
+        while not (self._frames or self._farewell or self._is_discarded):
+            if self._is_probing and not came_while_probing:
+                return payload_of([NOOP])
+            with trio.CancelScope(deadline=deadline) as self._waiting:
+                if not await inbound.next_bytes():
+                    return None
+                await trio.sleep_forever()  # the client's next request lies there already
+            if trio.current_time() >= deadline:
+                return payload_of([NOOP])
+        return self._take()
+
+    def _take(self) -> bytes:
+        frames, self._frames = self._frames, []
+        if self._farewell is not None:
+            frames.append(self._farewell)
+        self._in_flight = self.pending
+        return payload_of(frames)
+
+    def progressed(self) -> None:
+        """The kernel has taken some of the payload."""
+        self.last_progress_at = trio.current_time()
+
+    def written(self) -> None:
+        """The payload is with the kernel."""
+        self.progressed()
+        if self._is_discarded:
+            return
+        self.pending -= self._in_flight
+        if not self.pending:
+            self._drained.unpark_all()
+            if self.tell_drained and self.sender is not None:
+                self.tell_drained = False
+                self.sender.drained()
+
+    def probe(self, is_probing: bool) -> None:
+        """A WebSocket tries to take over, or has given up; no GET is kept waiting meanwhile."""
+        self._is_probing = is_probing
+        self._wake()
+
+    def say_farewell(self) -> None:
+        """Take nothing more; what there is goes out with the next GET, and a close packet last."""
+        self._farewell = CLOSE
+        self._drained.unpark_all()
+        self._wake()
+
+    def discard(self, farewell: bytes | None = None) -> bytes:
+        """Take nothing more and give back what was not taken; a waiting GET gets ``farewell``."""
+        frames = b"".join(self._frames)
+        self._frames = []
+        self._farewell = farewell
+        self._is_discarded = True
+        self.pending = 0
+        self._drained.unpark_all()
+        self._wake()
+        return frames
+
+    @property
+    def _is_ended(self) -> bool:
+        return self._is_discarded or self._farewell is not None
+
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
