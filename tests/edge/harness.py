@@ -239,7 +239,9 @@ class Port:
         cache = RecentEvents(ttl_ms=60_000, bytes_max=1 << 22)
         reads = Reads(storage.readers)
         self.catchup = CatchUp(cache, reads, metrics)
-        self.hub = Hub(cache, self.catchup, metrics)
+        self.hub = Hub(
+            cache, self.catchup, metrics, position=storage.readers[0].position()
+        )
         ledger = Ledger(storage.writer, self.hub, new_id=new_id, now=now_ms)
         signals = InstanceSignals()
         news = InstanceNews(ledger, signals)

@@ -84,7 +84,8 @@ class World:
         self.reads = Reads(storage.readers)
         metrics = PrometheusMetrics(self.registry)
         cache = RecentEvents(ttl_ms=60_000, bytes_max=1 << 20)
-        self.hub = Hub(cache, CatchUp(cache, self.reads, metrics), metrics)
+        catchup = CatchUp(cache, self.reads, metrics)
+        self.hub = Hub(cache, catchup, metrics, position=storage.readers[0].position())
         ledger = Ledger(storage.writer, self.hub, new_id=new_id, now=now_ms)
         self.journal = Journal(
             storage.journal, metrics, free_bytes=lambda: self.free_bytes, free_bytes_min=GIB

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from evorelay.relay.channel_session import ChannelSession
 from evorelay.relay.feed import Feed
-from evorelay.relay.session import Session
 from tests.edge.http_world import World, error_of, open_world, text_of, token
 
 ANA = "5511988880001"
@@ -130,4 +130,4 @@ async def test_a_webhook_by_get_is_told_about_redirects_and_counted(tmp_path: Pa
 
 def watch(world: World, channel: str) -> None:
     """Subscribe somebody who is not connected; only that there is a feed matters here."""
-    world.hub.attach(Feed(channel, Session.__new__(Session)))
+    world.hub.attach(Feed(channel, ChannelSession.__new__(ChannelSession)))

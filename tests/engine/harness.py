@@ -22,6 +22,7 @@ from evorelay.relay.apply import Applied, Understood, apply_batch
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.cache import RecentEvents
 from evorelay.relay.catchup import CatchUp
+from evorelay.relay.channel_session import ChannelSession
 from evorelay.relay.desk import Desk
 from evorelay.relay.draft import Draft
 from evorelay.relay.hub import Hub
@@ -216,7 +217,9 @@ class World:
         self.reads = reads or Reads(storage.readers)
         self.cache = RecentEvents(ttl_ms=HOUR, bytes_max=cache_bytes)
         self.catchup = CatchUp(self.cache, self.reads, metrics)
-        self.hub = Hub(self.cache, self.catchup, metrics)
+        self.hub = Hub(
+            self.cache, self.catchup, metrics, position=storage.readers[0].position()
+        )
         self.ledger = Ledger(writer or storage.writer, self.hub, new_id=NEW_ID, now=self.now)
         self.journal = Journal(
             storage.journal,
@@ -271,9 +274,9 @@ class World:
 
     def session(
         self, who: Principal = ADMIN, *, room: int = 1 << 20
-    ) -> tuple[Session, BoundedWire]:
+    ) -> tuple[ChannelSession, BoundedWire]:
         wire = BoundedWire(room)
-        session = Session("s", who, PlainDialect(), wire, self.engine)
+        session = ChannelSession("s", who, PlainDialect(), wire, self.engine)
         wire.session = session
         return session, wire
 

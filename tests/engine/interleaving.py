@@ -16,12 +16,13 @@ from evorelay.model.principal import Principal
 from evorelay.model.records import EventRecord
 from evorelay.relay.cache import OVERHEAD_BYTES, RecentEvents
 from evorelay.relay.catchup import CatchUp
+from evorelay.relay.channel_session import ChannelSession
 from evorelay.relay.desk import Desk
 from evorelay.relay.feed import State
 from evorelay.relay.hub import Hub
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.reads import Reads
-from evorelay.relay.session import Engine, Position, Session
+from evorelay.relay.session import Engine, Position
 from evorelay.storage.ports import ChannelPage, StoreReader
 from evorelay.telemetry.metrics import NopMetrics
 from tests.engine.harness import BoundedWire, PlainDialect
@@ -81,7 +82,7 @@ class Client:
 
     def __init__(self, engine: Engine, room: int) -> None:
         self.wire = BoundedWire(room)
-        self.session = Session("s", ADMIN, TaggedDialect(), self.wire, engine)
+        self.session = ChannelSession("s", ADMIN, TaggedDialect(), self.wire, engine)
         self.wire.session = self.session
         self.start: dict[str, int] = {}
         """Where each subscription began; absent until it is answered."""
@@ -118,7 +119,7 @@ class Model:
         metrics = NopMetrics()
         cache = RecentEvents(ttl_ms=1, bytes_max=cache_events * (OVERHEAD_BYTES + 3))
         self.catchup = CatchUp(cache, self.reads, metrics)
-        self.hub = Hub(cache, self.catchup, metrics)
+        self.hub = Hub(cache, self.catchup, metrics, position=0)
         writer: Any = None  # nothing here changes a store
         ledger = Ledger(writer, self.hub, new_id=str, now=lambda: 0)
         desk = Desk(self.reads, ledger, self.hub)

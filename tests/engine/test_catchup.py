@@ -114,7 +114,7 @@ async def test_who_was_away_longer_than_retention_is_told_to_reload(tmp_path: Pa
         async with trio.open_nursery() as nursery:
             await nursery.start(world.catchup.run, world.hub)
             session, wire = world.session()
-            world.hub.settle((await session.subscribe("inbox:loja", None)).feed, 0)
+            session.answered(await session.subscribe("inbox:loja", None))
             feed = session.feeds["inbox:loja"]
             feed.state, feed.cursor = State.CATCHING_UP, 1
             assert storage.maintenance.trim_events(world.now() + HOUR, 4) > 0

@@ -11,7 +11,7 @@ import trio.testing
 from evorelay.model.close import Close
 from evorelay.model.errors import Code, Refusal, StoreUnavailable
 from evorelay.model.principal import Principal
-from evorelay.relay import session as sessions
+from evorelay.relay import channel_session as sessions
 from evorelay.relay.feed import State
 from evorelay.relay.reads import Reads
 from evorelay.relay.session import Position

@@ -9,7 +9,7 @@ import trio.testing
 
 from evorelay.model.close import Close
 from evorelay.model.principal import Principal
-from evorelay.relay.session import Session
+from evorelay.relay.channel_session import ChannelSession
 from evorelay.relay.sessions import (
     EXPIRY_GRACE_S,
     PING_EVERY_S,
@@ -46,7 +46,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 def make(
     world: World, *, heard: float = NOW, expires_at: int | None = None
-) -> tuple[Session, BoundedWire]:
+) -> tuple[ChannelSession, BoundedWire]:
     who = Principal(sub="ana", role="admin", expires_at=expires_at)
     session, wire = world.session(who)
     session.last_heard_at = session.pinged_at = heard

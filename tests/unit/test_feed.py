@@ -8,6 +8,7 @@ from evorelay.model.close import Close
 from evorelay.model.event import ChannelEvent
 from evorelay.relay import feed as feeds
 from evorelay.relay.feed import Feed, Run, State
+from evorelay.storage.ports import ChannelPage
 
 
 class Dialect:
@@ -29,7 +30,7 @@ class Receiver:
     is_closed = False
 
     def __init__(self, dialect: Dialect, *, takes: bool = True) -> None:
-        self.dialect: feeds.Dialect = dialect
+        self.dialect: feeds.ChannelDialect = dialect
         self.takes = takes
         self.frames: list[bytes] = []
 
@@ -83,6 +84,10 @@ def test_what_was_read_already_is_not_told_again(receiver: Receiver, first: int,
     assert (live.cursor, live.state, receiver.frames) == (4, State.LIVE, [])
 
 
+def page(first: int, last: int) -> ChannelPage:
+    return ChannelPage(head=last, floor=1, events=list(run(first, last).events))
+
+
 @pytest.mark.parametrize(("first", "last"), [(4, 6), (1, 9), (6, 6)])
 def test_an_overlap_or_a_hole_sends_it_back_to_reading(
     receiver: Receiver, first: int, last: int
@@ -104,10 +109,10 @@ def test_a_full_client_falls_back_and_loses_nothing(receiver: Receiver) -> None:
 
 def test_delivering_moves_the_cursor_only_when_taken(receiver: Receiver) -> None:
     behind = feed(receiver, State.CATCHING_UP, 4)
-    assert behind.deliver(run(5, 6).events)
+    assert behind.take({"inbox:a": page(5, 6)}, 0, 1000) == 2
     assert behind.cursor == 6
     receiver.takes = False
-    assert not behind.deliver(run(7, 7).events)
+    assert behind.take({"inbox:a": page(7, 7)}, 0, 1000) is None
     assert behind.cursor == 6
 
 
@@ -118,7 +123,7 @@ def test_a_feed_is_live_exactly_when_it_reached_the_head(
     receiver: Receiver, head: int, state: State
 ) -> None:
     settling = feed(receiver, State.OPENING, 4)
-    assert settling.settle(head) is (state is State.LIVE)
+    assert settling.settle({"inbox:a": head}) is (state is State.LIVE)
     assert settling.state is state
 
 

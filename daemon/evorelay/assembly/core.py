@@ -66,7 +66,7 @@ def build_core(
     cache = RecentEvents(ttl_ms=int(config.cache.ttl * 1000), bytes_max=config.cache.max_bytes)
     reads = Reads(storage.readers)
     catchup = CatchUp(cache, reads, metrics)
-    hub = Hub(cache, catchup, metrics)
+    hub = Hub(cache, catchup, metrics, position=storage.readers[0].position())
     ledger = Ledger(storage.writer, hub, new_id=new_id, now=now_ms)
     journal = Journal(
         storage.journal,

@@ -19,7 +19,8 @@ from evorelay.model.errors import Code, Refusal, StoreUnavailable
 from evorelay.model.ids import NewId
 from evorelay.model.principal import Principal
 from evorelay.protocol import centrifuge as wire
-from evorelay.relay.feed import Feed, State
+from evorelay.relay.channel_session import ChannelSession
+from evorelay.relay.feed import AnyFeed, Feed, State
 from evorelay.relay.hub import Hub
 from evorelay.relay.session import Engine, Position, Session
 from evorelay.relay.sessions import PING_EVERY_S, Sessions
@@ -79,7 +80,7 @@ class _Connection:
         self._ws = ws
         self._stream = stream
         self._trusted = trusted
-        self._session: Session | None = None
+        self._session: ChannelSession | None = None
 
     async def serve(self) -> Close | None:
         sessions = self._edge.sessions
@@ -123,12 +124,14 @@ class _Connection:
                 await self._ws.get_message()
         return Close.SHUTDOWN if sessions.is_closing else Close.STALE
 
-    async def _connect(self, command_id: int, request: wire.ConnectRequest) -> Session:
+    async def _connect(self, command_id: int, request: wire.ConnectRequest) -> ChannelSession:
         if request.token or self._trusted is None:
             principal = await self._edge.authenticator.authenticate(request.token)
         else:
             principal = self._trusted
-        session = Session(self._edge.new_id(), principal, DIALECT, self._stream, self._edge.engine)
+        session = ChannelSession(
+            self._edge.new_id(), principal, DIALECT, self._stream, self._edge.engine
+        )
         self._stream.sender = session
         expires, ttl = self._expiry(principal)
         result = wire.ConnectResult(
@@ -153,7 +156,7 @@ class _Connection:
             for feed in session.leave():
                 self._tell_membership(feed, "leave")
 
-    async def _handle(self, session: Session, command: wire.Command) -> Close | None:
+    async def _handle(self, session: ChannelSession, command: wire.Command) -> Close | None:
         """Answer one command; returns a reason when the connection must end."""
         if command.send is not None:
             return None
@@ -176,7 +179,7 @@ class _Connection:
         await self._stream.send_all(answer)
         return None
 
-    async def _answer(self, session: Session, command: wire.Command) -> bytes:
+    async def _answer(self, session: ChannelSession, command: wire.Command) -> bytes:
         id_ = command.id
         if command.unsubscribe is not None:
             feed = session.unsubscribe(command.unsubscribe.channel)
@@ -207,7 +210,9 @@ class _Connection:
             return wire.encode_error(id_, wire.Error.PERMISSION_DENIED)
         return wire.encode_error(id_, wire.Error.METHOD_NOT_FOUND)
 
-    async def _subscribe(self, session: Session, id_: int, request: wire.SubscribeRequest) -> None:
+    async def _subscribe(
+        self, session: ChannelSession, id_: int, request: wire.SubscribeRequest
+    ) -> None:
         if request.channel in session.feeds:
             await self._stream.send_all(wire.encode_error(id_, wire.Error.ALREADY_SUBSCRIBED))
             return
@@ -229,7 +234,9 @@ class _Connection:
         session.answered(subscription)
         self._tell_membership(subscription.feed, "join")
 
-    async def _history(self, session: Session, id_: int, request: wire.HistoryRequest) -> bytes:
+    async def _history(
+        self, session: ChannelSession, id_: int, request: wire.HistoryRequest
+    ) -> bytes:
         epoch = self._edge.engine.epoch
         since = request.since
         if since is not None and since.epoch and since.epoch != epoch:
@@ -250,7 +257,9 @@ class _Connection:
         result = wire.HistoryResult(epoch, page.head, wire.publications(page.events))
         return wire.encode_reply(id_, "history", result)
 
-    async def _refresh(self, session: Session, id_: int, request: wire.RefreshRequest) -> bytes:
+    async def _refresh(
+        self, session: ChannelSession, id_: int, request: wire.RefreshRequest
+    ) -> bytes:
         principal = await self._edge.authenticator.authenticate(request.token)
         if principal.sub != session.principal.sub:
             raise Refusal(Code.UNAUTHORIZED, "the token is another agent's; connect anew with it")
@@ -263,7 +272,7 @@ class _Connection:
         result = wire.RefreshResult(session.id, f"evorelay {__version__}", expires, ttl)
         return wire.encode_reply(id_, "refresh", result)
 
-    async def _present(self, session: Session, channel: str) -> list[wire.ClientInfo]:
+    async def _present(self, session: ChannelSession, channel: str) -> list[wire.ClientInfo]:
         if not await session.may_watch(channel):
             raise Refusal(Code.FORBIDDEN, "no such channel, or not yours")
         feeds = self._edge.engine.hub.feeds(channel)
@@ -283,7 +292,7 @@ class _Connection:
         return True, max(1, principal.expires_at - self._edge.now() // 1000)
 
 
-def info_of(feed: Feed) -> wire.ClientInfo:
+def info_of(feed: AnyFeed) -> wire.ClientInfo:
     session = feed.receiver
     assert isinstance(session, Session)
     name = session.principal.name

@@ -7,14 +7,14 @@ the queue until the client's buffer has drained (P5).
 
 import logging
 from collections import deque
+from collections.abc import Mapping
 
 import trio
 
 from evorelay.model.close import Close
 from evorelay.model.errors import StoreUnavailable
-from evorelay.model.event import ChannelEvent
 from evorelay.relay.cache import RecentEvents
-from evorelay.relay.feed import Feed, State
+from evorelay.relay.feed import AnyFeed, State
 from evorelay.relay.hub import Hub
 from evorelay.relay.reads import Reads
 from evorelay.storage.ports import ChannelPage
@@ -35,10 +35,10 @@ class CatchUp:
         self._cache = cache
         self._reads = reads
         self._metrics = metrics
-        self._queue: deque[Feed] = deque()
+        self._queue: deque[AnyFeed] = deque()
         self._idle_workers = trio.lowlevel.ParkingLot()
 
-    def enlist(self, feed: Feed) -> None:
+    def enlist(self, feed: AnyFeed) -> None:
         """Queue a feed that is CATCHING_UP; each is in the queue at most once."""
         if not feed.is_queued:
             feed.is_queued = True
@@ -71,7 +71,7 @@ class CatchUp:
                 feed.receiver.close_asap(Close.SERVER_ERROR)
                 raise
 
-    async def _turn_when_readable(self, feed: Feed, hub: Hub) -> None:
+    async def _turn_when_readable(self, feed: AnyFeed, hub: Hub) -> None:
         try:
             await self._turn(feed, hub)
         except StoreUnavailable as error:
@@ -79,44 +79,56 @@ class CatchUp:
             await trio.sleep(1)
             self.enlist(feed)
 
-    async def _turn(self, feed: Feed, hub: Hub) -> None:
+    async def _turn(self, feed: AnyFeed, hub: Hub) -> None:
         """One page for one feed; then it is LIVE, queued again, or waits for its client."""
         receiver = feed.receiver
         if not self._is_behind(feed) or not receiver.idle():
             return
-        cursor = feed.cursor
-        page = self._cache.page(feed.channel, cursor, PAGE_EVENTS)
+        until = hub.position
+        behind = feed.missing(hub.heads(feed))
+        pages = self._cached(behind)
         source = "cache"
-        if page is None:
+        if pages is None:
             source = "store"
-            page = await self._reads(
-                lambda reader: reader.events_after(feed.channel, cursor, PAGE_EVENTS)
+            pages = await self._reads(
+                lambda reader: {
+                    channel: reader.events_after(channel, cursor, PAGE_EVENTS)
+                    for channel, cursor in behind.items()
+                }
             )
-            if not self._is_behind(feed) or feed.cursor != cursor:
-                return  # enlisted again while we read, it was taken further by another worker
-            if page.head > cursor and page.floor > cursor + 1:
+            if not self._is_behind(feed):
+                return
+            if any(feed.cursors.get(channel) != cursor for channel, cursor in behind.items()):
+                # Enlisted again while we read, it was taken further by another worker; or its
+                # client is in other channels now.
+                self.enlist(feed)
+                return
+            if any(
+                page.head > behind[channel] and page.floor > behind[channel] + 1
+                for channel, page in pages.items()
+            ):
                 # Retention has passed it by: the client must reload, and is told so (P3).
                 receiver.close_asap(Close.INSUFFICIENT_STATE)
                 return
-        events = _up_to_bytes(page, PAGE_BYTES)
-        if events:
-            if not feed.deliver(events):
+        if pages:
+            taken = feed.take(pages, until, PAGE_BYTES)
+            if taken is None:
                 # Live events of other feeds filled the buffer while we read: wait until it drains.
                 receiver.idle()
                 return
-            self._metrics.feed_recovered(len(events), source)
-        hub.settle(feed, page.head)
+            self._metrics.feed_recovered(taken, source)
+        hub.settle(feed, {channel: page.head for channel, page in pages.items()})
+
+    def _cached(self, behind: Mapping[str, int]) -> dict[str, ChannelPage] | None:
+        """What is missed, if all of it is in memory."""
+        pages = {}
+        for channel, cursor in behind.items():
+            page = self._cache.page(channel, cursor, PAGE_EVENTS)
+            if page is None:
+                return None
+            pages[channel] = page
+        return pages
 
     @staticmethod
-    def _is_behind(feed: Feed) -> bool:
+    def _is_behind(feed: AnyFeed) -> bool:
         return feed.state is State.CATCHING_UP and not feed.receiver.is_closed
-
-
-def _up_to_bytes(page: ChannelPage, bytes_max: int) -> list[ChannelEvent]:
-    """As many of the page's events as fit, at least one."""
-    size = 0
-    for index, event in enumerate(page.events):
-        size += len(event.data)
-        if size > bytes_max and index:
-            return page.events[:index]
-    return page.events

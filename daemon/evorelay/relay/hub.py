@@ -4,39 +4,45 @@
 dialect, and one buffer append per subscriber of a channel, however many events the commit had.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from evorelay.model.event import ChannelEvent
 from evorelay.model.records import EventRecord
 from evorelay.relay.cache import RecentEvents
-from evorelay.relay.feed import Feed, Run, State
+from evorelay.relay.feed import AnyFeed, Feed, Receiver, Run, State
+from evorelay.relay.merged_feed import Burst, Encodings, MergedFeed
 from evorelay.telemetry.metrics import Metrics
 
 
 class Laggards(Protocol):
     """Who brings feeds that fell behind back to LIVE (relay/catchup.py)."""
 
-    def enlist(self, feed: Feed) -> None: ...
+    def enlist(self, feed: AnyFeed) -> None: ...
 
 
 class _Channel:
     """What the hub knows of a channel somebody is subscribed to."""
 
-    __slots__ = ("feeds", "head")
+    __slots__ = ("feeds", "head", "merged")
 
     def __init__(self) -> None:
         self.feeds: set[Feed] = set()
+        self.merged: set[MergedFeed] = set()
         self.head = 0
         """Last offset published by this process since the channel is watched; 0: none yet."""
 
 
 class Hub:
-    def __init__(self, cache: RecentEvents, laggards: Laggards, metrics: Metrics) -> None:
+    def __init__(
+        self, cache: RecentEvents, laggards: Laggards, metrics: Metrics, *, position: int
+    ) -> None:
         self._cache = cache
         self._laggards = laggards
         self._metrics = metrics
         self._channels: dict[str, _Channel] = {}
+        self.position = position
+        """Id of the last event published; at the start, of the last one in the store."""
 
     def publish(self, events: Sequence[EventRecord]) -> None:
         """Tell every LIVE feed of the events' channels. Synchronous: nobody can hold it up."""
@@ -52,6 +58,7 @@ class Hub:
                 if channel in self._channels:
                     runs.setdefault(channel, []).append(as_there)
         deliveries = 0
+        merged: dict[MergedFeed, list[Run]] = {}
         for channel, stretch in runs.items():
             watched = self._channels[channel]
             watched.head = stretch[-1].offset
@@ -60,18 +67,46 @@ class Hub:
                 if not feed.offer(run):
                     if run.first > feed.cursor + 1:
                         self._metrics.gap_detected()
-                    self._metrics.feed_lagged()
-                    self._laggards.enlist(feed)
+                    self._fell_behind(feed)
                 elif feed.state is State.LIVE:
                     deliveries += len(stretch)
+            for several in watched.merged:
+                if channel in several.cursors:
+                    merged.setdefault(several, []).append(run)
+        if merged:
+            deliveries += self._publish_merged(merged)
+        if events:
+            self.position = events[-1].id
         self._metrics.event_published(len(events))
         self._metrics.deliveries(deliveries)
 
-    def publish_transient(self, channel: str, data: bytes, *, but: Feed | None = None) -> None:
+    def _publish_merged(self, told: Mapping[MergedFeed, Sequence[Run]]) -> int:
+        """Tell each feed of several channels what they were told, in one piece."""
+        deliveries = 0
+        encodings = Encodings()
+        bursts: dict[tuple[str, ...], Burst] = {}
+        for feed, runs in told.items():
+            channels = tuple([run.channel for run in runs])
+            burst = bursts.get(channels)
+            if burst is None:
+                burst = bursts[channels] = Burst(runs, encodings)
+            if not feed.offer(burst):
+                if any(run.first > feed.cursors[run.channel] + 1 for run in runs):
+                    self._metrics.gap_detected()
+                self._fell_behind(feed)
+            elif feed.state is State.LIVE:
+                deliveries += len(burst.events)
+        return deliveries
+
+    def _fell_behind(self, feed: AnyFeed) -> None:
+        self._metrics.feed_lagged()
+        self._laggards.enlist(feed)
+
+    def publish_transient(self, channel: str, data: bytes, *, but: Receiver | None = None) -> None:
         """Tell whoever is LIVE now; who is not misses it, which is what transient means."""
         frames: dict[str, bytes] = {}
         for feed in self.feeds(channel):
-            if feed is but or feed.state is not State.LIVE:
+            if feed.receiver is but or feed.state is not State.LIVE:
                 continue
             dialect = feed.receiver.dialect
             if dialect.name not in frames:
@@ -80,33 +115,61 @@ class Hub:
 
     def attach(self, feed: Feed) -> None:
         """Watch the feed's channel. An OPENING feed is told nothing yet, but its head is kept."""
-        channel = self._channels.get(feed.channel)
-        if channel is None:
-            channel = self._channels[feed.channel] = _Channel()
-        channel.feeds.add(feed)
+        self._channel(feed.channel).feeds.add(feed)
 
-    def settle(self, feed: Feed, head: int) -> None:
-        """Turn an up-to-date feed LIVE, queue any other. ``head`` is what the last read saw.
+    def attach_merged(self, feed: MergedFeed, channel: str) -> None:
+        """Watch one more channel. The feed is told of it once it has a cursor there."""
+        self._channel(channel).merged.add(feed)
+
+    def _channel(self, name: str) -> _Channel:
+        channel = self._channels.get(name)
+        if channel is None:
+            channel = self._channels[name] = _Channel()
+        return channel
+
+    def settle(self, feed: AnyFeed, heads: Mapping[str, int]) -> None:
+        """Turn an up-to-date feed LIVE, queue any other. ``heads`` is what the last read saw.
 
         Atomic because there is no await here: what was published after that read is in our head.
         """
-        channel = self._channels.get(feed.channel)
-        if channel is not None and not feed.settle(max(head, channel.head)):
+        if feed.state is State.CLOSED:
+            return
+        published = self.heads(feed)
+        if not feed.settle({name: max(heads.get(name, 0), published[name]) for name in published}):
             self._laggards.enlist(feed)
 
+    def heads(self, feed: AnyFeed) -> dict[str, int]:
+        """The last offsets published in the feed's channels since they are watched; 0: none."""
+        watched = ((name, self._channels.get(name)) for name in feed.cursors)
+        return {name: 0 if channel is None else channel.head for name, channel in watched}
+
     def detach(self, feed: Feed) -> None:
-        feed.state = State.CLOSED
+        feed.close()
         channel = self._channels.get(feed.channel)
         if channel is not None:
             channel.feeds.discard(feed)
-            if not channel.feeds:
-                del self._channels[feed.channel]
+            self._forget_if_unwatched(feed.channel, channel)
 
-    def feeds(self, channel: str) -> Iterator[Feed]:
+    def detach_merged(self, feed: MergedFeed, name: str) -> None:
+        """Watch this one of its channels no more."""
+        feed.cursors.pop(name, None)
+        channel = self._channels.get(name)
+        if channel is not None:
+            channel.merged.discard(feed)
+            self._forget_if_unwatched(name, channel)
+
+    def _forget_if_unwatched(self, name: str, channel: _Channel) -> None:
+        if not channel.feeds and not channel.merged:
+            del self._channels[name]
+
+    def feeds(self, channel: str) -> Iterator[AnyFeed]:
         """Who watches a channel now."""
         watched = self._channels.get(channel)
-        return iter(()) if watched is None else iter(tuple(watched.feeds))
+        return iter(()) if watched is None else iter((*watched.feeds, *watched.merged))
 
     def watched(self) -> dict[str, int]:
         """Channels somebody watches, with the number of feeds."""
-        return {name: len(channel.feeds) for name, channel in self._channels.items()}
+        return {
+            name: len(channel.feeds) + len(channel.merged)
+            for name, channel in self._channels.items()
+        }

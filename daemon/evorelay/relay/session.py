@@ -1,31 +1,32 @@
-"""A session: one connected client, whatever its dialect.
+"""A session: one connected client, whatever its protocol.
 
-It knows who the client is, what it may see, and which feeds it holds. Bytes go out through a
-``Wire`` (a bounded buffer in front of a socket) and never block the sender.
+It knows who the client is and what it may see; what it is told is in ``channel_session`` and
+``room_session``. Bytes go out through a ``Wire`` (a bounded buffer in front of a socket) and never
+block the sender.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Protocol
 
 import trio
 from msgspec import Struct
 
 from evorelay.model.close import Close
-from evorelay.model.errors import Code, Refusal
-from evorelay.model.event import ChannelEvent
+from evorelay.model.errors import Refusal
 from evorelay.model.ids import ALL_INSTANCES, instance_channel, parse_channel
 from evorelay.model.principal import Principal
 from evorelay.relay.cache import RecentEvents
 from evorelay.relay.desk import Desk
-from evorelay.relay.feed import Dialect, Feed, State
+from evorelay.relay.feed import AnyFeed, Dialect, State
 from evorelay.relay.hub import Hub, Laggards
 from evorelay.relay.reads import Reads
-from evorelay.storage.ports import ChannelPage
 
 CHANNELS_MAX = 512
 """Subscriptions of one client; an agent watches some inboxes and a few tickets."""
 RECOVER_EVENTS_MAX = 1000
 RECOVER_BYTES_MAX = 4 * 1024 * 1024
-"""Missed events that come in one answer; beyond, the client pages through history (contract §5)."""
+"""Missed events that come in one answer; beyond, the client loads anew (contract §5)."""
 
 
 class Wire(Protocol):
@@ -46,16 +47,6 @@ class Position(Struct, frozen=True):
     epoch: str
 
 
-class Subscription(Struct):
-    """The answer to a subscription; after sending it, call ``Session.answered``."""
-
-    feed: Feed
-    position: Position
-    head: int
-    missed: list[ChannelEvent]
-    recovered: bool
-
-
 class Engine(Struct, frozen=True):
     """What every session works with."""
 
@@ -67,22 +58,26 @@ class Engine(Struct, frozen=True):
     epoch: str
 
 
-class Session:
-    def __init__(
-        self, id_: str, principal: Principal, dialect: Dialect, wire: Wire, engine: Engine
-    ) -> None:
+class Session(ABC):
+    def __init__(self, id_: str, principal: Principal, wire: Wire, engine: Engine) -> None:
         self.id = id_
         self.principal = principal
-        self.dialect = dialect
         self.wire = wire
         self.push = wire.push
-        self.feeds: dict[str, Feed] = {}
         self.scope = trio.CancelScope()
         """Covers the connection's work; ``close_asap`` ends it."""
         self.close_reason: Close | None = None
         self.last_heard_at = trio.current_time()
         self.pinged_at = self.last_heard_at
         self._engine = engine
+
+    @property
+    @abstractmethod
+    def dialect(self) -> Dialect: ...
+
+    @abstractmethod
+    def all_feeds(self) -> Iterable[AnyFeed]:
+        """Every feed it holds."""
 
     @property
     def is_closed(self) -> bool:
@@ -102,7 +97,7 @@ class Session:
 
     def drained(self) -> None:
         """The client has taken everything: feeds that fell behind may go on."""
-        for feed in self.feeds.values():
+        for feed in self.all_feeds():
             if feed.state is State.CATCHING_UP:
                 self._engine.laggards.enlist(feed)
 
@@ -125,85 +120,3 @@ class Session:
         except Refusal:
             return False
         return True
-
-    async def subscribe(
-        self, channel: str, since: Position | None, *, wants_membership: bool = False
-    ) -> Subscription:
-        """Open a feed at the client's position, or at the head when it has none.
-
-        The feed stays silent until ``answered``. Raises ``Refusal`` and ``StoreUnavailable``;
-        when cancelled, nothing is left behind.
-        """
-        if len(self.feeds) >= CHANNELS_MAX:
-            raise Refusal(Code.LIMIT_EXCEEDED, f"at most {CHANNELS_MAX} channels in one connection")
-        feed = self.feeds[channel] = Feed(channel, self, wants_membership=wants_membership)
-        self._engine.hub.attach(feed)
-        try:
-            if not await self.may_watch(channel):
-                raise Refusal(Code.FORBIDDEN, "no such channel, or not yours")
-            return await self._open(feed, since)
-        except BaseException:
-            self.unsubscribe(channel)
-            raise
-
-    async def _open(self, feed: Feed, since: Position | None) -> Subscription:
-        epoch = self._engine.epoch
-        resumable = since is not None and since.epoch == epoch
-        after = since.offset if since is not None and resumable else None
-        page = await self._read_from(feed.channel, after)
-        missed: list[ChannelEvent] = []
-        recovered = False
-        if after is not None and page.floor <= after + 1 and after <= page.head:
-            complete = page.head - after == len(page.events)
-            if complete and sum(len(event.data) for event in page.events) <= RECOVER_BYTES_MAX:
-                missed, recovered = page.events, True
-        feed.cursor = page.head
-        return Subscription(feed, Position(page.head, epoch), page.head, missed, recovered)
-
-    async def _read_from(self, channel: str, after: int | None) -> ChannelPage:
-        if after is not None:
-            cached = self._engine.cache.page(channel, after, RECOVER_EVENTS_MAX)
-            if cached is not None:
-                return cached
-        offset, limit = (0, 0) if after is None else (after, RECOVER_EVENTS_MAX)
-        return await self._engine.reads(lambda reader: reader.events_after(channel, offset, limit))
-
-    def answered(self, subscription: Subscription) -> None:
-        """The answer is on its way: the feed goes on from where it ended."""
-        self._engine.hub.settle(subscription.feed, subscription.head)
-
-    def unsubscribe(self, channel: str) -> Feed | None:
-        feed = self.feeds.pop(channel, None)
-        if feed is not None:
-            self._engine.hub.detach(feed)
-        return feed
-
-    def leave(self) -> list[Feed]:
-        """Drop every feed; returns those there were."""
-        return [feed for channel in list(self.feeds) if (feed := self.unsubscribe(channel))]
-
-    async def renew(self, principal: Principal) -> list[Feed]:
-        """Go on with a fresh credential; returns the feeds it no longer allows, now closed.
-
-        Raises ``StoreUnavailable``; then, and when cancelled, the old credential still counts.
-        """
-        lost = [channel for channel in self.feeds if not await self._may_watch(principal, channel)]
-        self.principal = principal
-        return [feed for channel in lost if (feed := self.unsubscribe(channel))]
-
-    async def history(
-        self, channel: str, *, since: Position | None, limit: int, reverse: bool
-    ) -> ChannelPage:
-        """A page of a channel's log. Raises ``Refusal`` where the client may not watch it.
-
-        Forward from ``since`` (or the oldest), or backward from it (or the newest).
-        """
-        if not await self.may_watch(channel):
-            raise Refusal(Code.FORBIDDEN, "no such channel, or not yours")
-        if reverse:
-            before = since.offset if since is not None and since.offset else 1 << 62
-            return await self._engine.reads(
-                lambda reader: reader.events_before(channel, before, limit)
-            )
-        after = since.offset if since is not None else 0
-        return await self._engine.reads(lambda reader: reader.events_after(channel, after, limit))

@@ -90,6 +90,8 @@ def look_after(session: Session, now: float, wall: int) -> None:
         session.close_asap(Close.SLOW)
     elif expires_at is not None and wall > expires_at + EXPIRY_GRACE_S:
         session.close_asap(Close.EXPIRED)
+    elif not session.dialect.ping_frame:
+        pass  # its transport asks for signs of life
     elif session.last_heard_at < session.pinged_at:
         if now - session.pinged_at > PONG_WITHIN_S:
             session.close_asap(Close.NO_PONG)

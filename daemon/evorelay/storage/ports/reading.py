@@ -70,6 +70,9 @@ class StoreReader(Protocol):
 
     def epoch(self) -> str: ...
 
+    def position(self) -> int:
+        """The id of the last event there was, 0 for none."""
+
     def events_after(self, channel: str, offset: int, limit: int) -> ChannelPage: ...
 
     def events_before(self, channel: str, offset: int, limit: int) -> ChannelPage:

@@ -46,6 +46,14 @@ class SqliteReader(OutboxReads):
         with translated_errors(self._db.filename):
             return str(self._db.execute("SELECT value FROM meta WHERE key = 'epoch'").get)
 
+    def position(self) -> int:
+        with translated_errors(self._db.filename):
+            return self._head(LOG)
+
+    def _head(self, channel: str) -> int:
+        found = self._db.execute("SELECT head FROM channels WHERE name = ?", (channel,)).get
+        return int(found or 0)
+
     def events_after(self, channel: str, offset: int, limit: int) -> ChannelPage:
         return self._page(channel, 'p."offset" > ? ORDER BY p."offset"', offset, limit)
 
@@ -55,7 +63,7 @@ class SqliteReader(OutboxReads):
     def _page(self, channel: str, range_sql: str, offset: int, limit: int) -> ChannelPage:
         db = self._db
         with snapshot(db):
-            head = db.execute("SELECT head FROM channels WHERE name = ?", (channel,)).get or 0
+            head = self._head(channel)
             floor = db.execute(
                 'SELECT min("offset") FROM positions WHERE channel = ?', (channel,)
             ).get
@@ -75,20 +83,19 @@ class SqliteReader(OutboxReads):
 
     def offset_at(self, channel: str, event_id: int, steps: int) -> int | None:
         db = self._db
-        head_sql = "SELECT head FROM channels WHERE name = ?"
         with snapshot(db):
-            log_head = db.execute(head_sql, (LOG,)).get or 0
+            log_head = self._head(LOG)
             if event_id > log_head:
                 return None
-            offset = int(db.execute(head_sql, (channel,)).get or 0)
-            newer = db.execute(
+            offset = self._head(channel)
+            newer: list[tuple[int, int]] = db.execute(
                 'SELECT "offset", event_id FROM positions WHERE channel = ?'
                 ' ORDER BY "offset" DESC LIMIT ?',
                 (channel, steps + 1),
-            ).fetchall()
+            ).fetchall()  # type: ignore[assignment]  # the columns are integers
             for seen, (offset_of, id_) in enumerate(newer):
                 if id_ <= event_id:
-                    return int(offset_of)
+                    return offset_of
                 if seen == steps:
                     return None
                 offset = offset_of - 1

@@ -1,0 +1,268 @@
+"""The session of a client that is in rooms and is told everything in one stream (Socket.IO).
+
+A room is a channel. Besides those it joined a client is in the rooms of its instances' states.
+What it is told, in which order, is ``relay/merged_feed.py``; that it may come back,
+``relay/socket_memory.py``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from evorelay.model.errors import Code, Refusal
+from evorelay.model.event import ChannelEvent
+from evorelay.model.ids import ALL_INSTANCES, instance_channel
+from evorelay.model.principal import Principal
+from evorelay.relay.merged_feed import MergedFeed, RoomDialect, in_order, not_of
+from evorelay.relay.permission import no_such_ticket
+from evorelay.relay.session import (
+    CHANNELS_MAX,
+    RECOVER_BYTES_MAX,
+    RECOVER_EVENTS_MAX,
+    Engine,
+    Position,
+    Session,
+    Wire,
+)
+from evorelay.relay.socket_memory import SocketMemory
+from evorelay.storage.ports import StoreReader
+
+
+class Opened(Struct):
+    """The answer to a client that connects; after sending it, call ``RoomSession.opened``."""
+
+    position: Position
+    """Its place among all events: what is later it will be told, if it concerns it."""
+    recovered: bool
+    """Whether the client is in the rooms it was in, and ``missed`` is all it missed."""
+    missed: list[ChannelEvent]
+    cursors: dict[str, int]
+    joined: dict[str, int]
+
+
+class Joining(Struct):
+    """The answer to a client that joins; after sending it, call ``RoomSession.joined``."""
+
+    channel: str
+    position: Position
+    """Where the channel is now; from here on the client is told everything."""
+    recovered: bool
+    """Whether ``missed`` is all there was since the position the client asked for."""
+    missed: list[ChannelEvent]
+    """Not to be told with their place in the log: the client is beyond it."""
+
+
+class RoomSession(Session):
+    def __init__(
+        self,
+        id_: str,
+        principal: Principal,
+        dialect: RoomDialect,
+        wire: Wire,
+        engine: Engine,
+        memory: SocketMemory,
+        *,
+        pid: str,
+    ) -> None:
+        super().__init__(id_, principal, wire, engine)
+        self.pid = pid
+        self.rooms: dict[str, int] = {}
+        """What the client joined -> the channel's offset then."""
+        self._dialect = dialect
+        self._memory = memory
+        self._feed = MergedFeed(self)
+        self._attached: set[str] = set()
+
+    @property
+    def dialect(self) -> RoomDialect:
+        return self._dialect
+
+    def all_feeds(self) -> Iterable[MergedFeed]:
+        return (self._feed,)
+
+    async def open(self, since: Position | None) -> Opened:
+        """Enter the rooms nobody has to join and, coming back from ``since``, those it was in.
+
+        Not recovered, and in no other rooms, is who has been away for too much, whom nobody here
+        remembers, and who may not be there any more. The feed stays silent until ``opened``.
+        Raises ``StoreUnavailable``; when cancelled, ``leave`` cleans up.
+        """
+        of_instances = _instance_rooms(self.principal)
+        for channel in of_instances:
+            self._attach(channel)
+        position = Position(self._engine.hub.position, self._engine.epoch)
+        if since is not None and since.epoch == position.epoch:
+            opened = await self._recovered(of_instances, since.offset, position)
+            if opened is not None:
+                return opened
+        heads = await self._engine.reads(lambda reader: _heads(reader, of_instances))
+        return Opened(position, False, [], heads, {})
+
+    async def _recovered(
+        self, of_instances: list[str], since: int, position: Position
+    ) -> Opened | None:
+        joined = await self._memory.recall(self.pid, self.principal)
+        if joined is None or not await self._may_watch_all(joined):
+            return None
+        for channel in joined:
+            self._attach(channel)
+        starts = dict.fromkeys(of_instances, 0) | joined
+        missed = await self._engine.reads(
+            lambda reader: _missed(reader, starts, since, position.offset)
+        )
+        if missed is None:
+            for channel in joined:
+                self._detach(channel)
+            return None
+        events, cursors = missed
+        return Opened(position, True, not_of(events, self.pid), cursors, joined)
+
+    def opened(self, opened: Opened) -> None:
+        """The answer is on its way: the feed goes on from where it ended."""
+        self.rooms = dict(opened.joined)
+        self._feed.cursors.update(opened.cursors)
+        self._engine.hub.settle(self._feed, opened.cursors)
+
+    async def join(self, channel: str, since: Position | None = None) -> Joining:
+        """Enter a room, durably; the client is told nothing of it before ``joined``.
+
+        In a room already, only what is since ``since`` is looked up. Raises ``Refusal`` and
+        ``StoreUnavailable``; when cancelled, the client was or was not in the room.
+        """
+        await self._check(channel)
+        cursor = self._feed.cursors.get(channel)
+        if cursor is None:
+            if len(self.rooms) >= CHANNELS_MAX:
+                raise Refusal(Code.LIMIT_EXCEEDED, f"at most {CHANNELS_MAX} rooms at a time")
+            self._attach(channel)
+            try:
+                cursor = await self._memory.join(self.pid, self.principal, self.rooms, channel)
+                return await self._joining(channel, cursor, since)
+            except BaseException:
+                self._detach(channel)
+                raise
+        return await self._joining(channel, cursor, since)
+
+    async def _joining(self, channel: str, cursor: int, since: Position | None) -> Joining:
+        epoch = self._engine.epoch
+        position = Position(cursor, epoch)
+        if since is None or since.epoch not in ("", epoch) or since.offset > cursor:
+            return Joining(channel, position, False, [])
+        page = self._engine.cache.page(channel, since.offset, RECOVER_EVENTS_MAX)
+        if page is None:
+            offset = since.offset
+            page = await self._engine.reads(
+                lambda reader: reader.events_after(channel, offset, RECOVER_EVENTS_MAX)
+            )
+        missed = [event for event in page.events if event.offset <= cursor]
+        if page.floor > since.offset + 1 or len(missed) < cursor - since.offset:
+            return Joining(channel, position, False, [])
+        if _size(missed) > RECOVER_BYTES_MAX:
+            return Joining(channel, position, False, [])
+        return Joining(channel, position, True, missed)
+
+    def joined(self, joining: Joining) -> None:
+        """The answer is on its way: the room is one of the client's."""
+        channel, offset = joining.channel, joining.position.offset
+        if channel not in self._feed.cursors:
+            self.rooms[channel] = self._feed.cursors[channel] = offset
+            self._engine.hub.settle(self._feed, {channel: offset})
+
+    async def leave_room(self, channel: str) -> bool:
+        """Leave a room, durably; whether the client was in it. Raises ``StoreUnavailable``."""
+        if self.rooms.pop(channel, None) is None:
+            return False
+        self._detach(channel)
+        await self._memory.keep(self.pid, self.principal, self.rooms)
+        return True
+
+    async def renew(self, principal: Principal) -> list[str]:
+        """Go on with a fresh credential; returns the rooms it no longer allows, left by now.
+
+        Raises ``StoreUnavailable``; then, and when cancelled, the old credential still counts.
+        """
+        lost = [channel for channel in self.rooms if not await self._may_watch(principal, channel)]
+        before, after = _instance_rooms(self.principal), _instance_rooms(principal)
+        entered = [channel for channel in after if channel not in before]
+        for channel in entered:
+            self._attach(channel)
+        heads = await self._engine.reads(lambda reader: _heads(reader, entered))
+        self.principal = principal
+        for channel in [*lost, *(channel for channel in before if channel not in after)]:
+            self.rooms.pop(channel, None)
+            self._detach(channel)
+        self._feed.cursors.update(heads)
+        self._engine.hub.settle(self._feed, heads)
+        if lost:
+            await self._memory.keep(self.pid, principal, self.rooms)
+        return lost
+
+    def leave(self) -> None:
+        """The connection is over: nothing more is told."""
+        self._feed.close()
+        for channel in list(self._attached):
+            self._detach(channel)
+
+    async def _check(self, channel: str) -> None:
+        if not await self.may_watch(channel):
+            if channel.startswith("ticket:"):
+                raise no_such_ticket()
+            raise Refusal(Code.FORBIDDEN, "no such room, or not yours")
+
+    async def _may_watch_all(self, channels: Iterable[str]) -> bool:
+        for channel in channels:
+            if not await self.may_watch(channel):
+                return False
+        return True
+
+    def _attach(self, channel: str) -> None:
+        self._attached.add(channel)
+        self._engine.hub.attach_merged(self._feed, channel)
+
+    def _detach(self, channel: str) -> None:
+        self._attached.discard(channel)
+        self._engine.hub.detach_merged(self._feed, channel)
+
+
+def _instance_rooms(who: Principal) -> list[str]:
+    """Where clients hear how their instances are, without asking."""
+    if who.sees_all:
+        return [instance_channel(ALL_INSTANCES)]
+    if who.role is None or who.instances == "*":
+        return []
+    return [instance_channel(name) for name in sorted(who.instances)]
+
+
+def _heads(reader: StoreReader, channels: Iterable[str]) -> dict[str, int]:
+    return {channel: reader.events_after(channel, 0, 0).head for channel in channels}
+
+
+def _missed(
+    reader: StoreReader, joined: Mapping[str, int], since: int, until: int
+) -> tuple[list[ChannelEvent], dict[str, int]] | None:
+    """Everything after the event ``since`` and up to ``until`` in rooms joined at these offsets.
+
+    With the offset each room is at then; None when it is too much, or not all here.
+    """
+    pages: list[list[ChannelEvent]] = []
+    cursors: dict[str, int] = {}
+    left = 2 * RECOVER_EVENTS_MAX  # an event of a ticket is one of its inbox, too
+    for channel, offset_then in joined.items():
+        offset = reader.offset_at(channel, since, left)
+        if offset is None:
+            return None
+        start = max(offset, offset_then)
+        page = reader.events_after(channel, start, left)
+        if page.head > start and (page.floor > start + 1 or page.head - start > len(page.events)):
+            return None
+        events = [event for event in page.events if event.id <= until]
+        pages.append(events)
+        cursors[channel] = events[-1].offset if events else start
+        left -= len(page.events)
+    missed = in_order(pages)
+    is_too_much = len(missed) > RECOVER_EVENTS_MAX or _size(missed) > RECOVER_BYTES_MAX
+    return None if is_too_much else (missed, cursors)
+
+
+def _size(events: Sequence[ChannelEvent]) -> int:
+    return sum(len(event.data) for event in events)
