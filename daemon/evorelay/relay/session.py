@@ -32,12 +32,16 @@ RECOVER_BYTES_MAX = 4 * 1024 * 1024
 class Wire(Protocol):
     """The outgoing side of a connection (edge/framestream.py)."""
 
-    pending: int
-    """Bytes accepted and not yet taken by the kernel."""
     tell_drained: bool
     """Set to have ``Session.drained`` called when ``pending`` is 0 again."""
-    last_progress_at: float
-    """When the kernel last took bytes (Trio's clock)."""
+
+    @property
+    def pending(self) -> int:
+        """Bytes accepted and not yet taken by the kernel."""
+
+    @property
+    def last_progress_at(self) -> float:
+        """When the kernel last took bytes (Trio's clock)."""
 
     def push(self, frame: bytes) -> bool: ...
 
