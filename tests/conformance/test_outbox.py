@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from evorelay.model.ids import uuid7
 from evorelay.model.records import FetchRecord, OutboxRecord, UploadRecord
 from evorelay.storage.ports import Plan, Transaction
 from tests.conformance.harness import (
@@ -73,6 +74,35 @@ def test_an_op_id_is_there_once_in_an_instance(driver: Driver) -> None:
         fill(store, command(1), command(2, instance="outra", op_id="op1"))
         with pytest.raises(Exception, match=r"(?i)unique"):
             store.write(new_outbox=[command(3, op_id="op1")])
+
+
+def test_what_said_the_same_lately_is_found_oldest_first(driver: Driver) -> None:
+    def said(n: int, **fields: Any) -> OutboxRecord:
+        return command(n, id=uuid7(T0 + n, n), **{"created_at": T0 + n, **fields})
+
+    with opened(driver) as store:
+        store.person("c2", ticket=None, phone=None, jid="c2@lid")
+        fill(
+            store,
+            *(said(n) for n in (3, 1, 2)),
+            said(4, outgoing={"type": "text", "content": "oi çã"}),
+            said(5, contact_id="c2"),
+            said(6, state="kept", ended_at=T0, path="rest"),
+            said(7, created_at=T0),
+        )
+
+        def found(since: int, limit: int = 10, contact_id: str = "c1") -> list[str]:
+            rows = store.look(
+                lambda tx: tx.outbox_saying(contact_id, "oi ção", since=since, limit=limit)
+            )
+            return [row.op_id for row in rows]
+
+        assert found(T0) == ["op1", "op2", "op3", "op6"]
+        assert found(T0 + 1) == ["op2", "op3", "op6"]
+        assert found(0) == ["op7", "op1", "op2", "op3", "op6"]
+        assert found(T0, limit=4) == ["op3", "op6"]  # of 7, 6, 4 and 3
+        assert found(T0, contact_id="c2") == ["op5"]
+        assert found(T0, contact_id="none") == []
 
 
 def test_what_is_unfinished_is_read_in_its_order_page_by_page(driver: Driver) -> None:

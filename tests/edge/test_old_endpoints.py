@@ -9,11 +9,14 @@ import trio
 from werkzeug.exceptions import RequestTimeout
 
 from evorelay.model.errors import StoreUnavailable
+from evorelay.model.principal import Principal
 from evorelay.protocol.webhook import match_path
+from evorelay.relay.commands import SendParams, Via
 from tests.edge.http_world import World, open_world, text_of, token
-from tests.edge.test_http_replies import ANA, open_office
+from tests.edge.test_http_replies import ANA, open_office, ticket_of
 
 SEND = "/webhook/send-message"
+AGENT = Principal(sub="ana", role="agent", instances="*")
 
 
 async def ask(world: World, path: str, body: Any = None, who: str | None = None) -> tuple[int, Any]:
@@ -58,6 +61,27 @@ async def test_the_same_key_sends_once(tmp_path: Path) -> None:
         for _ in range(2):
             assert (await ask(world, SEND, body))[0] == 200
         assert simulator.counts() == {(ANA, "Oi!"): 3}
+
+
+async def test_what_a_socket_sent_already_is_not_sent_again(tmp_path: Path) -> None:
+    """Contract §6: such front ends emit ``send-message`` and call an endpoint for the same text."""
+    async with open_office(tmp_path) as (world, simulator, instance):
+        ticket = await ticket_of(world, instance)
+        calls: list[tuple[str, dict[str, Any]]] = [
+            (SEND, {"phone": ANA, "instance": instance}),
+            (f"/api/message/sendText/{instance}", {"number": ANA}),
+            (f"/v1/tickets/{ticket}/messages", {"op_id": "by-rest"}),
+        ]
+        for n, (path, body) in enumerate(calls):
+            params = SendParams(ticket_id=ticket, op_id=f"emitted-{n}", content=f"Oi {n}")
+            emitted = await world.outbox.submit(AGENT, params, via=Via(path="socketio"))
+            said = "content" if "op_id" in body else "text"
+            _, answer = await ask(world, path, {**body, said: f"Oi {n}"})
+            assert answer["id"] == emitted.id, path
+            await world.outbox.wait_final(emitted, 10)
+        assert simulator.counts() == {(ANA, f"Oi {n}"): 1 for n in range(3)}
+        joined = partial(world.registry.get_sample_value, "evorelay_commands_joined_total")
+        assert (joined({"path": "endpoint"}), joined({"path": "rest"})) == (2, 1)
 
 
 async def test_what_is_not_sent_in_time_is_queued(tmp_path: Path) -> None:

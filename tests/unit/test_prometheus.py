@@ -59,6 +59,7 @@ def test_verbs_move_what_they_say(scraped: Scraped) -> None:
     metrics.batch_applied(10, 0.02)
     metrics.event_published(20)
     metrics.webhook_to_publish_seconds([0.001, 0.004, 40.0])
+    metrics.command_joined("rest")
     metrics.deliveries(200)
     metrics.feed_lagged()
     metrics.feed_recovered(7, "cache")
@@ -77,6 +78,8 @@ def test_verbs_move_what_they_say(scraped: Scraped) -> None:
         ("evorelay_events_published_total", {}, 20),
         ("evorelay_webhook_to_publish_seconds_count", {}, 3),
         ("evorelay_webhook_to_publish_seconds_bucket", {"le": "0.005"}, 2),
+        ("evorelay_commands_joined_total", {"path": "rest"}, 1),
+        ("evorelay_commands_joined_total", {"path": "socketio"}, 0),
         ("evorelay_deliveries_total", {}, 200),
         ("evorelay_feeds_lagged_total", {}, 1),
         ("evorelay_events_recovered_total", {"source": "cache"}, 7),

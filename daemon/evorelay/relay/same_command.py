@@ -51,8 +51,8 @@ def are_said_by(row: OutboxRecord, words: Words) -> bool:
 def find_first(draft: Draft, words: Words, within_ms: int) -> OutboxRecord | None:
     """The command that these words are the second half of; None: they are a command of their own.
 
-    ``within_ms``: at most how long ago, 0 for never. A clock that was put back does not count:
-    what is as far in the future is no partner either. What failed is none: nobody has got it.
+    ``within_ms``: it is less than this old, 0 for never; after a clock was put back, less than
+    this far in the future. What failed is no partner: nobody has got it.
     """
     partners = _PARTNERS.get(words.path, ())
     if not partners or not within_ms:
@@ -64,7 +64,6 @@ def find_first(draft: Draft, words: Words, within_ms: int) -> OutboxRecord | Non
         row
         for row in latest
         if row.path in partners
-        and row.state not in ("failed", "kept")
         and row.created_at < draft.now + within_ms
         and are_said_by(row, words)
     ]

@@ -123,9 +123,7 @@ def _answered(
     if first is None:
         return None
     add_twin(draft, command, first)
-    # Whoever asked first may be behind us in telling the lanes, which take each command once.
-    waiting = first if first.state == "queued" else None
-    return Taken(_view(draft, first), waiting, is_second=True)
+    return Taken(_view(draft, first), None, is_second=True)
 
 
 def _words(command: Command, contact_id: str | None, target: str | None) -> Words | None:
