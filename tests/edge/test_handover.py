@@ -10,8 +10,9 @@ import trio
 import trio.testing
 
 from evorelay.config import ServerConfig
-from evorelay.edge.handover import Handover, RequestContext
+from evorelay.edge.handover import Handover
 from evorelay.edge.inbound import Inbound
+from evorelay.edge.request_context import RequestContext
 from tests.edge.harness import App, Client, answer, request
 
 CONTEXT = RequestContext("203.0.113.9", True)

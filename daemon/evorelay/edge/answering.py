@@ -17,6 +17,7 @@ LINGER_S = 2.0
 LINGER_BYTES = 8 * 1024 * 1024
 REASONS = {
     200: "OK",
+    204: "No Content",
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
@@ -72,11 +73,15 @@ async def send(transport: Transport, inbound: Inbound, data: bytes) -> None:
         await transport.send_all(data)
 
 
-async def answer_last(transport: Transport, status: int, message: str) -> None:
-    """Refuse a request in words and end the connection with it."""
-    body = encode_json({"error": {"code": CODES[status].code, "message": message}})
+def refusal_in_words(status: int, message: str) -> Answer:
+    """Refuse a request in words."""
+    return Answer(status, encode_json({"error": {"code": CODES[status].code, "message": message}}))
+
+
+async def answer_last(transport: Transport, answer: Answer) -> None:
+    """Answer and end the connection with it."""
     with trio.move_on_after(LINGER_S):
-        await transport.send_all(response(Answer(status, body), keep=False, version="1.1"))
+        await transport.send_all(response(answer, keep=False, version="1.1"))
 
 
 async def linger(transport: Transport) -> None:

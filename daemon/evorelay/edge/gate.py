@@ -1,24 +1,33 @@
 """The gate: one port, every connection's first bytes, one decision per request.
 
 A plain webhook POST is served here, on the hot path. A WebSocket upgrade goes to trio-websocket
-over a FrameStream. Everything else, and every unusual webhook, goes to Hypercorn with the bytes
-already read. So the fast path stays small and strict, and correctness never depends on it.
+over a FrameStream, a polling client's request to Engine.IO. Everything else, and every unusual
+webhook, goes to Hypercorn with the bytes already read. So the fast path stays small and strict, and
+correctness never depends on it.
 """
 
 import logging
 
 import trio
-from msgspec import Struct
 
 from evorelay.config import ServerConfig
-from evorelay.edge.answering import answer_last, linger, response, send, turn_away
+from evorelay.edge.answering import (
+    answer_last,
+    linger,
+    refusal_in_words,
+    response,
+    send,
+    turn_away,
+)
+from evorelay.edge.engineio.polling import Polling
 from evorelay.edge.framestream import Transport
-from evorelay.edge.handover import Handover, RequestContext
+from evorelay.edge.handover import Handover
 from evorelay.edge.inbound import Inbound
 from evorelay.edge.listeners import Listener
+from evorelay.edge.request_context import Peer, Proxies
 from evorelay.edge.ws import WebSocketEdge
 from evorelay.protocol.http_head import BadRequest, Head
-from evorelay.protocol.peers import UNIX_PEER, Networks, is_forwarded
+from evorelay.protocol.peers import is_forwarded
 from evorelay.protocol.webhook import WebhookPath, match_path
 from evorelay.relay.ingest import Answer, Ingest
 from evorelay.relay.refusal_log import RefusalLog
@@ -30,12 +39,6 @@ HOT_BODY_BYTES_MAX = 256 * 1024
 """A larger body is streamed to disk instead of being held."""
 
 
-class Peer(Struct, frozen=True):
-    address: str | None
-    secure: bool
-    """Whether the connection itself is TLS."""
-
-
 class Gate:
     def __init__(
         self,
@@ -44,13 +47,15 @@ class Gate:
         websockets: WebSocketEdge,
         handover: Handover,
         metrics: Metrics,
+        polling: Polling | None = None,
     ) -> None:
         self._config = config
         self._ingest = ingest
         self._websockets = websockets
         self._handover = handover
         self._metrics = metrics
-        self._proxies = Networks("server.trusted_proxies", config.trusted_proxies)
+        self._polling = polling
+        self._proxies = Proxies(config.trusted_proxies)
         self._refusals = RefusalLog("connection")
         self._accepting = trio.CancelScope()
         self._open: set[Inbound] = set()
@@ -94,9 +99,8 @@ class Gate:
                 inbound.busy = False
                 await linger(transport)
             if inbound.scope.cancelled_caught and inbound.owes and inbound.is_late:
-                await answer_last(
-                    transport, 408, f"the request's {inbound.owes} did not come in time"
-                )
+                late = refusal_in_words(408, f"the request's {inbound.owes} did not come in time")
+                await answer_last(transport, late)
                 await linger(transport)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the peer went away, as peers do
@@ -128,7 +132,7 @@ class Gate:
             except BadRequest as error:
                 self._metrics.webhook_refused("bad_request")
                 inbound.busy = True
-                await answer_last(transport, error.status, error.message)
+                await answer_last(transport, refusal_in_words(error.status, error.message))
                 return
             if head is None:
                 return
@@ -142,8 +146,7 @@ class Gate:
         if isinstance(transport, trio.SSLStream):
             inbound.allow(self._config.header_timeout)
             await transport.do_handshake()
-            return Peer(_address(transport.transport_stream), True)
-        return Peer(_address(transport), False)
+        return Peer.of(transport)
 
     async def _request(
         self, transport: Transport, inbound: Inbound, head: Head, peer: Peer
@@ -166,9 +169,10 @@ class Gate:
             if _is_plain(head):
                 return await self._webhook(transport, inbound, head, path)
         inbound.scope.deadline = float("inf")
-        return await self._handover.serve(
-            transport, inbound, head, RequestContext(peer.address, self._secure(head, peer))
-        )
+        context = self._proxies.context(head, peer)
+        if self._polling is not None and self._polling.serves(head.target):
+            return await self._polling.serve(transport, inbound, head, context)
+        return await self._handover.serve(transport, inbound, head, context)
 
     async def _webhook(
         self, transport: Transport, inbound: Inbound, head: Head, path: WebhookPath
@@ -199,34 +203,24 @@ class Gate:
     async def _upgrade(
         self, transport: Transport, inbound: Inbound, head: Head, peer: Peer
     ) -> None:
-        scheme = "https" if self._secure(head, peer) else "http"
-        host = head.header(b"host")
-        if peer.address in self._proxies:
-            host = head.header(b"x-forwarded-host") or host
-        refusal = self._websockets.refusal(head, scheme=scheme, host=host)
-        if refusal is None and inbound.buffer:
+        refused = self._websockets.refusal(head, self._proxies.context(head, peer))
+        if refused is None and inbound.buffer:
             # RFC 6455 §4.1; the WebSocket library would leave these bytes lying.
-            refusal = 400, "wait for the answer to the handshake before sending more"
-        if refusal is not None:
-            if refusal[0] == 403:
+            refused = refusal_in_words(
+                400, "wait for the answer to the handshake before sending more"
+            )
+        if refused is not None:
+            if refused.status == 403:
                 self._refusals.note(
                     logging.WARNING,
                     "its page is not in auth.allowed_origins",
                     peer=head.header(b"origin"),
                     advice="list the origin there if the page is yours",
                 )
-            await answer_last(transport, *refusal)
+            await answer_last(transport, refused)
             return
         inbound.scope.deadline = float("inf")  # from here on the session looks after itself
         await self._websockets.serve(transport, head, peer=peer.address)
-
-    def _secure(self, head: Head, peer: Peer) -> bool:
-        """Whether the client's own connection is TLS, as far as a trusted proxy tells."""
-        if peer.address in self._proxies:
-            forwarded = head.header(b"x-forwarded-proto")
-            if forwarded is not None:
-                return forwarded.strip().lower() == "https"
-        return peer.secure
 
 
 def _is_plain(head: Head) -> bool:
@@ -236,12 +230,3 @@ def _is_plain(head: Head) -> bool:
         and not head.upgrade
         and head.content_length <= HOT_BODY_BYTES_MAX
     )
-
-
-def _address(stream: trio.SocketStream) -> str | None:
-    """The peer's IP address, ``UNIX_PEER``, or None when it left already."""
-    try:
-        name = stream.socket.getpeername()
-    except OSError:
-        return None
-    return name[0] if isinstance(name, tuple) else UNIX_PEER

@@ -14,22 +14,15 @@ import trio
 from hypercorn.config import Config as HypercornConfig
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from msgspec import Struct
 
 from evorelay.edge.framestream import Transport
 from evorelay.edge.inbound import Inbound, RequestBody
+from evorelay.edge.request_context import RequestContext
 from evorelay.protocol.http_head import BadRequest, Head
 
 SEND_TIMEOUT_S = 30.0
 """For 64 KiB of an answer. Hypercorn shields its sends from cancellation (measured), so a reader
 that stalls must be cut off down here."""
-
-
-class RequestContext(Struct, frozen=True):
-    """What the gate knows about a request and ASGI has no place for."""
-
-    peer: str | None
-    secure: bool
 
 
 class Handover:

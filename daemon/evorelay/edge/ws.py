@@ -6,13 +6,18 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketRequest
 
 from evorelay.config import AuthConfig
+from evorelay.edge.answering import refusal_in_words
 from evorelay.edge.auth import is_open_to, open_principal
 from evorelay.edge.centrifuge import CentrifugeEdge
+from evorelay.edge.engineio.websocket import WebSockets, answer_to
 from evorelay.edge.framestream import Flusher, FrameStream, Transport
+from evorelay.edge.request_context import RequestContext
 from evorelay.edge.ws_connection import Connection
 from evorelay.model.close import Close
+from evorelay.protocol.engineio import Fault
 from evorelay.protocol.http_head import Head
 from evorelay.protocol.origin import OriginPolicy
+from evorelay.relay.ingest import Answer
 
 PATH = "/connection/websocket"
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
@@ -22,36 +27,44 @@ CLOSE_TIMEOUT_S = 2.0
 
 
 class WebSocketEdge:
-    def __init__(self, centrifuge: CentrifugeEdge, auth: AuthConfig, flusher: Flusher) -> None:
+    def __init__(
+        self,
+        centrifuge: CentrifugeEdge,
+        auth: AuthConfig,
+        flusher: Flusher,
+        engine: WebSockets | None = None,
+    ) -> None:
         self._centrifuge = centrifuge
         self._auth = auth
         self._origins = OriginPolicy(auth.allowed_origins)
         self._flusher = flusher
+        self._engine = engine
 
-    def refusal(self, head: Head, *, scheme: str, host: str | None) -> tuple[int, str] | None:
-        """Status and reason to refuse an upgrade with; None accepts it."""
-        if head.target.partition("?")[0] != PATH:
-            return 404, f"no WebSocket here; connect to {PATH}"
+    def refusal(self, head: Head, context: RequestContext) -> Answer | None:
+        """How to refuse an upgrade; None accepts it."""
+        engine = self._engine_for(head)
+        if engine is None and head.target.partition("?")[0] != PATH:
+            return refusal_in_words(404, f"no WebSocket here; connect to {PATH}")
         if head.header(b"sec-websocket-version") != "13":
-            return 400, "WebSocket version 13 is spoken here"
+            return refusal_in_words(400, "WebSocket version 13 is spoken here")
         if head.content_length or head.chunked or not _KEY.fullmatch(_key(head)):
-            return 400, "this is not a WebSocket handshake"
-        if not self._origins.allows(head.header(b"origin"), scheme=scheme, host=host):
-            return 403, "this origin is not in auth.allowed_origins"
-        return None
+            return refusal_in_words(400, "this is not a WebSocket handshake")
+        origin = head.header(b"origin")
+        if not self._origins.allows(origin, scheme=context.scheme, host=context.host):
+            if engine is not None:
+                return answer_to(Fault.FORBIDDEN)
+            return refusal_in_words(403, "this origin is not in auth.allowed_origins")
+        return None if engine is None else engine.refusal(head)
 
     async def serve(self, transport: Transport, head: Head, *, peer: str | None) -> None:
         """Serve an upgrade that ``refusal`` let in; returns when we are done with it."""
-        trusted = (
-            open_principal() if is_open_to(self._auth, peer=peer, headers=head.headers) else None
-        )
         stream = FrameStream(transport, _handshake(head), self._flusher)
         reason = None
         async with trio.open_nursery() as nursery:
             try:
                 ws = await self._accept(nursery, stream)
                 if ws is not None:
-                    reason = await self._centrifuge.serve(ws, stream, trusted=trusted)
+                    reason = await self._speak(ws, stream, head, peer)
                     await _close(ws, reason)
             finally:
                 nursery.cancel_scope.cancel()
@@ -59,6 +72,23 @@ class WebSocketEdge:
                     await stream.aclose()
         if reason is not None:
             await transport.aclose()  # the peer has had its time to read why
+
+    async def _speak(
+        self, ws: Connection, stream: FrameStream, head: Head, peer: str | None
+    ) -> Close | None:
+        """Speak the path's dialect until somebody ends it; why we do, if we do."""
+        engine = self._engine_for(head)
+        if engine is not None:
+            return await engine.serve(ws, stream, head, peer=peer)
+        is_open = is_open_to(self._auth, peer=peer, headers=head.headers)
+        return await self._centrifuge.serve(
+            ws, stream, trusted=open_principal() if is_open else None
+        )
+
+    def _engine_for(self, head: Head) -> WebSockets | None:
+        if self._engine is not None and self._engine.serves(head.target):
+            return self._engine
+        return None
 
     async def _accept(self, nursery: trio.Nursery, stream: FrameStream) -> Connection | None:
         """Shake hands; None when the client has left or does not take our answer in time."""

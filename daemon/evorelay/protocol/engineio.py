@@ -93,12 +93,12 @@ class Opening(Struct, frozen=True, rename="camel"):
         return b"0" + msgspec.json.encode(self)
 
 
+CLOSE = text_frame(b"1")
 PING = text_frame(b"2")
-PROBED = text_frame(b"3probe")
+NOOP = text_frame(b"6")
 PROBE = "probe"
-"""The data of the ping that tries a new transport."""
-NOOP_PAYLOAD = b"6"
-CLOSE_PAYLOAD = b"1"
+"""The data of the ping that tries a new transport, and of its answer."""
+PROBED = text_frame(b"3probe")
 
 
 def message_frame(data: bytes) -> bytes:

@@ -5,8 +5,6 @@ written it counts as pending, so that whoever waits for a client that keeps up w
 client and not for us.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 import trio
@@ -18,6 +16,7 @@ from evorelay.protocol.engineio import CLOSE, NOOP, payload_of
 UPGRADE_GRACE_S = 0.05
 """How long a GET that comes in the middle of an upgrade may wait for its end; up to 0.1 s in the
 reference server. A client that polls on could otherwise do so as fast as it can."""
+_NEVER = float("inf")
 
 
 class Outgoing(Protocol):
@@ -37,6 +36,7 @@ class PollBuffer:
     def __init__(self) -> None:
         self._frames: list[bytes] = []
         self._farewell: bytes | None = None
+        self._is_writing = False
         self._in_flight = 0
         self._is_discarded = False
         self._is_probing = False
@@ -44,7 +44,9 @@ class PollBuffer:
         """Of the GET that waits for something to answer."""
         self._drained = trio.lowlevel.ParkingLot()
         self.is_polled = False
-        """Whether a GET is here, waiting or being answered."""
+        """Whether a GET waits for its answer."""
+        self.is_spent = False
+        """Whether the last words have been taken."""
         self.pending = 0
         self.tell_drained = False
         self.sender: Sender | None = None
@@ -80,41 +82,51 @@ class PollBuffer:
         self.pending += len(frames)
         self._wake()
 
-    @contextmanager
-    def polling(self) -> Iterator[None]:
-        """A GET is here."""
-        assert not self.is_polled
-        self.is_polled = True
-        try:
-            yield
-        finally:
-            self.is_polled = False
-            self._waiting = None
-
     async def next_payload(self, inbound: Inbound) -> bytes | None:
         """Wait for something to answer a GET with; None when the peer hung up instead.
 
         Empty when there is nothing more to be had here: the session has moved to a WebSocket.
-        When cancelled nothing is lost.
+        Otherwise call ``written`` when it is, or ``discard``. When cancelled nothing is lost.
         """
+        self.is_polled = True
+        try:
+            return await self._next_payload(inbound)
+        finally:
+            self.is_polled = False
+            self._waiting = None
+
+    async def _next_payload(self, inbound: Inbound) -> bytes | None:
+        while self._is_writing and not self._is_discarded:
+            # The client has read that answer, and asked again, before we know that it is out.
+            if not await self._wait(inbound, _NEVER):
+                return None
         came_while_probing = self._is_probing
-        patience = UPGRADE_GRACE_S if came_while_probing else float("inf")
-        deadline = trio.current_time() + patience
+        deadline = trio.current_time() + UPGRADE_GRACE_S if came_while_probing else _NEVER
         while not (self._frames or self._farewell or self._is_discarded):
             if self._is_probing and not came_while_probing:
-                return payload_of([NOOP])
-            with trio.CancelScope(deadline=deadline) as self._waiting:
-                if not await inbound.next_bytes():
-                    return None
-                await trio.sleep_forever()  # the client's next request lies there already
+                return self._claim(NOOP)
+            if not await self._wait(inbound, deadline):
+                return None
             if trio.current_time() >= deadline:
-                return payload_of([NOOP])
-        return self._take()
+                return self._claim(NOOP)
+            # One more turn for everybody: what they push now leaves in the same answer.
+            await trio.lowlevel.checkpoint()
+        self.is_spent = self._farewell is not None
+        return self._claim(self._farewell)
 
-    def _take(self) -> bytes:
+    async def _wait(self, inbound: Inbound, deadline: float) -> bool:
+        """Wait for news; False when the peer has hung up."""
+        with trio.CancelScope(deadline=deadline) as self._waiting:
+            if not await inbound.next_bytes():
+                return False
+            await trio.sleep_forever()  # the client's next request lies there already
+        return True
+
+    def _claim(self, last: bytes | None) -> bytes:
         frames, self._frames = self._frames, []
-        if self._farewell is not None:
-            frames.append(self._farewell)
+        if last is not None:
+            frames.append(last)
+        self._is_writing = True
         self._in_flight = self.pending
         return payload_of(frames)
 
@@ -125,6 +137,7 @@ class PollBuffer:
     def written(self) -> None:
         """The payload is with the kernel."""
         self.progressed()
+        self._is_writing = False
         if self._is_discarded:
             return
         self.pending -= self._in_flight
@@ -133,6 +146,7 @@ class PollBuffer:
             if self.tell_drained and self.sender is not None:
                 self.tell_drained = False
                 self.sender.drained()
+        self._wake()
 
     def probe(self, is_probing: bool) -> None:
         """A WebSocket tries to take over, or has given up; no GET is kept waiting meanwhile."""
