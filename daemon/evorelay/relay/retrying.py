@@ -22,7 +22,7 @@ def retry(draft: Draft, *, who: Principal, message_id: str) -> Taken:
     ticket = draft.tx.tickets([message.ticket_id or ""]).get(message.ticket_id or "")
     if ticket is None or ticket.status == "closed":
         raise Refusal(Code.TICKET_CLOSED, "the ticket is closed; reopen it first")
-    # For what is "kept" nothing is ever sent, though another path may have brought it here.
+    # What is "kept" was only answered with this message: nothing is sent for it.
     rows = [row for row in draft.tx.outbox_of([message_id]) if row.state != "kept"]
     rows.sort(key=lambda row: row.queued_at)
     if message.status == "failed":
