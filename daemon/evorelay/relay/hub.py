@@ -138,10 +138,14 @@ class Hub:
         if not feed.settle({name: max(heads.get(name, 0), published[name]) for name in published}):
             self._laggards.enlist(feed)
 
+    def head(self, channel: str) -> int:
+        """Last offset published in a channel since it is watched; 0: none."""
+        watched = self._channels.get(channel)
+        return 0 if watched is None else watched.head
+
     def heads(self, feed: AnyFeed) -> dict[str, int]:
-        """The last offsets published in the feed's channels since they are watched; 0: none."""
-        watched = ((name, self._channels.get(name)) for name in feed.cursors)
-        return {name: 0 if channel is None else channel.head for name, channel in watched}
+        """The same of all of a feed's channels."""
+        return {name: self.head(name) for name in feed.cursors}
 
     def detach(self, feed: Feed) -> None:
         feed.close()
@@ -152,7 +156,7 @@ class Hub:
 
     def detach_merged(self, feed: MergedFeed, name: str) -> None:
         """Watch this one of its channels no more."""
-        feed.cursors.pop(name, None)
+        feed.exit(name)
         channel = self._channels.get(name)
         if channel is not None:
             channel.merged.discard(feed)

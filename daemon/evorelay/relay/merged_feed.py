@@ -77,8 +77,18 @@ class MergedFeed:
     def __init__(self, receiver: RoomReceiver) -> None:
         self.receiver = receiver
         self.cursors: dict[str, int] = {}
+        self._begins: dict[str, int] = {}
+        """By channel: what was there before belongs to others, or to nobody."""
         self.state = State.OPENING
         self.is_queued = False
+
+    def enter(self, channel: str, begin: int, cursor: int) -> None:
+        """Be told of one more channel, of what is beyond ``cursor``; since ``begin`` it was."""
+        self._begins[channel], self.cursors[channel] = begin, cursor
+
+    def exit(self, channel: str) -> None:
+        self._begins.pop(channel, None)
+        self.cursors.pop(channel, None)
 
     def offer(self, burst: Burst) -> bool:
         """Hand on what was published in channels of this feed; False when it just fell behind."""
@@ -118,8 +128,12 @@ class MergedFeed:
 
     def _has_told(self, event: ChannelEvent) -> bool:
         """Whether another channel of this feed has handed it on already."""
-        cursors = self.cursors
-        return any(cursors.get(channel, 0) >= offset for channel, offset in event.places)
+        cursors, begins = self.cursors, self._begins
+        return any(
+            begins[channel] < offset <= cursors[channel]
+            for channel, offset in event.places
+            if channel in cursors
+        )
 
     def settle(self, heads: Mapping[str, int]) -> bool:
         is_live = all(cursor >= heads[channel] for channel, cursor in self.cursors.items())

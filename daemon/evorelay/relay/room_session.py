@@ -25,7 +25,10 @@ from evorelay.relay.session import (
     Wire,
 )
 from evorelay.relay.socket_memory import SocketMemory
-from evorelay.storage.ports import StoreReader
+from evorelay.storage.ports import ChannelPage, StoreReader
+
+LOOKS_MAX = 5
+"""Reads of what a client missed in a room while more and more is published there."""
 
 
 class Opened(Struct):
@@ -36,14 +39,14 @@ class Opened(Struct):
     recovered: bool
     """Whether the client is in the rooms it was in, and ``missed`` is all it missed."""
     missed: list[ChannelEvent]
-    cursors: dict[str, int]
+    stretches: dict[str, tuple[int, int]]
+    """Channel -> the offsets between which its share of ``missed`` is."""
     joined: dict[str, int]
 
 
-class Joining(Struct):
-    """The answer to a client that joins; after sending it, call ``RoomSession.joined``."""
+class Joined(Struct):
+    """The answer to a client that joined: to be queued, with ``missed``, before the next await."""
 
-    channel: str
     position: Position
     """Where the channel is now; from here on the client is told everything."""
     recovered: bool
@@ -96,7 +99,7 @@ class RoomSession(Session):
             if opened is not None:
                 return opened
         heads = await self._engine.reads(lambda reader: _heads(reader, of_instances))
-        return Opened(position, False, [], heads, {})
+        return Opened(position, False, [], {name: (at, at) for name, at in heads.items()}, {})
 
     async def _recovered(
         self, of_instances: list[str], since: int, position: Position
@@ -114,59 +117,63 @@ class RoomSession(Session):
             for channel in joined:
                 self._detach(channel)
             return None
-        events, cursors = missed
-        return Opened(position, True, not_of(events, self.pid), cursors, joined)
+        events, stretches = missed
+        return Opened(position, True, not_of(events, self.pid), stretches, joined)
 
     def opened(self, opened: Opened) -> None:
         """The answer is on its way: the feed goes on from where it ended."""
         self.rooms = dict(opened.joined)
-        self._feed.cursors.update(opened.cursors)
-        self._engine.hub.settle(self._feed, opened.cursors)
+        for channel, (begin, cursor) in opened.stretches.items():
+            self._feed.enter(channel, begin, cursor)
+        self._engine.hub.settle(self._feed, {})
 
-    async def join(self, channel: str, since: Position | None = None) -> Joining:
-        """Enter a room, durably; the client is told nothing of it before ``joined``.
+    async def join(self, channel: str, since: Position | None = None) -> Joined:
+        """Enter a room, durably; from the return of this call on the client is told of it.
 
         In a room already, only what is since ``since`` is looked up. Raises ``Refusal`` and
-        ``StoreUnavailable``; when cancelled, the client was or was not in the room.
+        ``StoreUnavailable``; when cancelled, the client may be in the room after it comes back.
         """
         await self._check(channel)
-        cursor = self._feed.cursors.get(channel)
-        if cursor is None:
-            if len(self.rooms) >= CHANNELS_MAX:
-                raise Refusal(Code.LIMIT_EXCEEDED, f"at most {CHANNELS_MAX} rooms at a time")
-            self._attach(channel)
-            try:
-                cursor = await self._memory.join(self.pid, self.principal, self.rooms, channel)
-                return await self._joining(channel, cursor, since)
-            except BaseException:
-                self._detach(channel)
-                raise
-        return await self._joining(channel, cursor, since)
+        if channel in self._feed.cursors:
+            return await self._joined(channel, self._feed.cursors[channel], since)
+        if len(self.rooms) >= CHANNELS_MAX:
+            raise Refusal(Code.LIMIT_EXCEEDED, f"at most {CHANNELS_MAX} rooms at a time")
+        self._attach(channel)
+        try:
+            offset = await self._memory.join(self.pid, self.principal, self.rooms, channel)
+            joined = await self._joined(channel, offset, since)
+        except BaseException:
+            self._detach(channel)
+            raise
+        # No await from here to the caller's answer. What was published while we waited is behind
+        # the client in the order of its events, so the room begins after that.
+        self.rooms[channel] = offset
+        self._feed.enter(channel, joined.position.offset, joined.position.offset)
+        return joined
 
-    async def _joining(self, channel: str, cursor: int, since: Position | None) -> Joining:
+    async def _joined(self, channel: str, offset: int, since: Position | None) -> Joined:
+        """Look up what was missed until it is all there is, with no await after that."""
         epoch = self._engine.epoch
-        position = Position(cursor, epoch)
-        if since is None or since.epoch not in ("", epoch) or since.offset > cursor:
-            return Joining(channel, position, False, [])
-        page = self._engine.cache.page(channel, since.offset, RECOVER_EVENTS_MAX)
-        if page is None:
-            offset = since.offset
-            page = await self._engine.reads(
-                lambda reader: reader.events_after(channel, offset, RECOVER_EVENTS_MAX)
-            )
-        missed = [event for event in page.events if event.offset <= cursor]
-        if page.floor > since.offset + 1 or len(missed) < cursor - since.offset:
-            return Joining(channel, position, False, [])
-        if _size(missed) > RECOVER_BYTES_MAX:
-            return Joining(channel, position, False, [])
-        return Joining(channel, position, True, missed)
+        page: ChannelPage | None = None
+        for _ in range(LOOKS_MAX):
+            head = max(offset, self._engine.hub.head(channel))
+            position = Position(head, epoch)
+            if since is None or since.epoch not in ("", epoch) or since.offset > head:
+                break
+            page = self._engine.cache.page(channel, since.offset, RECOVER_EVENTS_MAX) or page
+            if page is not None and page.head >= head:
+                missed = [event for event in page.events if event.offset <= head]
+                is_whole = page.floor <= since.offset + 1 and len(missed) == head - since.offset
+                if not is_whole or _size(missed) > RECOVER_BYTES_MAX:
+                    break
+                return Joined(position, True, missed)
+            page = await self._after(channel, since.offset)
+        return Joined(position, False, [])
 
-    def joined(self, joining: Joining) -> None:
-        """The answer is on its way: the room is one of the client's."""
-        channel, offset = joining.channel, joining.position.offset
-        if channel not in self._feed.cursors:
-            self.rooms[channel] = self._feed.cursors[channel] = offset
-            self._engine.hub.settle(self._feed, {channel: offset})
+    async def _after(self, channel: str, offset: int) -> ChannelPage:
+        return await self._engine.reads(
+            lambda reader: reader.events_after(channel, offset, RECOVER_EVENTS_MAX)
+        )
 
     async def leave_room(self, channel: str) -> bool:
         """Leave a room, durably; whether the client was in it. Raises ``StoreUnavailable``."""
@@ -191,8 +198,9 @@ class RoomSession(Session):
         for channel in [*lost, *(channel for channel in before if channel not in after)]:
             self.rooms.pop(channel, None)
             self._detach(channel)
-        self._feed.cursors.update(heads)
-        self._engine.hub.settle(self._feed, heads)
+        for channel, head in heads.items():
+            offset = max(head, self._engine.hub.head(channel))
+            self._feed.enter(channel, offset, offset)
         if lost:
             await self._memory.keep(self.pid, principal, self.rooms)
         return lost
@@ -239,13 +247,13 @@ def _heads(reader: StoreReader, channels: Iterable[str]) -> dict[str, int]:
 
 def _missed(
     reader: StoreReader, joined: Mapping[str, int], since: int, until: int
-) -> tuple[list[ChannelEvent], dict[str, int]] | None:
+) -> tuple[list[ChannelEvent], dict[str, tuple[int, int]]] | None:
     """Everything after the event ``since`` and up to ``until`` in rooms joined at these offsets.
 
-    With the offset each room is at then; None when it is too much, or not all here.
+    And where that is in each room; None when it is too much, or not all here.
     """
     pages: list[list[ChannelEvent]] = []
-    cursors: dict[str, int] = {}
+    stretches: dict[str, tuple[int, int]] = {}
     left = 2 * RECOVER_EVENTS_MAX  # an event of a ticket is one of its inbox, too
     for channel, offset_then in joined.items():
         offset = reader.offset_at(channel, since, left)
@@ -257,11 +265,11 @@ def _missed(
             return None
         events = [event for event in page.events if event.id <= until]
         pages.append(events)
-        cursors[channel] = events[-1].offset if events else start
+        stretches[channel] = (start, events[-1].offset if events else start)
         left -= len(page.events)
     missed = in_order(pages)
     is_too_much = len(missed) > RECOVER_EVENTS_MAX or _size(missed) > RECOVER_BYTES_MAX
-    return None if is_too_much else (missed, cursors)
+    return None if is_too_much else (missed, stretches)
 
 
 def _size(events: Sequence[ChannelEvent]) -> int:
