@@ -19,17 +19,24 @@ import trio
 from evorelay.config import AuthConfig, OutboxConfig, ServerConfig, WebhookConfig
 from evorelay.edge.auth import Authenticator
 from evorelay.edge.centrifuge import CentrifugeEdge
+from evorelay.edge.engineio.options import EngineOptions
+from evorelay.edge.engineio.polling import Polling
+from evorelay.edge.engineio.server import EngineServer
+from evorelay.edge.engineio.websocket import WebSockets
 from evorelay.edge.framestream import Flusher
 from evorelay.edge.gate import Gate
 from evorelay.edge.handover import Handover
 from evorelay.edge.listeners import listeners, listening_sockets
 from evorelay.edge.rpc import Rpc
+from evorelay.edge.socketio.connection import SocketIoEdge
+from evorelay.edge.socketio.events import Events
 from evorelay.edge.unusual_webhooks import UnusualWebhooks
 from evorelay.edge.ws import WebSocketEdge
 from evorelay.model.clock import now_ms
 from evorelay.model.envelope import Envelope
 from evorelay.model.ids import new_id
 from evorelay.protocol.manners import Manners
+from evorelay.protocol.socketio_events import SocketIoDialect
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.cache import RecentEvents
 from evorelay.relay.catchup import CatchUp
@@ -49,6 +56,7 @@ from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.replay import Replay
 from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
+from evorelay.relay.socket_memory import SocketMemory
 from evorelay.storage.open import Storage, open_storage
 from evorelay.telemetry.metrics import NopMetrics
 from tests.engine.evolution import PlayedEvolution
@@ -227,6 +235,7 @@ class Port:
         server: ServerConfig,
         webhook: WebhookConfig,
         auth: AuthConfig,
+        engineio: EngineOptions,
     ) -> None:
         self.server = server
         self.app = App()
@@ -285,22 +294,25 @@ class Port:
         self.sessions = Sessions(self.hub, metrics, now=now_ms)
         self.epoch = storage.readers[0].epoch()
         engine = Engine(self.hub, cache, reads, desk, self.catchup, self.epoch)
+        rpc = Rpc(desk, self.hub, replay, reconnects, outbox)
+        authenticator = Authenticator(auth, None, now_ms)
         self.centrifuge = CentrifugeEdge(
-            engine,
-            self.sessions,
-            Rpc(desk, self.hub, replay, reconnects, outbox),
-            Authenticator(auth, None, now_ms),
-            new_id=new_id,
-            now=now_ms,
+            engine, self.sessions, rpc, authenticator, new_id=new_id, now=now_ms
         )
+        dialect = SocketIoDialect(self.epoch)
+        events = Events(dialect, desk, outbox, rpc, authenticator, new_id=new_id)
+        memory = SocketMemory(ledger, reads)
+        socketio = SocketIoEdge(engine, self.sessions, memory, events, authenticator, dialect)
+        self.engineio = EngineServer(socketio, engineio, auth)
         self.flusher = Flusher()
         ingest = Ingest(webhook, self.journal, blobs, metrics, now=now_ms)
         self.gate = Gate(
             server,
             ingest,
-            WebSocketEdge(self.centrifuge, auth, self.flusher),
+            WebSocketEdge(self.centrifuge, auth, self.flusher, WebSockets(self.engineio)),
             Handover(UnusualWebhooks(ingest, self.app)),
             metrics,
+            Polling(self.engineio, auth),
         )
         self.is_done = trio.Event()
         """Set when ``Gate.run`` has returned."""
@@ -332,6 +344,7 @@ async def open_port(
     *,
     webhook: dict[str, Any] | None = None,
     auth: dict[str, Any] | None = None,
+    engineio: EngineOptions | None = None,
     **server: Any,
 ) -> AsyncIterator[Port]:
     """Serve until the block ends; time-outs and limits are settings like any other."""
@@ -346,12 +359,14 @@ async def open_port(
             ServerConfig(**({"bind": "127.0.0.1:0"} | server)),
             WebhookConfig(**({"secret": WEBHOOK_SECRET} | (webhook or {}))),
             AuthConfig(**({"jwt_secret": JWT_SECRET} | (auth or {}))),
+            engineio or EngineOptions(),
         )
         await nursery.start(port.flusher.run)
         await nursery.start(partial(port.catchup.run, port.hub))
         await nursery.start(port.lanes.run)
         await nursery.start(port.journal.run)
         await nursery.start(port.pipeline.run)
+        await nursery.start(port.engineio.run)
         await nursery.start(port.serve)
         yield port
 
