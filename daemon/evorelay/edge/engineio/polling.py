@@ -26,7 +26,7 @@ from evorelay.edge.engineio.socket import EngineSocket, State
 from evorelay.edge.framestream import Transport
 from evorelay.edge.inbound import Inbound
 from evorelay.edge.request_context import RequestContext
-from evorelay.protocol.engineio import Fault, decode_payload, find_fault, read_query
+from evorelay.protocol.engineio import Fault, Kind, decode_payload, find_fault, read_query
 from evorelay.protocol.http_head import BadRequest, Head
 from evorelay.protocol.origin import OriginPolicy
 from evorelay.relay.refusal_log import RefusalLog
@@ -124,8 +124,6 @@ class Polling:
         buffer.written()
 
     async def _post(self, exchange: Exchange, socket: EngineSocket) -> bool:
-        if socket.state is not State.OPEN:
-            return await exchange.refuse(Fault.UNKNOWN_SID)
         if socket.is_posting:
             socket.end()
             return await exchange.refuse(Fault.BAD_REQUEST)
@@ -163,9 +161,12 @@ class Polling:
         except ValueError:
             return False
         for packet in packets:
+            if socket.state is not State.OPEN:
+                # What is said to a handler that is done is not heard; its last words still are.
+                return socket.state is State.CLOSING
             if not await socket.take(packet):
                 return False
-            if socket.state is State.OVER:
-                break  # the client has said goodbye
+            if packet.kind is Kind.CLOSE:
+                break
         await trio.lowlevel.checkpoint()
         return True

@@ -156,9 +156,10 @@ class EngineSocket:
         return options.max_payload if self.is_admitted else options.stranger_payload
 
     async def take(self, packet: Packet) -> bool:
-        """Do what a packet of the client's wants; False when it breaks the protocol.
+        """Do what a packet of the client's wants; False when the session cannot go on with it.
 
-        A message waits for its place in the channel, and ends the session if it waits too long.
+        That is a packet which breaks the protocol, or a message that the handler did not take in
+        ``patience_s``. Cancelling loses the message.
         """
         if packet.kind is Kind.MESSAGE:
             return await self._deliver(packet.data)
@@ -173,20 +174,21 @@ class EngineSocket:
         try:
             self._inbox_in.send_nowait(message)
         except trio.WouldBlock:
-            pass
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return False
-        else:
-            return True
+            return await self._hold_back(message)
+        except trio.ClosedResourceError:
+            pass  # nobody listens any more
+        return True
+
+    async def _hold_back(self, message: str | bytes) -> bool:
         self._is_held_back = True
-        with trio.move_on_after(self._options.patience_s) as patience:
-            try:
+        try:
+            with trio.move_on_after(self._options.patience_s) as patience:
                 await self._inbox_in.send(message)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return False
-            finally:
-                self._is_held_back = False
-                self.heart.excuse(trio.current_time())
+        except trio.ClosedResourceError:
+            return True
+        finally:
+            self._is_held_back = False
+            self.heart.excuse(trio.current_time())
         return not patience.cancelled_caught
 
     def beat(self, now: float) -> None:
