@@ -109,10 +109,11 @@ class EngineServer:
     async def _handle(self, socket: EngineSocket) -> None:
         try:
             await self._handler.serve(socket)
-        except (trio.EndOfChannel, trio.BrokenResourceError):
+        except* (trio.EndOfChannel, trio.BrokenResourceError):
             pass  # the client went away, as clients do
-        except Exception:
-            # The boundary of a connection: a bug in one must not end its neighbours.
+        except* Exception:
+            # The boundary of a connection: a bug in one must not end its neighbours, nor may one
+            # that shows while we are cancelled.
             log.exception("an Engine.IO session ended with an error")
             socket.close_asap(Close.SERVER_ERROR)
 
