@@ -82,6 +82,9 @@ class EnginePort:
             Polling(self.server, auth),
         )
         self.is_done = trio.Event()
+        """Set when ``Gate.run`` has returned."""
+        self.service = trio.CancelScope()
+        """Covers ``EngineServer.run``."""
         self._config = server
         self._sockets = listening_sockets(server, [])
         self.address = self._sockets[0].getsockname()[:2]
@@ -89,6 +92,10 @@ class EnginePort:
     async def serve(self, *, task_status: trio.TaskStatus[object]) -> None:
         await self.gate.run(listeners(self._config, self._sockets), task_status=task_status)
         self.is_done.set()
+
+    async def run_engine(self, *, task_status: trio.TaskStatus[None]) -> None:
+        with self.service:
+            await self.server.run(task_status=task_status)
 
     async def connect(self, tls: ssl.SSLContext | None = None) -> Client:
         stream = await trio.open_tcp_stream(*self.address)
@@ -251,6 +258,6 @@ async def open_engine(
         nursery = await stack.enter_async_context(trio.open_nursery())
         stack.callback(nursery.cancel_scope.cancel)
         await nursery.start(port.flusher.run)
-        await nursery.start(port.server.run)
+        await nursery.start(port.run_engine)
         await nursery.start(port.serve)
         yield port
