@@ -6,7 +6,7 @@ from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from evorelay.relay.questions import TicketsParams
 from tests.edge.harness import HOOK, Client, Port, request, token, until
@@ -16,6 +16,13 @@ from tests.support.webhooks import as_body, text_message
 
 _NUMBERS = itertools.count()
 TransportName = Literal["websocket", "polling"]
+TRANSPORTS: tuple[TransportName, ...] = ("websocket", "polling")
+
+
+class Connectable(Protocol):
+    """A port that is served."""
+
+    async def connect(self) -> Client: ...
 
 
 class PollingTransport:
@@ -23,6 +30,7 @@ class PollingTransport:
 
     def __init__(self, get: Client, post: Client) -> None:
         self.opening: dict[str, Any] = {}
+        self.answers_pings = True
         self._get = get
         self._post = post
         self._target = f"{PATH}polling"
@@ -49,7 +57,7 @@ class PollingTransport:
         while True:
             while self._packets:
                 packet = self._packets.popleft()
-                if packet == "2":
+                if packet == "2" and self.answers_pings:
                     await self.send("3")
                 elif packet == "1":
                     raise Gone("close packet")
@@ -74,7 +82,7 @@ def _packet(part: str) -> str | bytes:
 
 @asynccontextmanager
 async def stranger(
-    port: Port, over: TransportName = "websocket", *, host: str = "relay"
+    port: Connectable, over: TransportName = "websocket", *, host: str = "relay"
 ) -> AsyncIterator[SocketClient]:
     """A client after the Engine.IO handshake, nothing said yet."""
     async with await port.connect() as client:

@@ -18,6 +18,7 @@ from evorelay.relay.room_session import RoomSession
 from evorelay.relay.sessions import EXPIRY_GRACE_S, look_after
 from tests.edge.harness import Port, open_port, token, until
 from tests.edge.socketio_world import (
+    TRANSPORTS,
     TransportName,
     agent,
     come_back,
@@ -26,7 +27,6 @@ from tests.edge.socketio_world import (
 )
 from tests.support.socketio import Gone, SocketClient, WebSocketTransport
 
-TRANSPORTS: list[TransportName] = ["websocket", "polling"]
 FOREIGN = "another-secret-" + "x" * 32
 
 

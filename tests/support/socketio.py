@@ -22,13 +22,16 @@ class Gone(Exception):
 
 
 class Transport(Protocol):
-    """Engine.IO messages; pings are answered below."""
+    """Engine.IO packets."""
+
+    answers_pings: bool
+    """Whether pings are answered, and not shown."""
 
     async def send(self, *packets: str | bytes) -> None:
         """Packets as they are: text with its digit, bytes without."""
 
     async def receive(self) -> str | bytes:
-        """The next packet that is no ping. Raises ``Gone``."""
+        """The next packet. Raises ``Gone``."""
 
 
 class WebSocketTransport:
