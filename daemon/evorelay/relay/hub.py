@@ -156,7 +156,7 @@ class Hub:
 
     def detach_merged(self, feed: MergedFeed, name: str) -> None:
         """Watch this one of its channels no more."""
-        feed.exit(name)
+        feed.cursors.pop(name, None)
         channel = self._channels.get(name)
         if channel is not None:
             channel.merged.discard(feed)

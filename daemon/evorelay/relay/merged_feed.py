@@ -5,7 +5,8 @@ one of its tickets is told of a message once. So the channels' events are merged
 the store's log (``ChannelEvent.id``). Each channel keeps its own cursor and its contiguous offsets,
 so the rules of ``relay/feed.py`` hold here, too; every method is plain and synchronous.
 
-Besides: an event is handed on by the first channel that has it, and passed over in the others.
+Besides: all cursors stand at the same place of that order. Whatever moves one of them hands on
+everything up to there in the others, so no event comes twice and none comes late.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -77,18 +78,8 @@ class MergedFeed:
     def __init__(self, receiver: RoomReceiver) -> None:
         self.receiver = receiver
         self.cursors: dict[str, int] = {}
-        self._begins: dict[str, int] = {}
-        """By channel: what was there before belongs to others, or to nobody."""
         self.state = State.OPENING
         self.is_queued = False
-
-    def enter(self, channel: str, begin: int, cursor: int) -> None:
-        """Be told of one more channel, of what is beyond ``cursor``; since ``begin`` it was."""
-        self._begins[channel], self.cursors[channel] = begin, cursor
-
-    def exit(self, channel: str) -> None:
-        self._begins.pop(channel, None)
-        self.cursors.pop(channel, None)
 
     def offer(self, burst: Burst) -> bool:
         """Hand on what was published in channels of this feed; False when it just fell behind."""
@@ -112,9 +103,9 @@ class MergedFeed:
     def take(self, pages: Mapping[str, ChannelPage], until: int, bytes_max: int) -> int | None:
         until = min([until, *map(_known_until, pages.values())])
         missed = in_order(page.events for page in pages.values())
-        unseen = [event for event in missed if event.id <= until and not self._has_told(event)]
-        events = up_to_bytes(unseen, bytes_max)
-        if len(events) < len(unseen):
+        known = [event for event in missed if event.id <= until]
+        events = up_to_bytes(known, bytes_max)
+        if len(events) < len(known):
             until = events[-1].id
         told = not_of(events, self.receiver.pid)
         encode = self.receiver.dialect.encode_event
@@ -125,15 +116,6 @@ class MergedFeed:
             if passed:
                 self.cursors[channel] = passed[-1]
         return len(told)
-
-    def _has_told(self, event: ChannelEvent) -> bool:
-        """Whether another channel of this feed has handed it on already."""
-        cursors, begins = self.cursors, self._begins
-        return any(
-            begins[channel] < offset <= cursors[channel]
-            for channel, offset in event.places
-            if channel in cursors
-        )
 
     def settle(self, heads: Mapping[str, int]) -> bool:
         is_live = all(cursor >= heads[channel] for channel, cursor in self.cursors.items())

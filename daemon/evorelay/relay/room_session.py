@@ -39,8 +39,8 @@ class Opened(Struct):
     recovered: bool
     """Whether the client is in the rooms it was in, and ``missed`` is all it missed."""
     missed: list[ChannelEvent]
-    stretches: dict[str, tuple[int, int]]
-    """Channel -> the offsets between which its share of ``missed`` is."""
+    cursors: dict[str, int]
+    """Channel -> its offset after ``missed``."""
     joined: dict[str, int]
 
 
@@ -99,7 +99,7 @@ class RoomSession(Session):
             if opened is not None:
                 return opened
         heads = await self._engine.reads(lambda reader: _heads(reader, of_instances))
-        return Opened(position, False, [], {name: (at, at) for name, at in heads.items()}, {})
+        return Opened(position, False, [], heads, {})
 
     async def _recovered(
         self, of_instances: list[str], since: int, position: Position
@@ -117,14 +117,13 @@ class RoomSession(Session):
             for channel in joined:
                 self._detach(channel)
             return None
-        events, stretches = missed
-        return Opened(position, True, not_of(events, self.pid), stretches, joined)
+        events, cursors = missed
+        return Opened(position, True, not_of(events, self.pid), cursors, joined)
 
     def opened(self, opened: Opened) -> None:
         """The answer is on its way: the feed goes on from where it ended."""
         self.rooms = dict(opened.joined)
-        for channel, (begin, cursor) in opened.stretches.items():
-            self._feed.enter(channel, begin, cursor)
+        self._feed.cursors.update(opened.cursors)
         self._engine.hub.settle(self._feed, {})
 
     async def join(self, channel: str, since: Position | None = None) -> Joined:
@@ -148,7 +147,7 @@ class RoomSession(Session):
         # No await from here to the caller's answer. What was published while we waited is behind
         # the client in the order of its events, so the room begins after that.
         self.rooms[channel] = offset
-        self._feed.enter(channel, joined.position.offset, joined.position.offset)
+        self._feed.cursors[channel] = joined.position.offset
         return joined
 
     async def _joined(self, channel: str, offset: int, since: Position | None) -> Joined:
@@ -199,8 +198,7 @@ class RoomSession(Session):
             self.rooms.pop(channel, None)
             self._detach(channel)
         for channel, head in heads.items():
-            offset = max(head, self._engine.hub.head(channel))
-            self._feed.enter(channel, offset, offset)
+            self._feed.cursors[channel] = max(head, self._engine.hub.head(channel))
         if lost:
             await self._memory.keep(self.pid, principal, self.rooms)
         return lost
@@ -247,13 +245,13 @@ def _heads(reader: StoreReader, channels: Iterable[str]) -> dict[str, int]:
 
 def _missed(
     reader: StoreReader, joined: Mapping[str, int], since: int, until: int
-) -> tuple[list[ChannelEvent], dict[str, tuple[int, int]]] | None:
+) -> tuple[list[ChannelEvent], dict[str, int]] | None:
     """Everything after the event ``since`` and up to ``until`` in rooms joined at these offsets.
 
-    And where that is in each room; None when it is too much, or not all here.
+    With the offset each room is at then; None when it is too much, or not all here.
     """
     pages: list[list[ChannelEvent]] = []
-    stretches: dict[str, tuple[int, int]] = {}
+    cursors: dict[str, int] = {}
     left = 2 * RECOVER_EVENTS_MAX  # an event of a ticket is one of its inbox, too
     for channel, offset_then in joined.items():
         offset = reader.offset_at(channel, since, left)
@@ -265,11 +263,11 @@ def _missed(
             return None
         events = [event for event in page.events if event.id <= until]
         pages.append(events)
-        stretches[channel] = (start, events[-1].offset if events else start)
+        cursors[channel] = events[-1].offset if events else start
         left -= len(page.events)
     missed = in_order(pages)
     is_too_much = len(missed) > RECOVER_EVENTS_MAX or _size(missed) > RECOVER_BYTES_MAX
-    return None if is_too_much else (missed, stretches)
+    return None if is_too_much else (missed, cursors)
 
 
 def _size(events: Sequence[ChannelEvent]) -> int:
