@@ -163,6 +163,7 @@ def services(
 
     def drain_gate() -> None:
         relay.gate.close_asap()
+        relay.engineio.close_asap()
         relay.sessions.close_all_asap()
 
     return [
@@ -178,6 +179,7 @@ def services(
         ),
         (
             Service(name="sessions", run=relay.sessions.run),
+            Service(name="engine.io", run=relay.engineio.run),
             Service(name="instance news", run=relay.news.run),
             Service(name="instance watch", run=relay.watch.run),
             Service(name="reconciler", run=relay.reconciler.run),

@@ -12,6 +12,7 @@ from evorelay.assembly.core import Core, build_core
 from evorelay.assembly.edges import Edges, build_edges
 from evorelay.assembly.outward import Outward, build_outward
 from evorelay.config import Config
+from evorelay.edge.engineio.server import EngineServer
 from evorelay.edge.evolution.client import EvolutionClient
 from evorelay.edge.framestream import Flusher
 from evorelay.edge.gate import Gate
@@ -54,6 +55,7 @@ class Relay(Struct, frozen=True, kw_only=True):
     retention: Retention
     health: Health
     jwks: Jwks | None
+    engineio: EngineServer
     gate: Gate
     metrics: Metrics
 
@@ -91,6 +93,7 @@ def build(
         retention=core.retention,
         health=edges.health,
         jwks=edges.jwks,
+        engineio=edges.engineio,
         gate=edges.gate,
         metrics=core.metrics,
     )

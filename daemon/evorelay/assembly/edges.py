@@ -12,6 +12,10 @@ from evorelay.assembly.outward import Outward
 from evorelay.config import Config
 from evorelay.edge.auth import Authenticator
 from evorelay.edge.centrifuge import CentrifugeEdge
+from evorelay.edge.engineio.options import EngineOptions
+from evorelay.edge.engineio.polling import Polling
+from evorelay.edge.engineio.server import EngineServer
+from evorelay.edge.engineio.websocket import WebSockets
 from evorelay.edge.evolution.client import EvolutionClient
 from evorelay.edge.framestream import Flusher
 from evorelay.edge.gate import Gate
@@ -21,10 +25,13 @@ from evorelay.edge.http.deps import HttpDeps
 from evorelay.edge.http_client import HttpClient
 from evorelay.edge.jwks import Jwks
 from evorelay.edge.rpc import Rpc
+from evorelay.edge.socketio.connection import SocketIoEdge
+from evorelay.edge.socketio.events import Events
 from evorelay.edge.unusual_webhooks import UnusualWebhooks
 from evorelay.edge.ws import WebSocketEdge
 from evorelay.model.clock import now_ms
 from evorelay.model.ids import new_id
+from evorelay.protocol.socketio_events import SocketIoDialect
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.fetching import Fetching
 from evorelay.relay.health import Health
@@ -32,6 +39,7 @@ from evorelay.relay.ingest import Ingest
 from evorelay.relay.lanes import Lanes
 from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
+from evorelay.relay.socket_memory import SocketMemory
 from evorelay.relay.vitals import Outside
 from evorelay.relay.watch import InstanceWatch
 from evorelay.secrets import all_secrets
@@ -44,6 +52,7 @@ class Edges(Struct, frozen=True, kw_only=True):
     sessions: Sessions
     jwks: Jwks | None
     flusher: Flusher
+    engineio: EngineServer
     health: Health
     gate: Gate
 
@@ -65,15 +74,21 @@ def build_edges(
     flusher = Flusher()
     epoch = storage.readers[0].epoch()
     engine = Engine(core.hub, core.cache, core.reads, core.desk, core.catchup, epoch)
-    centrifuge = CentrifugeEdge(
+    rpc = Rpc(core.desk, core.hub, core.replay, outward.reconnects, outward.outbox)
+    centrifuge = CentrifugeEdge(engine, sessions, rpc, authenticator, new_id=new_id, now=now_ms)
+    dialect = SocketIoDialect(epoch)
+    socketio = SocketIoEdge(
         engine,
         sessions,
-        Rpc(core.desk, core.hub, core.replay, outward.reconnects, outward.outbox),
+        SocketMemory(core.ledger, core.reads),
+        Events(dialect, core.desk, outward.outbox, rpc, authenticator, new_id=new_id),
         authenticator,
-        new_id=new_id,
-        now=now_ms,
+        dialect,
     )
-    websockets = WebSocketEdge(centrifuge, config.auth, flusher)
+    engineio = EngineServer(
+        socketio, EngineOptions(sockets_max=config.server.max_connections), config.auth
+    )
+    websockets = WebSocketEdge(centrifuge, config.auth, flusher, WebSockets(engineio))
     ingest = Ingest(config.webhook, core.journal, blobs, core.metrics, now=now_ms)
     health = Health(
         core.journal,
@@ -111,12 +126,18 @@ def build_edges(
         )
     )
     gate = Gate(
-        config.server, ingest, websockets, Handover(UnusualWebhooks(ingest, http)), core.metrics
+        config.server,
+        ingest,
+        websockets,
+        Handover(UnusualWebhooks(ingest, http)),
+        core.metrics,
+        Polling(engineio, config.auth),
     )
     return Edges(
         sessions=sessions,
         jwks=jwks,
         flusher=flusher,
+        engineio=engineio,
         health=health,
         gate=gate,
     )
