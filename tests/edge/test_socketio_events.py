@@ -1,6 +1,7 @@
 """What a Socket.IO client may emit, and what it is told for it (contract §6)."""
 
 import json
+import random
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -442,6 +443,70 @@ class TestPermission:
         """P7"""
         async with open_port(tmp_path) as port, agent(port, **ANA) as client:
             assert await failed(client, "join-ticket", ticket_id) == "not_found"
+
+
+ODD: list[Any] = [None, True, -1, 1e300, "", "*", "é\0", "x" * 300, [], [[]], {}, {"ticketId": {}}]
+FIELDS = [
+    *("ticketId", "instance", "since", "epoch", "limit", "before", "content", "isInternal"),
+    *("senderName", "messageId", "isTyping", "token", "method", "params"),
+]
+EVENTS = [
+    *("join-ticket", "leave-ticket", "request-messages", "send-message", "join-inbox"),
+    *("leave-inbox", "typing", "refresh", "rpc", "constructor", "__proto__"),
+]
+
+
+class TestNonsense:
+    @pytest.mark.parametrize("name", EVENTS)
+    async def test_no_argument_upsets_an_event(
+        self,
+        tmp_path: Path,
+        name: str,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Each is answered, by the connection that asked, and none is a bug."""
+        monkeypatch.setattr(packets, "PACKETS_BURST", 10_000)
+        objects: list[dict[str, Any]] = [{field: odd} for field in FIELDS for odd in ODD]
+        async with open_port(tmp_path) as port, agent(port) as client:
+            ticket_id = await customer_writes(port)
+            named = [
+                {"ticketId": ticket_id, "content": "x", "instance": "a"} | odd for odd in objects
+            ]
+            for arg in [*ODD, *objects, *named]:
+                assert (await client.ask(name, arg))["ok"] in (True, False)
+        assert "ended with an error" not in caplog.text
+
+    async def test_random_packets_are_answered_or_end_it(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        chance = random.Random(5)
+        pieces = [
+            "4",
+            "2",
+            "5",
+            "3",
+            "1-",
+            "0",
+            "/a,",
+            "7",
+            '["typing"',
+            ",",
+            "{}",
+            "]",
+            "[",
+            "\x1e",
+        ]
+        async with open_port(tmp_path) as port:
+            for _ in range(60):
+                async with agent(port) as client:
+                    with suppress(Gone):
+                        for _ in range(20):
+                            text = "".join(chance.choices(pieces, k=chance.randrange(1, 6)))
+                            await client.transport.send(chance.choice([f"42{text}", f"4{text}"]))
+                        await client.ask("typing")
+            await until(lambda: len(port.sessions) == 0)
+        assert "ended with an error" not in caplog.text
 
 
 class TestBounds:

@@ -1,5 +1,6 @@
 """The Socket.IO codec: packets as the protocol document has them, and as python-socketio reads."""
 
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from wsproto.frame_protocol import FrameProtocol
 from evorelay.protocol import socketio as wire
 from evorelay.protocol.socketio import (
     ATTACHMENT_BYTES_MAX,
+    MENDED_CHARS_MAX,
     Assembler,
     Kind,
     Packet,
@@ -234,6 +236,42 @@ def test_what_is_written_is_what_the_document_shows() -> None:
         b"\x01",
         b"\x02",
     ]
+
+
+@pytest.mark.parametrize(
+    ("json", "text"),
+    [
+        (r"\ud83d", "\ufffd"),
+        (r"a\uD83D", "a\ufffd"),
+        (r"\ude00b", "\ufffdb"),
+        (r"\ud83d\ud83d\ude00", "\ufffd😀"),
+        (r"\ud83d\ude00", "😀"),
+        (r"\\ud83d", r"\ud83d"),
+        (r"\\\ud83d\n", "\\\ufffd\n"),
+        (r"\"\ud83d\"", '"\ufffd"'),
+        ("😀", "😀"),
+    ],
+)
+def test_half_a_character_is_read_as_one_that_cannot_be_read(json: str, text: str) -> None:
+    """A browser cuts texts by UTF-16 units; that must not cost the agent the connection."""
+    assert decode(f'2["e","{json}"]').data == ["e", text]
+
+
+def test_not_in_what_takes_long_to_look_through() -> None:
+    """P5"""
+    with pytest.raises(ValueError, match="malformed"):
+        decode('2["e","' + r"\ud83d" * MENDED_CHARS_MAX + '"]')
+
+
+@given(st.text(st.sampled_from('\\ud83DE0c"n😀a')))
+def test_what_is_mended_was_broken(text: str) -> None:
+    """Everything else is read as ``json`` reads it."""
+    try:
+        expected = json.loads(f'["e","{text}"]')
+    except ValueError:
+        return
+    whole = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in expected[1])
+    assert decode(f'2["e","{text}"]').data[1:] == [whole, *expected[2:]]
 
 
 class TestAttachments:

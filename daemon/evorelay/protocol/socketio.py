@@ -27,11 +27,17 @@ RESERVED = frozenset(
     ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener")
 )
 """What a client library calls its own events; none may come from outside."""
+MENDED_CHARS_MAX = 128 * 1024
+"""Of JSON that may hold half a character: to look through this much takes at most 11 ms."""
 _ACK_ID_MAX = (1 << 53) - 1
 """JavaScript counts no further."""
 _HEAD = re.compile(
     r"(?P<kind>[0-6])(?:(?<=[56])(?P<attachments>[0-9]{1,9})-)?"
     r"(?P<namespace>/[^,\x00-\x1f\x7f]{0,127}(?:,|$))?(?P<id>[0-9]{0,16})"
+)
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
 )
 
 
@@ -93,12 +99,23 @@ def _payload(kind: Kind, json: str) -> Any:
             return None
         raise ValueError(f"{kind.name} without a payload")
     try:
-        data = _decode(json)
+        data = _decode(_with_whole_characters(json))
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         raise ValueError(f"malformed payload: {error}") from None
     if not _is_shaped(kind, data):
         raise ValueError(f"the payload is not one of {kind.name}")
     return data
+
+
+def _with_whole_characters(json: str) -> str:
+    """JavaScript cuts a text in the middle of an emoji and writes the half of it as an escape.
+
+    That is no character; it becomes the one that stands for those. JSON too long for that is left
+    as it is, and so malformed.
+    """
+    if len(json) > MENDED_CHARS_MAX or ("\\ud" not in json and "\\uD" not in json):
+        return json
+    return _ESCAPE.sub(lambda found: "\ufffd" if found["half"] else found[0], json)
 
 
 def _is_shaped(kind: Kind, data: Any) -> bool:

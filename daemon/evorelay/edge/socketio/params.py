@@ -14,7 +14,8 @@ from evorelay.model.errors import Code, Refusal
 from evorelay.relay.commands import CONTENT_CHARS_MAX
 
 P = TypeVar("P", bound=Struct)
-Number = int | float
+Number = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)] | float
+"""What JavaScript would write in a few digits."""
 Id = Annotated[str, Meta(max_length=200)] | Number
 Offset = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 PAGE_MAX = 200
