@@ -101,7 +101,7 @@ async def agent(
     async with stranger(port, over) as client:
         answer = await client.connect(token=token(sub, **grant))
         assert "sid" in answer, answer
-        await client.event("session")
+        await client.event("signed-in")
         yield client
 
 
@@ -112,7 +112,7 @@ async def come_back(client: SocketClient, before: SocketClient, sub: str = "agen
     found = []
     while True:
         found.append(await client.next_event())
-        if found[-1][0] == "session":
+        if found[-1][0] == "signed-in":
             return found
 
 

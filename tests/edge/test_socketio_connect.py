@@ -65,7 +65,7 @@ class TestCredentials:
             answer = await client.connect(token=form.format(token("ana", ttl_s=600)))
             assert set(answer) == {"sid", "pid"}
             name, told, place = await client.next_event()
-            assert name == "session"
+            assert name == "signed-in"
             assert (told["user"], told["role"], told["recovered"]) == ("ana", "admin", False)
             assert told["expiresAt"] == the_session(port).principal.expires_at
             assert read_offset(place) == (0, port.epoch)
@@ -146,7 +146,7 @@ class TestCredentials:
         async with open_port(tmp_path, auth={"mode": "open"}) as port:
             async with stranger(port, host=f"127.0.0.1:{port.address[1]}") as client:
                 assert "sid" in await client.connect()
-                told = await client.event("session")
+                told = await client.event("signed-in")
                 assert (told["role"], told["expiresAt"]) == ("admin", None)
 
     async def test_open_mode_is_closed_to_another_host_name(self, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ class TestMalformed:
             await client.transport.send(f'40{namespace},{{"token":"{token()}"}}')
             assert await client.packet() == refused
             await client.connect(token=token())
-            await client.event("session")
+            await client.event("signed-in")
             await client.transport.send(f"40{namespace}")
             assert await client.packet() == refused
             assert len(port.sessions) == 1
@@ -312,10 +312,27 @@ class TestComingBack:
                     ("new-message", "missed 1"),
                     ("new-message", "missed 2"),
                 ]
-                places = [log_id_of(event[-1]) for event in [*missed, ("session", place)]]
+                places = [log_id_of(event[-1]) for event in [*missed, ("signed-in", place)]]
                 assert places == sorted(places)
                 await customer_writes(port, "live")
                 assert (await client.event("new-message"))["content"] == "live"
+
+    async def test_it_may_be_another_process_that_it_comes_back_to(self, tmp_path: Path) -> None:
+        """P3"""
+        async with open_port(tmp_path) as port:
+            ticket_id = await customer_writes(port)
+            async with agent(port) as before:
+                await before.ask("join-ticket", ticket_id)
+                await before.ask("join-inbox", "b")
+            await customer_writes(port, "missed")
+        async with open_port(tmp_path) as port:
+            await customer_writes(port, "missed, too", instance="b")
+            async with stranger(port) as client:
+                *missed, (_, told, _) = await come_back(client, before)
+                assert (client.pid, told["recovered"]) == (before.pid, True)
+                said = [told["content"] for name, told, _ in missed if name == "new-message"]
+                assert said == ["missed", "missed, too"]
+                assert sorted(the_session(port).rooms) == ["inbox:b", f"ticket:{ticket_id}"]
 
     async def test_the_public_id_stays(self, tmp_path: Path) -> None:
         async with open_port(tmp_path) as port:
@@ -337,7 +354,7 @@ class TestComingBack:
             await customer_writes(port, "missed")
             async with stranger(port) as client:
                 missed = await come_back(client, before)
-                assert [name for name, *_ in missed] == ["new-message", "session"]
+                assert [name for name, *_ in missed] == ["new-message", "signed-in"]
 
     @pytest.mark.parametrize("change", ["pid", "offset", "epoch", "no offset", "number", "long"])
     async def test_who_cannot_say_where_it_was_begins_anew(
@@ -359,7 +376,7 @@ class TestComingBack:
             async with stranger(port) as client:
                 answer = await client.connect(token=token(), **auth)
                 assert answer["pid"] not in (pid, auth["pid"])
-                assert (await client.event("session"))["recovered"] is False
+                assert (await client.event("signed-in"))["recovered"] is False
                 assert ticket_id not in str(port.hub.watched())
 
     async def test_another_agent_gets_nothing_of_it(self, tmp_path: Path) -> None:
@@ -371,7 +388,7 @@ class TestComingBack:
             await customer_writes(port, "missed")
             async with stranger(port) as client:
                 ((name, told, _),) = await come_back(client, before, "bia")
-                assert (name, told["recovered"]) == ("session", False)
+                assert (name, told["recovered"]) == ("signed-in", False)
                 assert client.pid != before.pid
 
     async def test_who_lost_a_right_meanwhile_begins_anew(self, tmp_path: Path) -> None:
@@ -385,7 +402,7 @@ class TestComingBack:
                 credential = token(role="agent", instances=["b"])
                 await client.connect(token=credential, pid=before.pid, offset=before.place)
                 name, told, _ = await client.next_event()
-                assert (name, told["recovered"]) == ("session", False)
+                assert (name, told["recovered"]) == ("signed-in", False)
 
 
 class TestCredentialsEnd:

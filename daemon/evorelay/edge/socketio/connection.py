@@ -191,7 +191,7 @@ class _Connection:
             *map(dialect.encode_event, opened.missed),
             # Last, so that the client's place is where we go on, also when it has heard nothing
             # yet, or still remembers a place of another session.
-            wire.encode_event("session", told, place),
+            wire.encode_event("signed-in", told, place),
         ]
         await self._socket.send(b"".join(frames))
         session.opened(opened)
