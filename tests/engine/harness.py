@@ -217,9 +217,7 @@ class World:
         self.reads = reads or Reads(storage.readers)
         self.cache = RecentEvents(ttl_ms=HOUR, bytes_max=cache_bytes)
         self.catchup = CatchUp(self.cache, self.reads, metrics)
-        self.hub = Hub(
-            self.cache, self.catchup, metrics, position=storage.readers[0].position()
-        )
+        self.hub = Hub(self.cache, self.catchup, metrics, position=storage.readers[0].position())
         self.ledger = Ledger(writer or storage.writer, self.hub, new_id=NEW_ID, now=self.now)
         self.journal = Journal(
             storage.journal,

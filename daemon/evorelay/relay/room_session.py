@@ -134,7 +134,7 @@ class RoomSession(Session):
         """
         await self._check(channel)
         if channel in self._feed.cursors:
-            return await self._joined(channel, self._feed.cursors[channel], since)
+            return await self._joined(channel, 0, since)
         if len(self.rooms) >= CHANNELS_MAX:
             raise Refusal(Code.LIMIT_EXCEEDED, f"at most {CHANNELS_MAX} rooms at a time")
         self._attach(channel)
@@ -155,7 +155,8 @@ class RoomSession(Session):
         epoch = self._engine.epoch
         page: ChannelPage | None = None
         for _ in range(LOOKS_MAX):
-            head = max(offset, self._engine.hub.head(channel))
+            cursor = self._feed.cursors.get(channel)
+            head = max(offset, self._engine.hub.head(channel)) if cursor is None else cursor
             position = Position(head, epoch)
             if since is None or since.epoch not in ("", epoch) or since.offset > head:
                 break
