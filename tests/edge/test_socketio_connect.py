@@ -345,6 +345,23 @@ class TestComingBack:
                 await until(lambda: len(port.sessions) == 1)
                 assert the_session(port).id == sid
 
+    async def test_a_connection_that_was_left_behind_ends_when_its_client_is_back(
+        self, tmp_path: Path
+    ) -> None:
+        """A line that broke without a word looks alive to us until its ping is overdue."""
+        async with open_port(tmp_path) as port:
+            ticket_id = await customer_writes(port)
+            async with agent(port) as before:
+                await before.ask("join-ticket", ticket_id)
+                async with stranger(port) as client:
+                    await come_back(client, before)
+                    with pytest.raises(Gone):
+                        await before.next_event()
+                    assert len(port.sessions) == 1
+                    assert port.hub.watched()[f"ticket:{ticket_id}"] == 1
+                    await customer_writes(port, "live")
+                    assert (await client.event("new-message"))["content"] == "live"
+
     async def test_a_quiet_session_can_come_back_too(self, tmp_path: Path) -> None:
         """It has a place from its first moment on, though it was told no event."""
         async with open_port(tmp_path) as port:

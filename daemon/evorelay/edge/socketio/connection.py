@@ -53,6 +53,22 @@ class SocketIoEdge:
         self.events = events
         self.authenticator = authenticator
         self.dialect = dialect
+        self._by_pid: dict[str, RoomSession] = {}
+
+    def enter(self, session: RoomSession) -> None:
+        """A client is in. Where it left behind a connection that we still believe in, that ends."""
+        older = self._by_pid.get(session.pid)
+        if older is not None:
+            older.close_asap(Close.NO_PONG)
+        self._by_pid[session.pid] = session
+        self.sessions.add(session)
+
+    def leave(self, session: RoomSession) -> None:
+        """A client is gone, and all it held with it."""
+        if self._by_pid.get(session.pid) is session:
+            del self._by_pid[session.pid]
+        self.sessions.remove(session)
+        session.leave()
 
     async def serve(self, socket: EngineSocket) -> None:
         """Serve a connection until it ends. Raises what its socket raises when it is gone."""
@@ -156,7 +172,7 @@ class _Connection:
         session = welcome.session
         self._socket.admit()
         self._socket.sender = session
-        self._edge.sessions.add(session)
+        self._edge.enter(session)
         with session.scope:
             await self._welcome(session, welcome.opened)
             while True:
@@ -198,8 +214,7 @@ class _Connection:
 
     def _leave(self, session: RoomSession) -> None:
         self._socket.sender = None
-        self._edge.sessions.remove(session)
-        session.leave()
+        self._edge.leave(session)
 
     async def _handle(self, session: RoomSession, packet: Packet) -> None:
         name, *args = packet.data
