@@ -198,6 +198,20 @@ class TestHeartbeats:
                 await ws.send("4hello")
                 assert await ws.receive() == "4hello"
 
+    async def test_talking_is_no_answer(self) -> None:
+        async with open_engine(ping_interval_s=0.05, ping_timeout_s=0.1) as port:
+            async with port.websocket(websocket()) as ws, trio.open_nursery() as nursery:
+
+                async def talk() -> None:
+                    while True:
+                        await ws.send("4hello")
+                        await trio.sleep(0.01)
+
+                nursery.start_soon(talk)
+                with trio.fail_after(5):
+                    assert await ws.closed() is not None
+                nursery.cancel_scope.cancel()
+
     async def test_they_go_on_through_an_upgrade(self) -> None:
         async with open_engine(ping_interval_s=0.1, ping_timeout_s=0.1) as port:
             sid = await port.open()

@@ -35,7 +35,8 @@ class Heartbeat:
         self._pong_due_at = _NEVER
         self._ping_due_at = self.due_at = now + self._interval_s
 
-    def excuse(self, now: float) -> None:
-        """We did not listen until now: the time for an answer begins again."""
+    def excuse(self, seconds: float) -> None:
+        """For so long we did not listen: that time does not count."""
         if self._pong_due_at != _NEVER:
-            self._pong_due_at = self.due_at = now + self._timeout_s
+            self._pong_due_at += seconds
+            self.due_at = self._pong_due_at

@@ -14,6 +14,7 @@ from evorelay.edge.answering import send
 from evorelay.edge.engineio.body import TooLarge, read_body
 from evorelay.edge.engineio.http import (
     HTML,
+    JSON,
     NO_ROOM,
     RETRY_AFTER,
     SLICE_BYTES,
@@ -80,13 +81,7 @@ class Polling:
         context = exchange.context
         socket = self._server.open(exchange.head, context.peer, PollBuffer())
         if socket is None:
-            self._refusals.note(
-                logging.ERROR,
-                "there is no room for another Socket.IO client",
-                peer=None,
-                advice="raise server.max_connections if these are your agents",
-            )
-            return await exchange.answer(503, NO_ROOM, "application/json", RETRY_AFTER)
+            return await exchange.answer(503, NO_ROOM, JSON, RETRY_AFTER)
         try:
             return await exchange.answer(200, self._server.opening(socket), TEXT)
         except BaseException:

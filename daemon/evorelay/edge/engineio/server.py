@@ -14,6 +14,7 @@ from evorelay.edge.framestream import FrameStream
 from evorelay.model.close import Close
 from evorelay.protocol.engineio import Opening, TransportName
 from evorelay.protocol.http_head import Head
+from evorelay.relay.refusal_log import RefusalLog
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class EngineServer:
         self._sockets: dict[str, EngineSocket] = {}
         self._strangers: dict[EngineSocket, None] = {}
         """Those whose client has not signed in, the oldest first."""
+        self._refusals = RefusalLog("Socket.IO client")
         self._nursery: trio.Nursery | None = None
 
     def __len__(self) -> int:
@@ -54,16 +56,24 @@ class EngineServer:
         """Whether one more session may open. Makes room where a stranger has had its time."""
         if self._nursery is None or self.is_draining:
             return False
-        if len(self._sockets) >= self.options.sockets_max:
+        options = self.options
+        if len(self._sockets) >= options.sockets_max:
+            self._refuse(f"{options.sockets_max} are open", "raise server.max_connections")
             return False
-        if len(self._strangers) < self.options.strangers_max:
-            return True
-        oldest = next(iter(self._strangers))
-        if trio.current_time() - oldest.opened_at < self.options.stranger_grace_s:
-            return False
-        self._strangers.pop(oldest)
-        oldest.end()
+        if len(self._strangers) >= options.strangers_max:
+            oldest = next(iter(self._strangers))
+            if trio.current_time() - oldest.opened_at < options.stranger_grace_s:
+                self._refuse(
+                    f"{options.strangers_max} wait that have not signed in",
+                    "look where so many handshakes come from",
+                )
+                return False
+            self._strangers.pop(oldest)
+            oldest.end()
         return True
+
+    def _refuse(self, reason: str, advice: str) -> None:
+        self._refusals.note(logging.ERROR, reason, peer=None, advice=advice)
 
     def open(
         self, head: Head, peer: str | None, outgoing: PollBuffer | FrameStream

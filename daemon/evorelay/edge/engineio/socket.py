@@ -14,15 +14,13 @@ from typing import Protocol
 import trio
 
 from evorelay.edge.engineio.heartbeat import Heartbeat
+from evorelay.edge.engineio.inbox import Inbox
 from evorelay.edge.engineio.options import EngineOptions, EngineRequest
 from evorelay.edge.engineio.poll_buffer import Outgoing, PollBuffer
 from evorelay.edge.framestream import FrameStream, Sender
 from evorelay.edge.ws_connection import Connection
 from evorelay.model.close import Close
 from evorelay.protocol.engineio import CLOSE, NOOP, PING, Kind, Packet, TransportName
-
-MESSAGES_MAX = 4
-"""Received and not yet taken by the handler."""
 
 
 class Handler(Protocol):
@@ -67,8 +65,7 @@ class EngineSocket:
         self._out: Outgoing = outgoing
         self._options = options
         self._strangers = strangers
-        self._inbox_in, self._inbox_out = trio.open_memory_channel[str | bytes](MESSAGES_MAX)
-        self._is_held_back = False
+        self._inbox = Inbox(options.patience_s)
         self._ws: Connection | None = None
         self._link = trio.CancelScope()
         strangers[self] = None
@@ -82,7 +79,7 @@ class EngineSocket:
 
         Cancelling loses none.
         """
-        return await self._inbox_out.receive()
+        return await self._inbox.receive()
 
     def push(self, frame: bytes) -> bool:
         """Take frames (``protocol.engineio.message_frame``), or refuse them: the client is gone,
@@ -145,7 +142,7 @@ class EngineSocket:
             self.end()
             return
         self.state = State.CLOSING
-        self._inbox_in.close()
+        self._inbox.close()
         self.buffer.say_farewell()
         self._link.cancel()
 
@@ -162,7 +159,10 @@ class EngineSocket:
         ``patience_s``. Cancelling loses the message.
         """
         if packet.kind is Kind.MESSAGE:
-            return await self._deliver(packet.data)
+            began = trio.current_time()
+            is_taken = await self._inbox.deliver(packet.data)
+            self.heart.excuse(trio.current_time() - began)
+            return is_taken
         if packet.kind is Kind.PONG:
             self.heart.ponged(trio.current_time())
         elif packet.kind is Kind.CLOSE:
@@ -170,30 +170,9 @@ class EngineSocket:
         # In protocol 4 the server pings. Whatever else has a meaning elsewhere has none here.
         return packet.kind is not Kind.PING
 
-    async def _deliver(self, message: str | bytes) -> bool:
-        try:
-            self._inbox_in.send_nowait(message)
-        except trio.WouldBlock:
-            return await self._hold_back(message)
-        except trio.ClosedResourceError:
-            pass  # nobody listens any more
-        return True
-
-    async def _hold_back(self, message: str | bytes) -> bool:
-        self._is_held_back = True
-        try:
-            with trio.move_on_after(self._options.patience_s) as patience:
-                await self._inbox_in.send(message)
-        except trio.ClosedResourceError:
-            return True
-        finally:
-            self._is_held_back = False
-            self.heart.excuse(trio.current_time())
-        return not patience.cancelled_caught
-
     def beat(self, now: float) -> None:
         """Ping when it is time; end the session when an answer is overdue."""
-        if self.state is not State.OPEN or self._is_held_back:
+        if self.state is not State.OPEN or self._inbox.is_full:
             return
         heart = self.heart
         if heart.is_late(now):
@@ -210,7 +189,7 @@ class EngineSocket:
         if self.state is State.OVER:
             return
         self.state = State.OVER
-        self._inbox_in.close()
+        self._inbox.close()
         if self.buffer is not None:
             self.buffer.discard(farewell)
         self._link.cancel()
