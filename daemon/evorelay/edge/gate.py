@@ -47,7 +47,7 @@ class Gate:
         websockets: WebSocketEdge,
         handover: Handover,
         metrics: Metrics,
-        polling: Polling | None = None,
+        polling: Polling,
     ) -> None:
         self._config = config
         self._ingest = ingest
@@ -170,7 +170,7 @@ class Gate:
                 return await self._webhook(transport, inbound, head, path)
         inbound.scope.deadline = float("inf")
         context = self._proxies.context(head, peer)
-        if self._polling is not None and self._polling.serves(head.target):
+        if self._polling.serves(head.target):
             return await self._polling.serve(transport, inbound, head, context)
         return await self._handover.serve(transport, inbound, head, context)
 

@@ -32,18 +32,18 @@ class WebSocketEdge:
         centrifuge: CentrifugeEdge,
         auth: AuthConfig,
         flusher: Flusher,
-        engine: WebSockets | None = None,
+        engineio: WebSockets,
     ) -> None:
         self._centrifuge = centrifuge
         self._auth = auth
         self._origins = OriginPolicy(auth.allowed_origins)
         self._flusher = flusher
-        self._engine = engine
+        self._engineio = engineio
 
     def refusal(self, head: Head, context: RequestContext) -> Answer | None:
         """How to refuse an upgrade; None accepts it."""
-        engine = self._engine_for(head)
-        if engine is None and head.target.partition("?")[0] != PATH:
+        is_engineio = self._engineio.serves(head.target)
+        if not is_engineio and head.target.partition("?")[0] != PATH:
             return refusal_in_words(404, f"no WebSocket here; connect to {PATH}")
         if head.header(b"sec-websocket-version") != "13":
             return refusal_in_words(400, "WebSocket version 13 is spoken here")
@@ -51,10 +51,10 @@ class WebSocketEdge:
             return refusal_in_words(400, "this is not a WebSocket handshake")
         origin = head.header(b"origin")
         if not self._origins.allows(origin, scheme=context.scheme, host=context.host):
-            if engine is not None:
+            if is_engineio:
                 return answer_to(Fault.FORBIDDEN)
             return refusal_in_words(403, "this origin is not in auth.allowed_origins")
-        return None if engine is None else engine.refusal(head)
+        return self._engineio.refusal(head) if is_engineio else None
 
     async def serve(self, transport: Transport, head: Head, *, peer: str | None) -> None:
         """Serve an upgrade that ``refusal`` let in; returns when we are done with it."""
@@ -77,18 +77,12 @@ class WebSocketEdge:
         self, ws: Connection, stream: FrameStream, head: Head, peer: str | None
     ) -> Close | None:
         """Speak the path's dialect until somebody ends it; why we do, if we do."""
-        engine = self._engine_for(head)
-        if engine is not None:
-            return await engine.serve(ws, stream, head, peer=peer)
+        if self._engineio.serves(head.target):
+            return await self._engineio.serve(ws, stream, head, peer=peer)
         is_open = is_open_to(self._auth, peer=peer, headers=head.headers)
         return await self._centrifuge.serve(
             ws, stream, trusted=open_principal() if is_open else None
         )
-
-    def _engine_for(self, head: Head) -> WebSockets | None:
-        if self._engine is not None and self._engine.serves(head.target):
-            return self._engine
-        return None
 
     async def _accept(self, nursery: trio.Nursery, stream: FrameStream) -> Connection | None:
         """Shake hands; None when the client has left or does not take our answer in time."""
