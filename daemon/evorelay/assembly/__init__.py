@@ -109,6 +109,11 @@ def _show(core: Core, outward: Outward, edges: Edges, pipe: LogPipe) -> None:
     )
     metrics.gauge("evorelay_cache_bytes", "Recent events in memory", lambda: core.cache.bytes)
     metrics.gauge("evorelay_connections", "Open connections", lambda: edges.gate.connections)
+    metrics.gauge(
+        "evorelay_socketio_polling",
+        "Socket.IO sessions that are carried by long-polling",
+        lambda: edges.engineio.polled,
+    )
     metrics.gauge("evorelay_replies_waiting", "Replies not sent yet", lambda: lanes.total_waiting)
     metrics.gauge(
         "evorelay_reply_age_seconds", "Age of the oldest waiting reply", lanes.oldest_waiting_s

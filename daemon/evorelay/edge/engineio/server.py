@@ -40,6 +40,11 @@ class EngineServer:
     def __len__(self) -> int:
         return len(self._sockets)
 
+    @property
+    def polled(self) -> int:
+        """How many sessions are carried by long-polling now."""
+        return sum(socket.transport == "polling" for socket in self._sockets.values())
+
     def serves(self, target: str) -> bool:
         """Whether a request target is ours."""
         path = target.partition("?")[0]
