@@ -168,7 +168,7 @@ class Assembler:
         if len(self._attachments) < self._packet.attachments:
             return None
         try:
-            data = _with_attachments(self._packet.data, self._attachments)
+            data = _with_attachments(self._packet.data, dict(enumerate(self._attachments)))
         except RecursionError:
             raise ValueError("the payload is nested too deeply") from None
         whole = replace(self._packet, kind=_WHOLE[self._packet.kind], data=data, attachments=0)
@@ -176,7 +176,11 @@ class Assembler:
         return whole
 
 
-def _with_attachments(data: Any, attachments: list[bytes]) -> Any:
+def _with_attachments(data: Any, attachments: dict[int, bytes]) -> Any:
+    """Put each of ``attachments`` in one place, and take it out of them.
+
+    One in ten thousand places would be gigabytes to whoever writes the packet down again.
+    """
     if isinstance(data, list):
         return [_with_attachments(item, attachments) for item in data]
     if not isinstance(data, dict):
@@ -184,9 +188,9 @@ def _with_attachments(data: Any, attachments: list[bytes]) -> Any:
     if data.get("_placeholder") is not True:
         return {name: _with_attachments(item, attachments) for name, item in data.items()}
     number = data.get("num")
-    if type(number) is not int or not 0 <= number < len(attachments):
-        raise ValueError("a placeholder for an attachment that there is not")
-    return attachments[number]
+    if type(number) is not int or number not in attachments:
+        raise ValueError("a placeholder for an attachment that there is not, or not any more")
+    return attachments.pop(number)
 
 
 def encode_event(name: str, *args: Any, namespace: str = MAIN, id_: int | None = None) -> bytes:
