@@ -102,6 +102,16 @@ async def test_a_client_that_asks_before_it_sends_its_body_is_told_to() -> None:
         assert (await client.answer()).body == b"ok"
 
 
+async def test_who_speaks_http_1_0_is_never_told_to_continue() -> None:
+    """RFC 9110 §10.1.1: it would take that for the answer."""
+    async with open_engine() as port, session(port) as (sid, client):
+        head = request("POST", polling(sid), b"4hello", "Expect: 100-continue")
+        await client.send(head.replace(b"HTTP/1.1", b"HTTP/1.0").removesuffix(b"4hello"))
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await client.send(b"4hello")
+        assert (await client.answer()).body == b"ok"
+
+
 async def test_http_1_0_is_served() -> None:
     async with open_engine() as port, await port.connect() as client:
         old = request("GET", polling()).replace(b"HTTP/1.1", b"HTTP/1.0")

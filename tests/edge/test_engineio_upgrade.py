@@ -278,6 +278,27 @@ async def test_whoever_waits_for_the_client_is_told_by_the_websocket() -> None:
             assert not socket.tell_drained
 
 
+async def test_whoever_waits_to_send_goes_on_over_the_websocket() -> None:
+    """The session has not ended: what was to be sent has moved, and what is sent next follows."""
+
+    class Talker(Echo):
+        async def serve(self, socket: EngineSocket) -> None:
+            await socket.send(frame_of("x" * (BUFFER_BYTES_MAX + 1)))
+            await socket.send(frame_of("next"))
+            await super().serve(socket)
+
+    talker = Talker()
+    async with open_engine(talker) as port:
+        sid = await port.open()
+        async with port.websocket(websocket(sid)) as ws:
+            await probe(ws)
+            await ws.send("5")
+            assert len(await ws.receive()) == BUFFER_BYTES_MAX + 2
+            assert await ws.receive() == "4next"
+            await ws.send("4hello")
+            assert await ws.receive() == "4hello"
+
+
 async def test_an_admitted_session_may_send_large_messages_at_once() -> None:
     """Its first message may be in the same packet as the end of the upgrade."""
     echo = Echo()

@@ -28,7 +28,8 @@ async def read_body(
         raise TooLarge
     body = RequestBody(inbound, head)
     dechunker = _Dechunker(head) if head.chunked else None
-    if head.expects_continue and not inbound.buffer:
+    # RFC 9110 §10.1.1: who speaks HTTP/1.0 would take it for the answer.
+    if head.expects_continue and head.version != "1.0" and not inbound.buffer:
         await send(transport, inbound, _CONTINUE)
     received, size = bytearray(), 0
     while not body.is_complete:

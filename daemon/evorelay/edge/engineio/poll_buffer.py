@@ -65,13 +65,16 @@ class PollBuffer:
     async def send_all(self, data: bytes) -> None:
         """Queue frames; wait while the buffer is over its bound. Cancelling cancels the waiting.
 
-        Raises ``trio.BrokenResourceError`` when the session has ended.
+        Raises ``trio.BrokenResourceError`` when the session has ended. When it moves meanwhile, the
+        frames move with it.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         if not self._is_ended:
             self._append(data)
-            while self.pending > BUFFER_BYTES_MAX and not self._is_discarded:
+            while self.pending > BUFFER_BYTES_MAX and not self._is_ended:
                 await self._drained.park()
+            if self._has_moved:
+                return
         if self._is_ended:
             raise trio.BrokenResourceError("the connection is gone")
 
@@ -160,7 +163,10 @@ class PollBuffer:
         self._wake()
 
     def discard(self, farewell: bytes | None = None) -> bytes:
-        """Take nothing more and give back what was not taken; a waiting GET gets ``farewell``."""
+        """Take nothing more and give back what was not taken; a waiting GET gets ``farewell``.
+
+        Without one the session goes on elsewhere, with what is given back.
+        """
         frames = b"".join(self._frames)
         self._frames = []
         self._farewell = farewell
@@ -173,6 +179,10 @@ class PollBuffer:
     @property
     def _is_ended(self) -> bool:
         return self._is_discarded or self._farewell is not None
+
+    @property
+    def _has_moved(self) -> bool:
+        return self._is_discarded and self._farewell is None
 
     def _wake(self) -> None:
         if self._waiting is not None:
