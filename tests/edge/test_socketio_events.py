@@ -533,6 +533,19 @@ class TestBounds:
                     for client in (healthy, hostile):
                         assert (await client.event("new-message"))["content"] == "for both"
 
+    async def test_a_large_message_counts_for_many(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """P5: reading one keeps everybody else waiting."""
+        monkeypatch.setattr(packets, "PACKETS_BURST", 10)
+        monkeypatch.setattr(packets, "PACKETS_PER_S", 0.01)
+        async with open_port(tmp_path) as port, agent(port) as client:
+            await client.transport.send('42["x","' + "x" * 16 * packets.TOKEN_BYTES + '"]')
+            await client.event("error")
+            with trio.move_on_after(0.2) as patience:
+                await client.ask("join-inbox", "a")
+            assert patience.cancelled_caught
+
     async def test_a_client_that_does_not_poll_is_told_everything_later(
         self, tmp_path: Path
     ) -> None:

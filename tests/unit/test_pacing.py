@@ -28,6 +28,12 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     assert bucket.is_full(5.0)
 
 
+def test_what_is_taken_in_advance_is_waited_for() -> None:
+    bucket = TokenBucket(10, 2, 0.0)
+    bucket.take(0.0, 5)
+    assert bucket.wait(0.0) == pytest.approx(0.4)
+
+
 def test_a_clock_that_goes_back_gives_no_tokens() -> None:
     bucket = TokenBucket(10, 1, 100.0)
     bucket.take(100.0)

@@ -23,9 +23,10 @@ class TokenBucket:
         # A hair below one counts: a sleep that ends a rounding error early must not loop.
         return 0.0 if self._tokens > 1 - 1e-9 else (1 - self._tokens) / self._rate
 
-    def take(self, now: float) -> None:
+    def take(self, now: float, tokens: int = 1) -> None:
+        """More than there are may be taken; then the next one is long in coming."""
         self._fill(now)
-        self._tokens -= 1
+        self._tokens -= tokens
 
     def is_full(self, now: float) -> bool:
         self._fill(now)
