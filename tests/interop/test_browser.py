@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tests.interop.sdk import NODE_MODULES
+from tests.interop.node import NODE_MODULES
 from tests.support.daemon import Daemon, free_port, running, token
 from tests.support.webhooks import INSTANCE, PATH, as_body, text_message
 

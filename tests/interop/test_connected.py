@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.interop.sdk import SdkError, open_sdk
+from tests.interop.node import SdkError
+from tests.interop.sdk import open_sdk
 from tests.support.daemon import Daemon, token
 from tests.support.posting import post_text, ticket_of
 from tests.support.webhooks import INSTANCE
