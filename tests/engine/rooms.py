@@ -69,7 +69,7 @@ class Log:
 
 
 class Memory(SocketMemory):
-    """Which rooms clients are in; a join is answered when it is released."""
+    """Which rooms clients are in; joins and questions are answered when released."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -90,7 +90,7 @@ class Memory(SocketMemory):
         await trio.lowlevel.checkpoint()
 
     async def recall(self, pid: str, who: Principal) -> dict[str, int] | None:
-        await trio.lowlevel.checkpoint()
+        await self._held.park()
         return self.records.get(pid)
 
 

@@ -93,22 +93,25 @@ class RoomSession(Session):
         of_instances = _instance_rooms(self.principal)
         for channel in of_instances:
             self._attach(channel)
-        position = Position(self._engine.hub.position, self._engine.epoch)
-        if since is not None and since.epoch == position.epoch:
-            opened = await self._recovered(of_instances, since.offset, position)
+        if since is not None and since.epoch == self._engine.epoch:
+            opened = await self._recovered(of_instances, since.offset)
             if opened is not None:
                 return opened
+        position = self._position()
         heads = await self._engine.reads(lambda reader: _heads(reader, of_instances))
         return Opened(position, False, [], heads, {})
 
-    async def _recovered(
-        self, of_instances: list[str], since: int, position: Position
-    ) -> Opened | None:
+    def _position(self) -> Position:
+        """The place up to which everything is published: what is later, attached channels hear."""
+        return Position(self._engine.hub.position, self._engine.epoch)
+
+    async def _recovered(self, of_instances: list[str], since: int) -> Opened | None:
         joined = await self._memory.recall(self.pid, self.principal)
         if joined is None or not await self._may_watch_all(joined):
             return None
         for channel in joined:
             self._attach(channel)
+        position = self._position()
         starts = dict.fromkeys(of_instances, 0) | joined
         missed = await self._engine.reads(
             lambda reader: _missed(reader, starts, since, position.offset)
