@@ -280,6 +280,36 @@ class TestDraining:
             with trio.fail_after(5):
                 await port.is_done.wait()
 
+    @pytest.mark.parametrize("is_known", [False, True])
+    async def test_a_post_that_does_not_get_on_keeps_nobody_waiting(self, is_known: bool) -> None:
+        """Nobody will hear what it brings."""
+        signing = Signing()
+        async with open_engine(signing) as port, await port.connect() as client:
+            sid = await sign_in(port) if is_known else await port.open()
+            await client.send(request("POST", polling(sid), b"4hello")[:-1])
+            found = port.server.find(sid)
+            assert found is not None
+            await until(lambda: found.is_posting)
+            port.gate.close_asap()
+            port.server.close_asap()
+            for socket in signing.sockets:
+                socket.close_asap(Close.SHUTDOWN)
+            assert (await client.answer()).status == 400
+            await client.stream.aclose()
+            with trio.fail_after(1):
+                await port.is_done.wait()
+
+    async def test_what_is_said_last_survives_a_post_that_does_not_get_on(self) -> None:
+        signing = Signing()
+        async with open_engine(signing) as port, await port.connect() as client:
+            sid = await sign_in(port)
+            await client.send(request("POST", polling(sid), b"4hello")[:-1])
+            await until(lambda: signing.sockets[0].is_posting)
+            signing.sockets[0].push(frame_of("stay away"))
+            signing.sockets[0].close_asap()
+            assert (await client.answer()).status == 400
+            assert (await port.get(sid)).body == b"4stay away\x1e1"
+
     async def test_cancelling_the_service_ends_every_session(self) -> None:
         async with open_engine(Signing()) as port, await port.connect() as client:
             sid = await sign_in(port)

@@ -125,16 +125,21 @@ class Polling:
         socket.is_posting = True
         is_done = False
         try:
-            bytes_max = socket.payload_max
+            bytes_max, body = socket.payload_max, None
             try:
-                body = await read_body(
-                    exchange.transport, exchange.inbound, exchange.head, bytes_max
-                )
+                with socket.reading() as reading:
+                    body = await read_body(
+                        exchange.transport, exchange.inbound, exchange.head, bytes_max
+                    )
             except TooLarge:
                 is_done = True
                 words = b"a payload is at most %d bytes here" % bytes_max
                 return await exchange.answer(413, words, TEXT)
             except BadRequest:
+                return await exchange.refuse(Fault.BAD_REQUEST)
+            if reading.cancelled_caught:
+                exchange.inbound.owes = ""
+                is_done = socket.state is State.CLOSING  # its last words may still be fetched
                 return await exchange.refuse(Fault.BAD_REQUEST)
             if body is None:
                 return False

@@ -68,6 +68,7 @@ class EngineSocket:
         self._inbox = Inbox(options.patience_s)
         self._ws: Connection | None = None
         self._link = trio.CancelScope()
+        self._reading = trio.CancelScope()
         strangers[self] = None
 
     @property
@@ -145,12 +146,19 @@ class EngineSocket:
         self._inbox.close()
         self.buffer.say_farewell()
         self._link.cancel()
+        self._reading.cancel()
 
     @property
     def payload_max(self) -> int:
         """Bytes that a POST may carry now."""
         options = self._options
         return options.max_payload if self.is_admitted else options.stranger_payload
+
+    def reading(self) -> trio.CancelScope:
+        """A scope for reading a POST: it is cancelled when nothing more is heard here, so that a
+        client that is slow to send keeps nobody waiting."""
+        self._reading = trio.CancelScope()
+        return self._reading
 
     async def take(self, packet: Packet) -> bool:
         """Do what a packet of the client's wants; False when the session cannot go on with it.
@@ -193,6 +201,7 @@ class EngineSocket:
         if self.buffer is not None:
             self.buffer.discard(farewell)
         self._link.cancel()
+        self._reading.cancel()
         self.over.set()
 
     @property
