@@ -87,18 +87,24 @@ class SqliteReader(OutboxReads):
             log_head = self._head(LOG)
             if event_id > log_head:
                 return None
-            offset = self._head(channel)
-            newer: list[tuple[int, int]] = db.execute(
+            # The newest positions as a co-routine: no more of them are read than are newer.
+            latest = (
                 'SELECT "offset", event_id FROM positions WHERE channel = ?'
-                ' ORDER BY "offset" DESC LIMIT ?',
+                ' ORDER BY "offset" DESC LIMIT ?'
+            )
+            found = db.execute(
+                f'SELECT "offset" FROM ({latest}) WHERE event_id <= ? LIMIT 1',  # noqa: S608 -- a literal above
+                (channel, steps + 1, event_id),
+            ).get
+            if found is not None:
+                return int(found)
+            newer, oldest = db.execute(
+                f'SELECT count(*), min("offset") FROM ({latest})',  # noqa: S608 -- a literal above
                 (channel, steps + 1),
-            ).fetchall()  # type: ignore[assignment]  # the columns are integers
-            for seen, (offset_of, id_) in enumerate(newer):
-                if id_ <= event_id:
-                    return offset_of
-                if seen == steps:
-                    return None
-                offset = offset_of - 1
+            ).fetchone()  # type: ignore[misc]  # an aggregate always has a row
+            if newer > steps:
+                return None
+            offset = oldest - 1 if newer else self._head(channel)
             floor = db.execute("SELECT min(id) FROM events").get or log_head + 1
         # What retention took was told before ``event_id``, if that is no older than all we have.
         return offset if floor <= event_id + 1 else None
