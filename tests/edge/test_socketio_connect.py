@@ -55,6 +55,11 @@ def log_id_of(place: str) -> int:
     return found[0]
 
 
+async def hears_all(client: SocketClient) -> None:
+    while True:
+        await client.next_event()
+
+
 class TestCredentials:
     @pytest.mark.parametrize("over", TRANSPORTS)
     @pytest.mark.parametrize("form", ["{}", "Bearer {}", "bearer  {}"])
@@ -259,6 +264,8 @@ class TestMalformed:
             ["4abc"],
             [b"x"],
             ['451-["e",{"_placeholder":true,"num":0}]', '42["e"]'],
+            ['451-["e",{"_placeholder":true,"num":0}]'],
+            ['450-{"token":"x"}'],
             ['451-["e",{"_placeholder":true,"num":1}]', b"x"],
         ],
         ids=lambda packets: ascii(packets[0][:12]),
@@ -356,8 +363,7 @@ class TestComingBack:
                 async with stranger(port) as client:
                     await come_back(client, before)
                     with trio.fail_after(5), pytest.raises(Gone):
-                        while True:
-                            await before.next_event()
+                        await hears_all(before)
                     assert len(port.sessions) == 1
                     assert port.hub.watched()[f"ticket:{ticket_id}"] == 1
                     await customer_writes(port, "live")

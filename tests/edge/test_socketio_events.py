@@ -1,5 +1,6 @@
 """What a Socket.IO client may emit, and what it is told for it (contract §6)."""
 
+import gc
 import json
 import random
 from contextlib import suppress
@@ -610,6 +611,24 @@ class TestBounds:
                 await customer_writes(port, "to all")
             assert told == ["to all"] * 12
             assert len(encoded) == len(set(encoded)) == 1
+
+    @pytest.mark.parametrize(
+        "packet", ['42["x",%s]', '451-["x",%s]', '40/admin,{"x":%s}', '40{"token":"x","x":%s}']
+    )
+    async def test_nothing_of_a_message_is_kept_while_its_client_is_quiet(
+        self, tmp_path: Path, packet: str
+    ) -> None:
+        """P5: 64 KiB of brackets take 1.5 MiB to read, and a thousand strangers may send them."""
+        brackets = "[" + ",".join(["[]"] * 20_000) + "]"
+        async with open_port(tmp_path) as port:
+            async with agent(port) as known, stranger(port) as unknown:
+                client = unknown if packet.startswith("40{") else known
+                before = len(gc.get_objects())
+                await client.transport.send(packet % brackets)
+                if not packet.startswith("45"):
+                    assert (await client.packet())[:2] in ("42", "44")
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                assert len(gc.get_objects()) - before < 5_000
 
     async def test_a_stranger_may_say_little_and_an_agent_more(self, tmp_path: Path) -> None:
         """P5: 64 KiB are enough for a token."""

@@ -40,6 +40,7 @@ class EchoServer:
             there = packet.namespace
             if packet.kind is Kind.CONNECT:
                 joined.add(there)
+                socket.admit()
                 await socket.send(wire.encode_connect("SID", namespace=there))
                 await socket.send(wire.encode_event("auth", packet.data, namespace=there))
             elif there not in joined:

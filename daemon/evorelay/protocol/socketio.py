@@ -145,35 +145,37 @@ class Assembler:
     """
 
     def __init__(self) -> None:
-        self._packet: Packet | None = None
+        self._text = ""
+        """Of a packet whose attachments are still to come. Read, it may be 20 times as large."""
+        self._due = 0
         self._attachments: list[bytes] = []
         self._size = 0
 
     def take(self, message: str | bytes) -> Packet | None:
         """The packet a message completes; None when attachments are still to come."""
         if isinstance(message, str):
-            if self._packet is not None:
+            if self._due:
                 raise ValueError("a packet came where an attachment was due")
             packet = decode(message)
             if not packet.attachments:
                 return packet
-            self._packet = packet
+            self._text, self._due = message, packet.attachments
             return None
-        if self._packet is None:
+        if not self._due:
             raise ValueError("an attachment came with no packet before it")
         self._attachments.append(message)
         self._size += len(message)
         if self._size > ATTACHMENT_BYTES_MAX:
             raise ValueError(f"attachments of over {ATTACHMENT_BYTES_MAX} bytes")
-        if len(self._attachments) < self._packet.attachments:
+        if len(self._attachments) < self._due:
             return None
+        packet = decode(self._text)
         try:
-            data = _with_attachments(self._packet.data, dict(enumerate(self._attachments)))
+            data = _with_attachments(packet.data, dict(enumerate(self._attachments)))
         except RecursionError:
             raise ValueError("the payload is nested too deeply") from None
-        whole = replace(self._packet, kind=_WHOLE[self._packet.kind], data=data, attachments=0)
-        self._packet, self._attachments, self._size = None, [], 0
-        return whole
+        self._text, self._due, self._attachments, self._size = "", 0, [], 0
+        return replace(packet, kind=_WHOLE[packet.kind], data=data, attachments=0)
 
 
 def _with_attachments(data: Any, attachments: dict[int, bytes]) -> Any:

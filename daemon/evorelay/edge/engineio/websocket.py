@@ -69,7 +69,7 @@ class WebSockets:
                     if not await _upgrades(ws, stream, socket):
                         return None
                     link.deadline = float("inf")
-                while (packet := await _packet(ws)) is not None and await socket.take(packet):
+                while await _hears(ws, socket):
                     pass
         except (ConnectionClosed, trio.BrokenResourceError):
             return None
@@ -86,6 +86,12 @@ async def _upgrades(ws: Connection, stream: FrameStream, socket: EngineSocket) -
         return False
     socket.upgrade(stream)
     return True
+
+
+async def _hears(ws: Connection, socket: EngineSocket) -> bool:
+    """Pass the next packet on, and keep nothing of it; False when it is the last."""
+    packet = await _packet(ws)
+    return packet is not None and await socket.take(packet)
 
 
 async def _packet(ws: Connection) -> Packet | None:

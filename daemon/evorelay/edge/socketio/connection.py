@@ -9,13 +9,13 @@ buffer. A push is refused when the buffer is full; an answer makes the next pack
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 from secrets import token_urlsafe
-from typing import Any
 
 import trio
 from msgspec import Struct
 
 from evorelay.edge.auth import Authenticator
 from evorelay.edge.engineio.socket import EngineSocket
+from evorelay.edge.socketio.credentials import Credentials
 from evorelay.edge.socketio.events import Events
 from evorelay.edge.socketio.packets import Malformed, Packets
 from evorelay.model.close import Close
@@ -32,7 +32,6 @@ from evorelay.relay.socket_memory import SocketMemory
 STALE_AFTER_S = 10.0
 PID_BYTES = 18
 """Of chance: with its ``pid`` and its agent's credential a client gets what it missed."""
-_PID_CHARS_MAX = 64
 
 
 class SocketIoEdge:
@@ -95,15 +94,30 @@ class _Connection:
     async def serve(self) -> Close:
         """Returns why the connection must end."""
         while True:
-            found = await self._greet()
-            if isinstance(found, Close):
-                return found
-            try:
-                reason = await self._attend(found)
-            finally:
-                self._leave(found.session)
+            reason = await self._visit()
             if reason is not None:
                 return reason
+
+    async def _visit(self) -> Close | None:
+        """Serve a client from its CONNECT on; None when it has left and may connect again."""
+        welcome = await self._greet()
+        if isinstance(welcome, Close):
+            return welcome
+        session = welcome.session
+        try:
+            self._socket.admit()
+            self._socket.sender = session
+            self._edge.enter(session)
+            with session.scope:
+                await self._welcome(session, welcome.opened)
+                del welcome  # all that was missed is not to be kept as long as the client stays
+                return await self._attend(session)
+            assert session.close_reason is not None  # nothing else cancels this scope
+            if not session.close_reason.reconnect:
+                self._socket.push(wire.encode_disconnect())
+            return session.close_reason
+        finally:
+            self._leave(session)
 
     async def _greet(self) -> _Welcome | Close:
         """Wait for a client that may come in."""
@@ -113,11 +127,13 @@ class _Connection:
                 packet = await self._packets.next()
                 if packet.kind is not Kind.CONNECT:
                     return Close.BAD_REQUEST
-                if packet.namespace != wire.MAIN:
-                    await self._refuse_namespace(packet)
+                namespace, credentials = packet.namespace, Credentials.of(packet.data)
+                del packet  # a large one is not to be kept while anybody waits
+                if namespace != wire.MAIN:
+                    await self._refuse_namespace(namespace)
                     continue
                 try:
-                    return await self._let_in(packet.data)
+                    return await self._let_in(credentials)
                 except StoreUnavailable:
                     return Close.SERVER_ERROR
                 except Refusal as refusal:
@@ -128,23 +144,22 @@ class _Connection:
                     await self._socket.send(wire.encode_connect_error("unauthorized", data))
         return Close.SHUTDOWN if sessions.is_closing else Close.STALE
 
-    async def _let_in(self, auth: dict[str, Any]) -> _Welcome:
-        principal = await self._principal(auth)
-        position = _position(auth)
-        if position is not None:
-            welcome = await self._open(principal, auth["pid"], position)
+    async def _let_in(self, credentials: Credentials) -> _Welcome:
+        principal = await self._principal(credentials)
+        if credentials.since is not None:
+            welcome = await self._open(principal, credentials.pid, credentials.since)
             if welcome.opened.recovered:
                 return welcome
             welcome.session.leave()
         return await self._open(principal, token_urlsafe(PID_BYTES), None)
 
-    async def _principal(self, auth: dict[str, Any]) -> Principal:
-        token = auth.get("token") or self._socket.request.header(b"authorization") or ""
+    async def _principal(self, credentials: Credentials) -> Principal:
+        if credentials.token is None:
+            raise Refusal(Code.UNAUTHORIZED, "auth.token must be a string")
+        token = credentials.token or self._socket.request.header(b"authorization") or ""
         trusted = self._socket.request.trusted
         if not token and trusted is not None:
             return trusted
-        if not isinstance(token, str):
-            raise Refusal(Code.UNAUTHORIZED, "auth.token must be a string")
         scheme, _, rest = token.partition(" ")
         return await self._edge.authenticator.authenticate(
             rest.strip() if scheme.lower() == "bearer" else token
@@ -167,30 +182,21 @@ class _Connection:
             session.leave()
             raise
 
-    async def _attend(self, welcome: _Welcome) -> Close | None:
-        """Serve a client; None when it has disconnected and may connect again."""
-        session = welcome.session
-        self._socket.admit()
-        self._socket.sender = session
-        self._edge.enter(session)
-        with session.scope:
-            await self._welcome(session, welcome.opened)
-            while True:
-                packet = await self._packets.next()
-                if packet.namespace != wire.MAIN:
-                    if packet.kind is not Kind.CONNECT:
-                        return Close.BAD_REQUEST
-                    await self._refuse_namespace(packet)
-                elif packet.kind is Kind.EVENT:
-                    await self._handle(session, packet)
-                elif packet.kind is Kind.DISCONNECT:
-                    return None
-                elif packet.kind is not Kind.ACK:
+    async def _attend(self, session: RoomSession) -> Close | None:
+        """Do what a client asks for until it disconnects, or breaks the protocol."""
+        while True:
+            packet = await self._packets.next()
+            if packet.namespace != wire.MAIN:
+                if packet.kind is not Kind.CONNECT:
                     return Close.BAD_REQUEST
-        assert session.close_reason is not None  # nothing else cancels this scope
-        if not session.close_reason.reconnect:
-            self._socket.push(wire.encode_disconnect())
-        return session.close_reason
+                await self._refuse_namespace(packet.namespace)
+            elif packet.kind is Kind.EVENT:
+                await self._handle(session, packet)
+            elif packet.kind is Kind.DISCONNECT:
+                return None
+            elif packet.kind is not Kind.ACK:
+                return Close.BAD_REQUEST
+            del packet  # a large one is not to be kept until the next
 
     async def _welcome(self, session: RoomSession, opened: Opened) -> None:
         """Let the client in, tell it what it missed, and go live."""
@@ -239,20 +245,8 @@ class _Connection:
             frames = wire.encode_ack(packet.id, {"ok": False, "error": error})
         await self._socket.send(frames)
 
-    async def _refuse_namespace(self, packet: Packet) -> None:
-        frame = wire.encode_connect_error("Invalid namespace", namespace=packet.namespace)
-        await self._socket.send(frame)
-
-
-def _position(auth: dict[str, Any]) -> Position | None:
-    """Where a client says it was, when it says it was here before."""
-    pid, offset = auth.get("pid"), auth.get("offset")
-    if not isinstance(pid, str) or not isinstance(offset, str):
-        return None
-    found = wire.read_offset(offset)
-    if found is None or not 0 < len(pid) <= _PID_CHARS_MAX:
-        return None
-    return Position(*found)
+    async def _refuse_namespace(self, namespace: str) -> None:
+        await self._socket.send(wire.encode_connect_error("Invalid namespace", namespace=namespace))
 
 
 def _public_id(pid: str) -> str:

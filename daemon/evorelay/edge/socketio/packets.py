@@ -39,3 +39,5 @@ class Packets:
                 raise Malformed(str(error)) from None
             if packet is not None:
                 return packet
+            if not self._socket.is_admitted:
+                raise Malformed("attachments of a stranger")  # who may not have us keep anything
