@@ -69,6 +69,16 @@ def test_a_channel_is_read_forward_from_any_offset(store: Store) -> None:
 
 
 @every_driver
+def test_a_page_may_end_behind_a_place_of_the_log(store: Store) -> None:
+    """With the one event that shows that there is nothing else up to there."""
+    tell(store, 10)
+    page = store.reader.events_after(INBOX, 4, 9, until=6)
+    assert (page.head, offsets(page)) == (10, [5, 6, 7])
+    assert offsets(store.reader.events_after(INBOX, 4, 9, until=1)) == [5]
+    assert offsets(store.reader.events_after(INBOX, 8, 9, until=10)) == [9, 10]
+
+
+@every_driver
 def test_a_channel_is_read_backward_newest_first(store: Store) -> None:
     tell(store, 10)
     assert offsets(store.reader.events_before(INBOX, 1 << 62, 3)) == [10, 9, 8]

@@ -11,7 +11,7 @@ import msgspec
 import trio
 import trio.testing
 
-from evorelay.model.event import ChannelEvent
+from evorelay.model.event import ENDLESS, ChannelEvent
 from evorelay.model.principal import Principal
 from evorelay.model.records import EventRecord
 from evorelay.relay.cache import OVERHEAD_BYTES, RecentEvents
@@ -49,7 +49,9 @@ class Log:
             )
         return events
 
-    def events_after(self, channel: str, offset: int, limit: int) -> ChannelPage:
+    def events_after(
+        self, channel: str, offset: int, limit: int, *, until: int = ENDLESS
+    ) -> ChannelPage:
         log = self.channels[channel]
         return ChannelPage(head=len(log), floor=1, events=log[offset : offset + limit])
 

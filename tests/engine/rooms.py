@@ -11,7 +11,7 @@ from typing import Any
 import trio
 import trio.testing
 
-from evorelay.model.event import ChannelEvent
+from evorelay.model.event import ENDLESS, ChannelEvent
 from evorelay.model.principal import Principal
 from evorelay.model.records import EventRecord
 from evorelay.relay.cache import OVERHEAD_BYTES, RecentEvents
@@ -57,9 +57,13 @@ class Log:
         self.events.append(record)
         self.unpublished.append(record)
 
-    def events_after(self, channel: str, offset: int, limit: int) -> ChannelPage:
+    def events_after(
+        self, channel: str, offset: int, limit: int, *, until: int = ENDLESS
+    ) -> ChannelPage:
         log = self.channels.get(channel, [])
-        page = ChannelPage(head=len(log), floor=1, events=log[offset : offset + limit])
+        wanted = log[offset : offset + limit]
+        events = [event for n, event in enumerate(wanted) if not n or wanted[n - 1].id <= until]
+        page = ChannelPage(head=len(log), floor=1, events=events)
         if self.between_reads:
             self.commit(self.between_reads.pop())
         return page

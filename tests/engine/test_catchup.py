@@ -8,6 +8,7 @@ import trio.testing
 
 from evorelay.model.close import Close
 from evorelay.model.errors import StoreUnavailable
+from evorelay.model.event import ENDLESS
 from evorelay.relay import catchup
 from evorelay.relay.feed import State
 from evorelay.relay.session import Position
@@ -135,11 +136,13 @@ async def test_a_store_that_cannot_be_read_for_a_while_delays_and_loses_nothing(
     class FailingLog(Log):
         failures = 0
 
-        def events_after(self, channel: str, offset: int, limit: int) -> ChannelPage:
+        def events_after(
+            self, channel: str, offset: int, limit: int, *, until: int = ENDLESS
+        ) -> ChannelPage:
             if self.failures:
                 self.failures -= 1
                 raise StoreUnavailable("disk")
-            return super().events_after(channel, offset, limit)
+            return super().events_after(channel, offset, limit, until=until)
 
     log = FailingLog()
     model = Model(cache_events=0, room=1000, log=log)
@@ -162,10 +165,12 @@ async def test_a_crash_leaves_no_client_silent() -> None:
     """P3: whom the workers held comes back to ask again; nobody else had enlisted them."""
 
     class BuggyLog(Log):
-        def events_after(self, channel: str, offset: int, limit: int) -> ChannelPage:
+        def events_after(
+            self, channel: str, offset: int, limit: int, *, until: int = ENDLESS
+        ) -> ChannelPage:
             if channel == B:
                 raise ZeroDivisionError("a bug")
-            return super().events_after(channel, offset, limit)
+            return super().events_after(channel, offset, limit, until=until)
 
     model = Model(cache_events=0, room=1000)
     clients = [await subscribed(model, 0, A), await subscribed(model, 1, B)]

@@ -25,6 +25,16 @@ def test_a_page_starts_right_after_the_offset() -> None:
     assert page.events == [ChannelEvent(4, b"%010d" % 4), ChannelEvent(5, b"%010d" % 5)]
 
 
+def test_a_page_may_end_behind_a_place_of_the_log() -> None:
+    cache = RecentEvents(ttl_ms=9, bytes_max=100 * SIZE)
+    for offset in range(1, 10):
+        cache.add(0, [(A, ChannelEvent(offset, b"x", 10 * offset))])
+    for until, last in ((1, 3), (40, 5), (49, 5), (90, 9)):
+        page = cache.page(A, 2, 99, until=until)
+        assert page is not None
+        assert [event.offset for event in page.events] == list(range(3, last + 1))
+
+
 def test_at_the_head_there_is_an_empty_page() -> None:
     cache = filled(9)
     for after in (9, 99):

@@ -4,6 +4,8 @@ from msgspec import Struct
 
 Places = tuple[tuple[str, int], ...]
 """(channel, offset) pairs: everywhere one event is told."""
+ENDLESS = 1 << 63
+"""Beyond any event's id."""
 
 
 class ChannelEvent(Struct, frozen=True, gc=False):

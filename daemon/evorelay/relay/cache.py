@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from evorelay.model.event import ChannelEvent
+from evorelay.model.event import ENDLESS, ChannelEvent
 from evorelay.storage.ports import ChannelPage
 
 OVERHEAD_BYTES = 400
@@ -45,8 +45,12 @@ class RecentEvents:
         self.bytes += size
         self.evict(at)
 
-    def page(self, channel: str, after: int, limit: int) -> ChannelPage | None:
+    def page(
+        self, channel: str, after: int, limit: int, *, until: int = ENDLESS
+    ) -> ChannelPage | None:
         """The events right after an offset; None when the first of them is not here.
+
+        None behind the first whose id is above ``until``.
 
         The newest cached event is the channel's newest published one: the cache loses the old
         end first.
@@ -56,7 +60,11 @@ class RecentEvents:
             return None
         first = stretch[0].offset
         start = after + 1 - first
-        events = [stretch[index] for index in range(start, min(start + limit, len(stretch)))]
+        events = []
+        for index in range(start, min(start + limit, len(stretch))):
+            events.append(stretch[index])
+            if stretch[index].id > until:
+                break
         return ChannelPage(head=stretch[-1].offset, floor=first, events=events)
 
     def evict(self, now: int) -> None:

@@ -8,14 +8,17 @@ the queue until the client's buffer has drained (P5).
 import logging
 from collections import deque
 from collections.abc import Mapping
+from typing import Protocol
 
 import trio
 
 from evorelay.model.close import Close
 from evorelay.model.errors import StoreUnavailable
+from evorelay.model.event import ENDLESS, ChannelEvent
 from evorelay.relay.cache import RecentEvents
-from evorelay.relay.feed import AnyFeed, State
+from evorelay.relay.feed import AnyFeed, State, up_to_bytes
 from evorelay.relay.hub import Hub
+from evorelay.relay.merged_feed import in_order
 from evorelay.relay.reads import Reads
 from evorelay.storage.ports import ChannelPage
 from evorelay.telemetry.metrics import Metrics
@@ -26,6 +29,14 @@ PAGE_EVENTS = 256
 PAGE_BYTES = 512 * 1024
 """One turn's share: well inside a client's buffer, and a few ms of everybody's time."""
 WORKERS = 4
+
+
+class PageOf(Protocol):
+    """Where pages are read: ``StoreReader.events_after``, ``RecentEvents.page``."""
+
+    def __call__(
+        self, channel: str, after: int, limit: int, /, *, until: int
+    ) -> ChannelPage | None: ...
 
 
 class CatchUp:
@@ -86,16 +97,12 @@ class CatchUp:
             return
         until = hub.position
         behind = feed.missing(hub.heads(feed))
-        pages = self._cached(behind)
+        pages = _pages(self._cache.page, behind)
         source = "cache"
         if pages is None:
             source = "store"
-            pages = await self._reads(
-                lambda reader: {
-                    channel: reader.events_after(channel, cursor, PAGE_EVENTS)
-                    for channel, cursor in behind.items()
-                }
-            )
+            pages = await self._reads(lambda reader: _pages(reader.events_after, behind))
+            assert pages is not None  # of every channel the store has a page
             if not self._is_behind(feed):
                 return
             if any(feed.cursors.get(channel) != cursor for channel, cursor in behind.items()):
@@ -119,16 +126,29 @@ class CatchUp:
             self._metrics.feed_recovered(taken, source)
         hub.settle(feed, {channel: page.head for channel, page in pages.items()})
 
-    def _cached(self, behind: Mapping[str, int]) -> dict[str, ChannelPage] | None:
-        """What is missed, if all of it is in memory."""
-        pages = {}
-        for channel, cursor in behind.items():
-            page = self._cache.page(channel, cursor, PAGE_EVENTS)
-            if page is None:
-                return None
-            pages[channel] = page
-        return pages
-
     @staticmethod
     def _is_behind(feed: AnyFeed) -> bool:
         return feed.state is State.CATCHING_UP and not feed.receiver.is_closed
+
+
+def _pages(page_of: PageOf, behind: Mapping[str, int]) -> dict[str, ChannelPage] | None:
+    """What is missed right behind the cursors, or None where one of the pages is missing.
+
+    Once there is enough for a turn, the channels that are left are read no further than that: a
+    client in 512 busy rooms would else have us read and sort 100,000 events to tell it 500.
+    """
+    pages: dict[str, ChannelPage] = {}
+    found: list[ChannelEvent] = []
+    until = ENDLESS
+    for channel, cursor in behind.items():
+        page = page_of(channel, cursor, PAGE_EVENTS, until=until)
+        if page is None:
+            return None
+        pages[channel] = page
+        found += [event for event in page.events if event.id <= until]
+        if len(found) >= 2 * PAGE_EVENTS:
+            known = in_order([found])
+            found = list(up_to_bytes(known[:PAGE_EVENTS], PAGE_BYTES))
+            if len(found) < len(known):
+                until = found[-1].id
+    return pages

@@ -12,12 +12,9 @@ everything up to there in the others, so no event comes twice and none comes lat
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from evorelay.model.event import ChannelEvent
+from evorelay.model.event import ENDLESS, ChannelEvent
 from evorelay.relay.feed import Dialect, Receiver, Run, State, up_to_bytes
 from evorelay.storage.ports import ChannelPage
-
-ENDLESS = 1 << 63
-"""Beyond any event's id."""
 
 
 class RoomDialect(Dialect, Protocol):

@@ -4,7 +4,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from evorelay.model.event import ChannelEvent
+from evorelay.model.event import ENDLESS, ChannelEvent
 from evorelay.model.records import (
     ContactRecord,
     FetchRecord,
@@ -73,7 +73,11 @@ class StoreReader(Protocol):
     def position(self) -> int:
         """The id of the last event there was, 0 for none."""
 
-    def events_after(self, channel: str, offset: int, limit: int) -> ChannelPage: ...
+    def events_after(
+        self, channel: str, offset: int, limit: int, *, until: int = ENDLESS
+    ) -> ChannelPage:
+        """The oldest events with an offset above ``offset``; none behind the first whose id is
+        above ``until``."""
 
     def events_before(self, channel: str, offset: int, limit: int) -> ChannelPage:
         """The newest events with an offset below ``offset``, newest first (history, reverse)."""

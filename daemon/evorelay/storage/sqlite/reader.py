@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from evorelay.model.event import ChannelEvent, Places
+from evorelay.model.event import ENDLESS, ChannelEvent, Places
 from evorelay.model.records import (
     ContactRecord,
     InstanceRecord,
@@ -54,13 +54,19 @@ class SqliteReader(OutboxReads):
         found = self._db.execute("SELECT head FROM channels WHERE name = ?", (channel,)).get
         return int(found or 0)
 
-    def events_after(self, channel: str, offset: int, limit: int) -> ChannelPage:
-        return self._page(channel, 'p."offset" > ? ORDER BY p."offset"', offset, limit)
+    def events_after(
+        self, channel: str, offset: int, limit: int, *, until: int = ENDLESS
+    ) -> ChannelPage:
+        return self._page(channel, 'p."offset" > ? ORDER BY p."offset"', offset, limit, until)
 
     def events_before(self, channel: str, offset: int, limit: int) -> ChannelPage:
-        return self._page(channel, 'p."offset" < ? ORDER BY p."offset" DESC', offset, limit)
+        return self._page(
+            channel, 'p."offset" < ? ORDER BY p."offset" DESC', offset, limit, ENDLESS
+        )
 
-    def _page(self, channel: str, range_sql: str, offset: int, limit: int) -> ChannelPage:
+    def _page(
+        self, channel: str, range_sql: str, offset: int, limit: int, until: int
+    ) -> ChannelPage:
         db = self._db
         with snapshot(db):
             head = self._head(channel)
@@ -73,7 +79,7 @@ class SqliteReader(OutboxReads):
                 f" WHERE p.channel = ? AND {range_sql} LIMIT ?",
                 (channel, offset, limit),
             )
-            events = _that_fit(rows)
+            events = _that_fit(rows, until)
             rows.close()
         return ChannelPage(
             head=head,
@@ -273,7 +279,7 @@ class SqliteReader(OutboxReads):
         self._db.close()
 
 
-def _that_fit(rows: Iterable[tuple[Any, ...]]) -> list[ChannelEvent]:
+def _that_fit(rows: Iterable[tuple[Any, ...]], until: int) -> list[ChannelEvent]:
     """The first events within ``PAGE_BYTES_MAX``, at least one; the rest is not even read."""
     events: list[ChannelEvent] = []
     size = 0
@@ -283,4 +289,6 @@ def _that_fit(rows: Iterable[tuple[Any, ...]]) -> list[ChannelEvent]:
         if size > PAGE_BYTES_MAX and events:
             break
         events.append(event)
+        if id_ > until:
+            break
     return events
