@@ -1,8 +1,8 @@
 """A client library in a Node process of its own, driven by JSON lines, as an asynchronous object.
 
 Commands ``{"id", "command", ...}`` go in on standard input. ``{"id", "result"}`` or
-``{"id", "error": {"code", "message"}}`` answers one; ``{"event", ...}`` is what the library told its
-application.
+``{"id", "error": {"code", "message"}}`` answers one; ``{"event", ...}`` is what the library told
+its application.
 """
 
 import json
@@ -37,6 +37,7 @@ class NodeClient:
         self._process = process
         self._news = trio.Event()
         self._last_id = 0
+        self._writing = trio.Lock()
 
     async def call(self, command: str, **options: Any) -> Any:
         """Run a command of the script's. Raises ``SdkError`` when the library rejects it."""
@@ -44,7 +45,8 @@ class NodeClient:
         id_ = self._last_id
         line = json.dumps({"id": id_, "command": command, **options}) + "\n"
         assert self._process.stdin is not None
-        await self._process.stdin.send_all(line.encode())
+        async with self._writing:
+            await self._process.stdin.send_all(line.encode())
         answer = await self.wait_for(lambda line: line.get("id") == id_, f"answer to {command}")
         if "error" in answer:
             error = answer["error"]
