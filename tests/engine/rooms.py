@@ -79,6 +79,8 @@ class Memory(SocketMemory):
         self._log = log
         self._held = trio.lowlevel.ParkingLot()
         self.records: dict[str, dict[str, int]] = {}
+        self.first: dict[tuple[str, str], int] = {}
+        """Where a client was when it joined a channel for the first time."""
 
     def release(self) -> None:
         self._held.unpark_all()
@@ -86,12 +88,13 @@ class Memory(SocketMemory):
     async def join(self, pid: str, who: Principal, rooms: Mapping[str, int], channel: str) -> int:
         offset = len(self._log.channels.get(channel, []))
         self.records[pid] = {**rooms, channel: offset}
+        self.first.setdefault((pid, channel), offset)
         await self._held.park()
         return offset
 
     async def keep(self, pid: str, who: Principal, rooms: Mapping[str, int]) -> None:
         self.records[pid] = dict(rooms)
-        await trio.lowlevel.checkpoint()
+        await self._held.park()
 
     async def recall(self, pid: str, who: Principal) -> dict[str, int] | None:
         await self._held.park()
@@ -143,6 +146,10 @@ class RoomClient:
         self.since: int | None = None
         self.joined: dict[str, int] = {}
         """Where each room was when the client read that it is in it."""
+        self.left: dict[str, int] = {}
+        """Where each room was when the client read that it has left it."""
+        self.entered = 1 << 60
+        """Its place when it last read that it is connected, and not back."""
         self.line = Line(self)
         self.is_open = False
 
@@ -168,8 +175,18 @@ class RoomClient:
             line.wire.frames.append(b"+%s %d" % (channel.encode(), joined.position.offset))
             line.is_busy = False
 
+    async def leave(self, channel: str) -> None:
+        line = self.line
+        line.is_busy = True
+        self.read()
+        self.joined.pop(channel, None)
+        with trio.CancelScope() as line.scope:
+            await line.session.leave_room(channel)
+            line.wire.frames.append(b"-%s" % channel.encode())
+            line.is_busy = False
+
     @property
-    def may_join(self) -> bool:
+    def may_ask(self) -> bool:
         return self.line.is_known and not self.line.is_busy
 
     def read(self) -> None:
@@ -177,10 +194,14 @@ class RoomClient:
         for frame in self.line.wire.frames:
             if frame.startswith(b"@"):
                 self.line.is_known = True
-                self.since = int(frame[1:]) if frame[1:] else self.since
+                if frame[1:]:
+                    self.since = self.entered = int(frame[1:])
             elif frame.startswith(b"+"):
                 channel, offset = frame[1:].decode().split()
                 self.joined.setdefault(channel, int(offset))
+            elif frame.startswith(b"-"):
+                channel = frame[1:].decode()
+                self.left[channel] = len(self.model.log.channels.get(channel, []))
             else:
                 self.told += map(int, frame.split())
                 self.since = self.told[-1] if self.told else self.since
@@ -197,19 +218,28 @@ class RoomClient:
         assert self.told == sorted(set(self.told)), "in the order of the log, each once"
 
     def due(self) -> list[int]:
-        """What it must have been told: all since it knew that it joined, but its own commands."""
-        return self._since(self.joined)
+        """What it must have been told: all since it knew that it joined, but its own commands, and
+        how its instances are since it knew that it is connected."""
+        states = self.model.log.channels.get(STATES, [])
+        return self._since(self.joined) + [e.id for e in states if e.id > self.entered]
 
     def allowed(self) -> list[int]:
-        """What it may have been told: all since it joined."""
-        return self._since(self.model.memory.records.get(self.pid, {}))
+        """What it may have been told: all since it joined, until it knew that it left for good."""
+        rooms = self.model.memory.records.get(self.pid, {})
+        first = {name: at for (pid, name), at in self.model.memory.first.items() if pid == self.pid}
+        until = {name: at for name, at in self.left.items() if name not in rooms}
+        return self._since(first, until)
 
-    def _since(self, joined: Mapping[str, int]) -> list[int]:
+    def _since(self, joined: Mapping[str, int], left: Mapping[str, int] | None = None) -> list[int]:
+        until = left or {}
         return [
             event.id
             for event in self.model.log.events
             if event.origin != self.pid
-            and any(offset > joined.get(name, 1 << 60) for name, offset in event.positions)
+            and any(
+                joined.get(name, 1 << 60) < offset <= until.get(name, 1 << 60)
+                for name, offset in event.positions
+            )
         ]
 
 
@@ -256,8 +286,10 @@ class RoomModel:
                 client.cut()
             case "open" if not client.is_open:
                 nursery.start_soon(client.open)
-            case "join" if client.may_join:
+            case "join" if client.may_ask:
                 nursery.start_soon(client.join, channel)
+            case "leave" if client.may_ask:
+                nursery.start_soon(client.leave, channel)
 
     async def settle(self, nursery: trio.Nursery) -> None:
         """Nothing more is committed, everybody is connected and reads what there is."""

@@ -3,7 +3,7 @@
 Every interleaving of it is in ``test_rooms.py``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,9 @@ import trio
 import trio.testing
 
 from evorelay.model.close import Close
-from evorelay.model.errors import Code, Refusal
+from evorelay.model.errors import Code, Refusal, StoreUnavailable
 from evorelay.model.principal import Principal
+from evorelay.relay import missed
 from evorelay.relay import room_session as rooms
 from evorelay.relay.draft import Draft
 from evorelay.relay.room_session import Opened, RoomSession
@@ -155,7 +156,7 @@ async def test_who_was_away_for_too_much_is_told_so(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P3: recovered or not, never a part of it."""
-    monkeypatch.setattr(rooms, "RECOVER_EVENTS_MAX", 3)
+    monkeypatch.setattr(missed, "RECOVER_EVENTS_MAX", 3)
     await world.apply(message("W0"))
     first = Client(world)
     await first.open()
@@ -379,3 +380,63 @@ async def test_transient_events_reach_the_room_but_not_their_sender(world: World
     world.hub.publish_transient(INBOX, b"{}", but=sender.session)
     assert (sender.told, other.told) == ([], [0])
     assert [feed.receiver for feed in world.hub.feeds(INBOX)].count(other.session) == 1
+
+
+async def test_a_room_that_could_not_be_left_is_not_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P3: what the client is told and what the store says stay the same, and trying again helps."""
+    await world.apply(message("W1"))
+    client = Client(world)
+    await client.open()
+    await client.session.join(INBOX)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.ledger, "change", unavailable)
+        with pytest.raises(StoreUnavailable):
+            await client.session.leave_room(INBOX)
+    await world.apply(message("W2"))
+    assert len(client.told) == 1
+    assert await client.session.leave_room(INBOX)
+    since = world.hub.position
+    client.session.leave()
+    await world.apply(message("W3"))
+    assert (await Client(world).open(since)).missed == []
+
+
+async def test_a_credential_that_could_not_be_renewed_changes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P7: what it takes away is taken away in the store, too, or not at all."""
+    await world.apply(message("W1"))
+    client = Client(world)
+    await client.open()
+    await client.session.join(INBOX)
+    watched = set(world.hub.watched())
+    with monkeypatch.context() as patch:
+        patch.setattr(world.ledger, "change", unavailable)
+        with pytest.raises(StoreUnavailable):
+            await client.session.renew(AWAY)
+    assert (client.session.principal, set(world.hub.watched())) == (ANA, watched)
+    await world.apply(message("W2"))
+    assert len(client.told) == 1
+    assert await client.session.renew(AWAY) == [INBOX]
+
+
+async def test_joining_from_an_offset_leaves_out_what_the_session_did_itself(world: World) -> None:
+    await world.apply(message("W1"))
+    row = world.messages()[0]
+    client = Client(world, "p1")
+    await client.open()
+
+    def work(draft: Draft) -> None:
+        for origin in ("p1", "p2"):
+            draft.tell_message("message.created", row, origin=origin)
+
+    await world.ledger.change(work)
+    joined = await client.session.join(INBOX, Position(0, ""))
+    assert joined.recovered
+    assert [event.origin for event in joined.missed] == [None, None, "p2"]
+
+
+async def unavailable(work: Callable[[Draft], object]) -> object:
+    raise StoreUnavailable("disk")

@@ -5,7 +5,7 @@ What it is told, in which order, is ``relay/merged_feed.py``; that it may come b
 ``relay/socket_memory.py``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -13,7 +13,8 @@ from evorelay.model.errors import Code, Refusal
 from evorelay.model.event import ChannelEvent
 from evorelay.model.ids import ALL_INSTANCES, instance_channel
 from evorelay.model.principal import Principal
-from evorelay.relay.merged_feed import MergedFeed, RoomDialect, in_order, not_of
+from evorelay.relay.merged_feed import MergedFeed, RoomDialect, not_of
+from evorelay.relay.missed import heads_of, missed_in, offsets_at, size_of
 from evorelay.relay.permission import no_such_ticket
 from evorelay.relay.session import (
     CHANNELS_MAX,
@@ -25,7 +26,7 @@ from evorelay.relay.session import (
     Wire,
 )
 from evorelay.relay.socket_memory import SocketMemory
-from evorelay.storage.ports import ChannelPage, StoreReader
+from evorelay.storage.ports import ChannelPage
 
 LOOKS_MAX = 5
 """Reads of what a client missed in a room while more and more is published there."""
@@ -52,7 +53,8 @@ class Joined(Struct):
     recovered: bool
     """Whether ``missed`` is all there was since the position the client asked for."""
     missed: list[ChannelEvent]
-    """Not to be told with their place in the log: the client is beyond it."""
+    """Without its own commands. Not to be told with their place in the log: the client is beyond
+    it."""
 
 
 class RoomSession(Session):
@@ -98,8 +100,10 @@ class RoomSession(Session):
             if opened is not None:
                 return opened
         position = self._position()
-        heads = await self._engine.reads(lambda reader: _heads(reader, of_instances))
-        return Opened(position, False, [], heads, {})
+        cursors = await self._engine.reads(
+            lambda reader: offsets_at(reader, of_instances, position.offset)
+        )
+        return Opened(position, False, [], cursors, {})
 
     def _position(self) -> Position:
         """The place up to which everything is published: what is later, attached channels hear."""
@@ -114,7 +118,7 @@ class RoomSession(Session):
         position = self._position()
         starts = dict.fromkeys(of_instances, 0) | joined
         missed = await self._engine.reads(
-            lambda reader: _missed(reader, starts, since, position.offset)
+            lambda reader: missed_in(reader, starts, since, position.offset)
         )
         if missed is None:
             for channel in joined:
@@ -167,9 +171,9 @@ class RoomSession(Session):
             if page is not None and page.head >= head:
                 missed = [event for event in page.events if event.offset <= head]
                 is_whole = page.floor <= since.offset + 1 and len(missed) == head - since.offset
-                if not is_whole or _size(missed) > RECOVER_BYTES_MAX:
+                if not is_whole or size_of(missed) > RECOVER_BYTES_MAX:
                     break
-                return Joined(position, True, missed)
+                return Joined(position, True, not_of(missed, self.pid))
             page = await self._after(channel, since.offset)
         return Joined(position, False, [])
 
@@ -179,11 +183,14 @@ class RoomSession(Session):
         )
 
     async def leave_room(self, channel: str) -> bool:
-        """Leave a room, durably; whether the client was in it. Raises ``StoreUnavailable``."""
-        if self.rooms.pop(channel, None) is None:
+        """Leave a room, durably; whether the client was in it.
+
+        Raises ``StoreUnavailable``; then the client is in it still.
+        """
+        if channel not in self.rooms:
             return False
-        self._detach(channel)
-        await self._memory.keep(self.pid, self.principal, self.rooms)
+        await self._memory.keep(self.pid, self.principal, _without(self.rooms, [channel]))
+        self._exit([channel])
         return True
 
     async def renew(self, principal: Principal) -> list[str]:
@@ -196,15 +203,17 @@ class RoomSession(Session):
         entered = [channel for channel in after if channel not in before]
         for channel in entered:
             self._attach(channel)
-        heads = await self._engine.reads(lambda reader: _heads(reader, entered))
+        try:
+            heads = await self._engine.reads(lambda reader: heads_of(reader, entered))
+            if lost:
+                await self._memory.keep(self.pid, principal, _without(self.rooms, lost))
+        except BaseException:
+            self._exit(entered)
+            raise
         self.principal = principal
-        for channel in [*lost, *(channel for channel in before if channel not in after)]:
-            self.rooms.pop(channel, None)
-            self._detach(channel)
+        self._exit([*lost, *(channel for channel in before if channel not in after)])
         for channel, head in heads.items():
             self._feed.cursors[channel] = max(head, self._engine.hub.head(channel))
-        if lost:
-            await self._memory.keep(self.pid, principal, self.rooms)
         return lost
 
     def leave(self) -> None:
@@ -225,6 +234,11 @@ class RoomSession(Session):
                 return False
         return True
 
+    def _exit(self, channels: Iterable[str]) -> None:
+        for channel in channels:
+            self.rooms.pop(channel, None)
+            self._detach(channel)
+
     def _attach(self, channel: str) -> None:
         self._attached.add(channel)
         self._engine.hub.attach_merged(self._feed, channel)
@@ -243,36 +257,5 @@ def _instance_rooms(who: Principal) -> list[str]:
     return [instance_channel(name) for name in sorted(who.instances)]
 
 
-def _heads(reader: StoreReader, channels: Iterable[str]) -> dict[str, int]:
-    return {channel: reader.events_after(channel, 0, 0).head for channel in channels}
-
-
-def _missed(
-    reader: StoreReader, joined: Mapping[str, int], since: int, until: int
-) -> tuple[list[ChannelEvent], dict[str, int]] | None:
-    """Everything after the event ``since`` and up to ``until`` in rooms joined at these offsets.
-
-    With the offset each room is at then; None when it is too much, or not all here.
-    """
-    pages: list[list[ChannelEvent]] = []
-    cursors: dict[str, int] = {}
-    left = 2 * RECOVER_EVENTS_MAX  # an event of a ticket is one of its inbox, too
-    for channel, offset_then in joined.items():
-        offset = reader.offset_at(channel, since, left)
-        if offset is None:
-            return None
-        start = max(offset, offset_then)
-        page = reader.events_after(channel, start, left)
-        if page.head > start and (page.floor > start + 1 or page.head - start > len(page.events)):
-            return None
-        events = [event for event in page.events if event.id <= until]
-        pages.append(events)
-        cursors[channel] = events[-1].offset if events else start
-        left -= len(page.events)
-    missed = in_order(pages)
-    is_too_much = len(missed) > RECOVER_EVENTS_MAX or _size(missed) > RECOVER_BYTES_MAX
-    return None if is_too_much else (missed, cursors)
-
-
-def _size(events: Sequence[ChannelEvent]) -> int:
-    return sum(len(event.data) for event in events)
+def _without(rooms: Mapping[str, int], channels: Iterable[str]) -> dict[str, int]:
+    return {name: offset for name, offset in rooms.items() if name not in channels}
