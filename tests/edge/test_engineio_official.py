@@ -229,6 +229,20 @@ async def test_a_second_websocket_after_the_upgrade_is_closed() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
+async def test_an_upgrade_in_one_breath_is_done_before_any_poll_is_answered(seed: int) -> None:
+    """Socket.IO's suite waits for no answer to its probe, and its GET must be refused."""
+    async with open_engine() as port, await port.connect() as client:
+        sid = await port.open(client)
+        async with port.websocket(websocket(sid)) as ws:
+            await client.send(request("GET", polling(sid)))
+            ws.protocol.send_text(b"2probe")
+            ws.protocol.send_text(b"5")
+            await ws.flush()
+            assert (await client.answer()).status == 400
+            assert await ws.receive() == "3probe"
+
+
+@pytest.mark.parametrize("seed", range(20))
 async def test_a_poll_racing_the_end_of_an_upgrade_is_refused(seed: int) -> None:
     """Neither suite nor client waits for anything between its last packet and the GET."""
     async with open_engine() as port:

@@ -14,8 +14,9 @@ from evorelay.edge.inbound import Inbound
 from evorelay.protocol.engineio import CLOSE, NOOP, payload_of
 
 UPGRADE_GRACE_S = 0.05
-"""How long a GET that comes in the middle of an upgrade may wait for its end; up to 0.1 s in the
-reference server. A client that polls on could otherwise do so as fast as it can."""
+"""How long a GET may wait in the middle of an upgrade for its end; up to 0.1 s in the reference
+server. It ends at once where the client does not wait for our answer to its probe, and the GET is
+then at fault; and a client that polls on could otherwise do so as fast as it can."""
 _NEVER = float("inf")
 
 
@@ -103,11 +104,12 @@ class PollBuffer:
             # The client has read that answer, and asked again, before we know that it is out.
             if not await self._wait(inbound, _NEVER):
                 return None
-        came_while_probing = self._is_probing
-        deadline = trio.current_time() + UPGRADE_GRACE_S if came_while_probing else _NEVER
+        deadline = _NEVER
         while not (self._frames or self._farewell or self._is_discarded):
-            if self._is_probing and not came_while_probing:
-                return self._claim(NOOP)
+            if not self._is_probing:
+                deadline = _NEVER
+            elif deadline == _NEVER:
+                deadline = trio.current_time() + UPGRADE_GRACE_S
             if not await self._wait(inbound, deadline):
                 return None
             if trio.current_time() >= deadline:
@@ -152,7 +154,7 @@ class PollBuffer:
         self._wake()
 
     def probe(self, is_probing: bool) -> None:
-        """A WebSocket tries to take over, or has given up; no GET is kept waiting meanwhile."""
+        """A WebSocket tries to take over, or has given up; no GET is kept for long meanwhile."""
         self._is_probing = is_probing
         self._wake()
 
