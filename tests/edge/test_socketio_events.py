@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from evorelay.edge.framestream import BUFFER_BYTES_MAX
-from evorelay.edge.socketio import packets
+from evorelay.edge.socketio import events, packets
 from evorelay.model.errors import StoreUnavailable
 from evorelay.model.event import ChannelEvent
 from evorelay.protocol.socketio_events import SocketIoDialect
@@ -180,6 +180,30 @@ class TestLoading:
             answer = await client.ask("request-messages", ticket_id)
             assert (len(answer["messages"]), answer["hasMore"]) == (5, False)
             assert answer["nextCursor"] is None
+
+    async def test_a_page_of_long_messages_ends_early(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """P5: how long they are is the customer's choice."""
+        monkeypatch.setattr(events, "PAGE_BYTES_MAX", 10_000)
+        written = [f"{n} " + "x" * size for n, size in enumerate((9_000, 4_000, 4_000, 11_000))]
+        async with open_port(tmp_path) as port, agent(port) as client:
+            for text in written:
+                ticket_id = await customer_writes(port, text)
+            found: list[str] = []
+            before, sizes = None, []
+            while True:
+                answer = await client.ask(
+                    "request-messages", {"ticketId": ticket_id, "before": before}
+                )
+                assert answer["hasMore"] == (answer["nextCursor"] is not None)
+                sizes.append(len(answer["messages"]))
+                found[:0] = [message["content"] for message in answer["messages"]]
+                before = answer["nextCursor"]
+                if before is None:
+                    break
+            assert found == written
+            assert sizes == [1, 2, 1]
 
     @pytest.mark.parametrize(
         ("limit", "count"), [(0, 1), (-5, 1), (1.9, 1), (3, 3), (10**9, 4), (1e300, 4), (None, 4)]
