@@ -21,8 +21,9 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
     """The same from who has not."""
     sockets_max: int = 20_000
     strangers_max: int = 2_000
-    stranger_grace_s: float = 5.0
-    """Where there is no room for one more stranger, one who has had this long gives way."""
+    stranger_grace_s: float = 1.0
+    """Where there is no room for one more stranger, one who has had this long gives way. So a flood
+    must be of 2,000 handshakes a second to keep honest newcomers out."""
     patience_s: float = 30.0
     """How long a client's message waits for a handler that takes none."""
     farewell_s: float = 10.0
