@@ -1,10 +1,17 @@
 """The cache serves a stretch without a hole, or says that it has none."""
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evorelay.model.event import ChannelEvent
+from evorelay.model.records import EventRecord
 from evorelay.relay.cache import OVERHEAD_BYTES, RecentEvents
+from evorelay.relay.catchup import CatchUp
+from evorelay.relay.hub import Hub
+from evorelay.relay.reads import Reads
+from evorelay.telemetry.metrics import NopMetrics
 
 A, B = "ticket:a", "ticket:b"
 SIZE = 10 + OVERHEAD_BYTES
@@ -95,3 +102,20 @@ def test_a_page_never_has_a_hole(told: list[tuple[set[str], int]], after: int, l
             assert [event.offset for event in page.events] == wanted
             assert page.head == head
             assert page.floor <= after + 1
+
+
+def test_what_it_counts_is_what_it_takes() -> None:
+    """P5: the bound of bytes is one of memory, whatever an event carries beside its data."""
+    metrics = NopMetrics()
+    cache = RecentEvents(ttl_ms=1, bytes_max=1 << 30)
+    hub = Hub(cache, CatchUp(cache, Reads([]), metrics), metrics, position=0)
+    tracemalloc.start()
+    try:
+        for number in range(1, 3001):
+            places = [("inbox:loja", number), (f"ticket:{number % 10:032}", 1 + number // 10)]
+            data = "x" * 500 + str(number)
+            hub.publish([EventRecord(at=0, type="t", data=data, positions=places, id=number)])
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.8 < taken / cache.bytes < 1.2
