@@ -196,6 +196,8 @@ class RoomSession(Session):
     async def renew(self, principal: Principal) -> list[str]:
         """Go on with a fresh credential; returns the rooms it no longer allows, left by now.
 
+        What was not told yet in them is not told any more; how newly visible instances are, the
+        client is told from now on.
         Raises ``StoreUnavailable``; then, and when cancelled, the old credential still counts.
         """
         lost = [channel for channel in self.rooms if not await self._may_watch(principal, channel)]
