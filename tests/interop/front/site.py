@@ -27,9 +27,12 @@ LIBRARIES = {
 
 @contextmanager
 def served(files: Mapping[str, str] | None = None) -> Iterator[str]:
-    """The origin of a site with everything in this directory, the libraries, and ``files``."""
+    """The origin of a site with everything in this directory, the libraries, and ``files``.
+
+    What is put into ``files`` later is served, too.
+    """
     pages = {f"/{path.name}": path for path in HERE.iterdir() if path.suffix in KINDS} | LIBRARIES
-    made = dict(files or {})
+    made = {} if files is None else files
 
     class Site(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
