@@ -103,5 +103,17 @@ def test_what_a_client_is_in_is_kept_until_nobody_has_heard_of_it_for_long(store
     assert store.reader.socket("p2") == SocketRecord(
         pid="p2", agent="rui", rooms={T1: 1}, at=T0 + 20
     )
-    assert store.writer.trim_sockets(T0 + 5) == 1
+    assert store.writer.trim_sockets(T0 + 5, 10) == 1
     assert store.reader.socket("p1") is None
+
+
+@every_driver
+def test_of_one_agent_the_latest_clients_are_kept(store: Store) -> None:
+    """P5: who opens page after page does not fill the disk."""
+    for number in range(6):
+        for agent in ("ana", "rui"):
+            record = SocketRecord(pid=f"{agent}{number}", agent=agent, rooms={}, at=T0 + number)
+            store.write(sockets=[record])
+    assert store.writer.trim_sockets(T0, 4) == 4
+    left = [number for number in range(6) if store.reader.socket(f"ana{number}") is not None]
+    assert left == [2, 3, 4, 5]

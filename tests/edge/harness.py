@@ -248,9 +248,7 @@ class Port:
         cache = RecentEvents(ttl_ms=60_000, bytes_max=1 << 22)
         reads = Reads(storage.readers)
         self.catchup = CatchUp(cache, reads, metrics)
-        self.hub = Hub(
-            cache, self.catchup, metrics, position=storage.readers[0].position()
-        )
+        self.hub = Hub(cache, self.catchup, metrics, position=storage.readers[0].position())
         ledger = Ledger(storage.writer, self.hub, new_id=new_id, now=now_ms)
         signals = InstanceSignals()
         news = InstanceNews(ledger, signals)
@@ -372,10 +370,14 @@ async def open_port(
 
 
 def request(
-    target: str, body: bytes | None = None, *headers: str, method: str | None = None
+    target: str,
+    body: bytes | None = None,
+    *headers: str,
+    method: str | None = None,
+    host: str = "relay",
 ) -> bytes:
     """A plain request; with a body it is a POST that says its length."""
-    lines = [f"{method or ('GET' if body is None else 'POST')} {target} HTTP/1.1", "Host: relay"]
+    lines = [f"{method or ('GET' if body is None else 'POST')} {target} HTTP/1.1", f"Host: {host}"]
     if body is not None:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, *headers, "", ""]).encode() + (body or b"")

@@ -28,17 +28,22 @@ class Connectable(Protocol):
 class PollingTransport:
     """One connection for GETs, one for POSTs; nothing is sent while a GET is being answered."""
 
-    def __init__(self, get: Client, post: Client) -> None:
+    def __init__(self, get: Client, post: Client, *headers: str, host: str = "relay") -> None:
         self.opening: dict[str, Any] = {}
         self.answers_pings = True
         self._get = get
         self._post = post
+        self._headers = headers
+        self._host = host
         self._target = f"{PATH}polling"
         self._packets: deque[str | bytes] = deque()
 
     @classmethod
-    async def open(cls, get: Client, post: Client) -> "PollingTransport":
-        transport = cls(get, post)
+    async def open(
+        cls, get: Client, post: Client, *headers: str, host: str = "relay"
+    ) -> "PollingTransport":
+        """``headers``: further lines of every GET."""
+        transport = cls(get, post, *headers, host=host)
         await transport._poll()
         opening = transport._packets.popleft()
         assert isinstance(opening, str)
@@ -48,7 +53,7 @@ class PollingTransport:
 
     async def send(self, *packets: str | bytes) -> None:
         parts = [_part(packet) for packet in packets]
-        answer = await self._post.call(request(self._target, b"\x1e".join(parts)))
+        answer = await self._post.call(request(self._target, b"\x1e".join(parts), host=self._host))
         if answer.status != 200:
             raise Gone(answer.body)
         assert answer.body == b"ok"
@@ -66,7 +71,7 @@ class PollingTransport:
             await self._poll()
 
     async def _poll(self) -> None:
-        answer = await self._get.call(request(self._target))
+        answer = await self._get.call(request(self._target, None, *self._headers, host=self._host))
         if answer.status != 200:
             raise Gone(answer.body)
         self._packets.extend(map(_packet, answer.body.decode().split("\x1e")))

@@ -19,6 +19,7 @@ from evorelay.relay.sessions import EXPIRY_GRACE_S, look_after
 from tests.edge.harness import Port, open_port, token, until
 from tests.edge.socketio_world import (
     TRANSPORTS,
+    PollingTransport,
     TransportName,
     agent,
     come_back,
@@ -146,6 +147,21 @@ class TestCredentials:
             await client.transport.send(f'40{{"token":"{token()}"}}')
             assert await ends(client) == Close.SERVER_ERROR.code
             assert port.hub.watched() == {}
+
+    async def test_the_header_of_the_handshake_is_a_credential_too(self, tmp_path: Path) -> None:
+        header = f"Authorization: Bearer {token('ana')}"
+        async with open_port(tmp_path) as port, await port.connect() as get:
+            async with await port.connect() as post:
+                client = SocketClient(await PollingTransport.open(get, post, header))
+                assert "sid" in await client.connect()
+                assert the_session(port).principal.sub == "ana"
+
+    async def test_a_proxys_own_password_is_not_taken_for_a_token(self, tmp_path: Path) -> None:
+        async with open_port(tmp_path, auth={"mode": "open"}) as port, await port.connect() as get:
+            async with await port.connect() as post:
+                password = "Authorization: Basic b3A6MTIz"
+                transport = await PollingTransport.open(get, post, password, host="localhost")
+                assert "sid" in await SocketClient(transport).connect()
 
     async def test_open_mode_needs_no_token(self, tmp_path: Path) -> None:
         async with open_port(tmp_path, auth={"mode": "open"}) as port:

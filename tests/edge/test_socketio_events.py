@@ -12,10 +12,11 @@ import trio
 import trio.testing
 
 from evorelay.edge.framestream import BUFFER_BYTES_MAX
-from evorelay.edge.socketio import events, packets
+from evorelay.edge.socketio import packets
 from evorelay.model.errors import StoreUnavailable
 from evorelay.model.event import ChannelEvent
 from evorelay.protocol.socketio_events import SocketIoDialect
+from evorelay.relay import desk as desk_module
 from evorelay.relay.desk import Desk
 from tests.edge.harness import HOOK, open_port, request, until
 from tests.edge.socketio_world import TRANSPORTS, TransportName, agent, customer_writes, stranger
@@ -185,7 +186,7 @@ class TestLoading:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """P5: how long they are is the customer's choice."""
-        monkeypatch.setattr(events, "PAGE_BYTES_MAX", 10_000)
+        monkeypatch.setattr(desk_module, "PAGE_BYTES_MAX", 10_000)
         written = [f"{n} " + "x" * size for n, size in enumerate((9_000, 4_000, 4_000, 11_000))]
         async with open_port(tmp_path) as port, agent(port) as client:
             for text in written:

@@ -21,6 +21,7 @@ from evorelay.model.fact import (
     QuarantineFact,
 )
 from evorelay.model.principal import Principal
+from evorelay.relay import desk as desk_module
 from evorelay.relay.apply import Applied, Understood, apply_batch
 from evorelay.relay.desk import QUARANTINED_BODY_BYTES_MAX
 from evorelay.relay.draft import Draft
@@ -149,6 +150,26 @@ async def test_a_foreign_ticket_and_an_unknown_one_are_alike(world: World) -> No
         await desk.instance_of(BIA, foreign)  # also once the desk knows the ticket
         assert await refused(call(foreign)) == await refused(call("never"))
     assert (await desk.tickets_get(BIA, only(foreign))).assignee is None
+
+
+async def test_a_page_of_long_messages_ends_early_and_says_where(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P5: how long they are is the customer's choice."""
+    mine, _ = ids(world)
+    monkeypatch.setattr(desk_module, "PAGE_BYTES_MAX", 1)
+
+    async def page(**bounds: Any) -> tuple[list[str | None], str | None]:
+        found = await world.desk.messages_list(ANA, MessagesParams(ticket_id=mine, **bounds))
+        return [row.whatsapp_id for row in found.messages], found.next_cursor
+
+    newest, cursor = await page()
+    assert newest == ["W9"]
+    older, cursor = await page(before=cursor)
+    assert older == ["W8"]
+    newer, cursor = await page(after=cursor)
+    assert newer == ["W9"]
+    assert (await page(limit=1))[1] is not None
 
 
 async def test_messages_are_paged_in_reading_order(world: World) -> None:

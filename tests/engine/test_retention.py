@@ -100,7 +100,7 @@ async def test_a_store_that_is_away_is_swept_another_time(world: World) -> None:
         def trim_uploads(self, older_than_ms: int) -> int:
             raise StoreUnavailable("the database is away")
 
-        def trim_sockets(self, older_than_ms: int) -> int:
+        def trim_sockets(self, older_than_ms: int, per_agent: int) -> int:
             raise StoreUnavailable("the database is away")
 
     await filled(world)
@@ -129,8 +129,8 @@ async def test_large_amounts_go_in_small_steps(
         def trim_uploads(self, older_than_ms: int) -> int:
             return world.storage.maintenance.trim_uploads(older_than_ms)
 
-        def trim_sockets(self, older_than_ms: int) -> int:
-            return world.storage.maintenance.trim_sockets(older_than_ms)
+        def trim_sockets(self, older_than_ms: int, per_agent: int) -> int:
+            return world.storage.maintenance.trim_sockets(older_than_ms, per_agent)
 
     monkeypatch.setattr(housekeeping, "EVENTS_PER_STEP", 1)
     await filled(world)

@@ -170,6 +170,21 @@ async def test_who_was_away_for_too_much_is_told_so(
     assert (opened.recovered, opened.missed) == (False, [])
 
 
+async def test_a_room_joined_late_is_recovered_from_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P3: what was told there before does not count, however much it is."""
+    monkeypatch.setattr(missed, "RECOVER_EVENTS_MAX", 3)
+    first = Client(world)
+    since = (await first.open()).position.offset
+    await world.apply(*(message(f"W{n}") for n in range(20)))
+    await first.session.join(INBOX)
+    first.session.leave()
+    await world.apply(message("X1"), message("X2"))
+    opened = await Client(world).open(since)
+    assert (opened.recovered, len(opened.missed)) == (True, 2)
+
+
 async def test_what_retention_took_is_not_silently_missing(world: World) -> None:
     """P3."""
     await world.apply(message("W0"))

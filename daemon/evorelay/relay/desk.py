@@ -6,6 +6,7 @@ can be done is in ``tickets`` and ``merges``.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from evorelay.model.clock import utc
@@ -13,7 +14,7 @@ from evorelay.model.errors import Code, Refusal
 from evorelay.model.principal import Principal
 from evorelay.model.records import QuarantineSummary
 from evorelay.model.rendering import instance_view, message_view, ticket_view
-from evorelay.model.views import Ticket
+from evorelay.model.views import Message, Ticket, encode_json
 from evorelay.relay.hub import Hub
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.merges import Merges
@@ -42,6 +43,9 @@ from evorelay.relay.tickets import TicketDesk
 
 QUARANTINED_BODY_BYTES_MAX = 1024 * 1024
 """Of what one answer shows of a webhook."""
+PAGE_BYTES_MAX = 1024 * 1024
+"""Of messages in one answer. 200 long ones would be 13 MiB, and several times that in memory while
+a client is slow to read them (measured)."""
 PARTICIPANTS_MAX = 2048
 """Of a group; WhatsApp allows 1,024, and whoever wrote there once is kept until it says more."""
 
@@ -92,10 +96,13 @@ class Desk:
         )
         if rows is None:
             raise Refusal(Code.BAD_REQUEST, "before / after is not a message of this ticket")
+        views = [message_view(row) for row in rows]
+        forward = params.after is not None
+        page = _that_fit(views) if forward else _that_fit(views[::-1])[::-1]
         cursor = None
-        if len(rows) == params.limit:
-            cursor = rows[-1].id if params.after is not None else rows[0].id
-        return MessagesPage([message_view(row) for row in rows], cursor)
+        if len(page) < len(views) or len(rows) == params.limit:
+            cursor = page[-1].id if forward else page[0].id
+        return MessagesPage(list(page), cursor)
 
     async def media_of(self, who: Principal, media_id: str) -> dict[str, Any]:
         """What a message this principal may see says about a file; refuses any other file."""
@@ -153,6 +160,16 @@ class Desk:
         if not who.may_see(instance):
             raise no_such_ticket()
         return instance
+
+
+def _that_fit(messages: Sequence[Message]) -> Sequence[Message]:
+    """The first of them that go into one answer, and one at least."""
+    size = 0
+    for index, message in enumerate(messages):
+        size += len(encode_json(message))
+        if index and size > PAGE_BYTES_MAX:
+            return messages[:index]
+    return messages
 
 
 def _quarantined_fields(row: QuarantineSummary) -> dict[str, Any]:

@@ -30,15 +30,16 @@ def missed_in(
 
     With the offset each room is at then; None when it is too much, or not all here.
     """
+    if since > until:
+        return None  # it heard what nobody said here
     pages: list[list[ChannelEvent]] = []
     cursors: dict[str, int] = {}
     # Twice, because an event of a ticket is one of its inbox, too.
     left, bytes_left = 2 * RECOVER_EVENTS_MAX, 2 * RECOVER_BYTES_MAX
     for channel, offset_then in joined.items():
         offset = reader.offset_at(channel, since, left)
-        if offset is None:
-            return None
-        start = max(offset, offset_then)
+        # Too long ago to be found; but it may have joined since, and what came then be all here.
+        start = offset_then if offset is None else max(offset, offset_then)
         page = reader.events_after(channel, start, left)
         if page.head > start and (page.floor > start + 1 or page.head - start > len(page.events)):
             return None

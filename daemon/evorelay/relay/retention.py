@@ -20,6 +20,9 @@ SWEEP_EVERY_S = 600.0
 EVENTS_PER_STEP = 2000
 """About 20 ms of the writer; live batches go in between."""
 
+SOCKETS_PER_AGENT = 1000
+"""Socket.IO clients of one agent that may come back: each page that was opened is one."""
+
 
 class Retention:
     def __init__(
@@ -75,7 +78,7 @@ class Retention:
                 pass
             await self._ledger.maintain(lambda: self._maintenance.trim_uploads(now - KEPT_MS))
             await self._ledger.maintain(
-                lambda: self._maintenance.trim_sockets(now - self._events_ms)
+                lambda: self._maintenance.trim_sockets(now - self._events_ms, SOCKETS_PER_AGENT)
             )
         except RelayError as error:
             log.warning("old data could not be removed: %s", error)

@@ -156,14 +156,13 @@ class _Connection:
     async def _principal(self, credentials: Credentials) -> Principal:
         if credentials.token is None:
             raise Refusal(Code.UNAUTHORIZED, "auth.token must be a string")
-        token = credentials.token or self._socket.request.header(b"authorization") or ""
-        trusted = self._socket.request.trusted
-        if not token and trusted is not None:
-            return trusted
-        scheme, _, rest = token.partition(" ")
-        return await self._edge.authenticator.authenticate(
-            rest.strip() if scheme.lower() == "bearer" else token
-        )
+        request = self._socket.request
+        # Another scheme's header is not for us: a proxy in front may ask for a password of its own.
+        offered = credentials.token
+        token = _of_bearer(offered) or offered or _of_bearer(request.header(b"authorization"))
+        if not token and request.trusted is not None:
+            return request.trusted
+        return await self._edge.authenticator.authenticate(token)
 
     async def _open(self, principal: Principal, pid: str, since: Position | None) -> _Welcome:
         edge = self._edge
@@ -247,6 +246,12 @@ class _Connection:
 
     async def _refuse_namespace(self, namespace: str) -> None:
         await self._socket.send(wire.encode_connect_error("Invalid namespace", namespace=namespace))
+
+
+def _of_bearer(value: str | None) -> str:
+    """The token in ``Bearer <token>``, empty for anything else."""
+    scheme, _, rest = (value or "").partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else ""
 
 
 def _public_id(pid: str) -> str:

@@ -28,7 +28,7 @@ from evorelay.edge.socketio.params import (
 )
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.ids import NewId, inbox_channel, parse_channel, ticket_channel
-from evorelay.model.views import Message, encode_json
+from evorelay.model.views import encode_json
 from evorelay.protocol.socketio import encode_event
 from evorelay.protocol.socketio_events import SocketIoDialect, spelled
 from evorelay.relay.commands import SendParams, Via
@@ -39,9 +39,6 @@ from evorelay.relay.room_session import RoomSession
 from evorelay.relay.session import Position
 
 SENDER_NAME_CHARS_MAX = 120
-PAGE_BYTES_MAX = 1024 * 1024
-"""Of messages in one answer, which is said twice, as event and ack. 200 long ones would be 26 MiB,
-and four times that in memory for a client that does not read (measured)."""
 
 
 class Answer(Struct, frozen=True):
@@ -152,15 +149,11 @@ class Events:
                 limit=params.page_size,
             ),
         )
-        messages = _newest(page.messages)
-        cursor = page.next_cursor
-        if len(messages) < len(page.messages):
-            cursor = page.messages[-len(messages)].id
         told = {
             "ticketId": ticket_id,
-            "messages": messages,
-            "hasMore": cursor is not None,
-            "nextCursor": cursor,
+            "messages": [spelled(message) for message in page.messages],
+            "hasMore": page.next_cursor is not None,
+            "nextCursor": page.next_cursor,
         }
         return Answer(told, encode_event("messages-loaded", told))
 
@@ -200,19 +193,6 @@ class Events:
     async def _call(self, session: RoomSession, params: RpcParams) -> Answer:
         data = Raw(msgspec.json.encode(params.params or {}))
         return Answer({"result": await self._rpc.call(session, params.method, data)})
-
-
-def _newest(messages: Sequence[Message]) -> list[Raw]:
-    """As many of the last ones as go into one answer, and one at least."""
-    found: list[Raw] = []
-    size = 0
-    for message in reversed(messages):
-        raw = spelled(message)
-        size += len(bytes(raw))
-        if found and size > PAGE_BYTES_MAX:
-            break
-        found.append(raw)
-    return found[::-1]
 
 
 def _left(channel: str) -> tuple[str, dict[str, Any]]:

@@ -145,8 +145,9 @@ class Maintenance(Protocol):
     def trim_outbox(self, older_than_ms: int, limit: int) -> int:
         """Drop commands that ended long ago; their ``op_id``s are free again."""
 
-    def trim_sockets(self, older_than_ms: int) -> int:
-        """Forget Socket.IO clients nobody has heard of; they must load everything anew."""
+    def trim_sockets(self, older_than_ms: int, per_agent: int) -> int:
+        """Forget Socket.IO clients nobody has heard of, and of each agent all but the latest ones;
+        those must load everything anew."""
 
     def trim_uploads(self, older_than_ms: int) -> int:
         """Forget files nobody sent. Their bytes stay, other messages may carry the same."""

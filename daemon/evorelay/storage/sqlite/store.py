@@ -71,9 +71,14 @@ class SqliteStore:
             )
             return self._db.changes()
 
-    def trim_sockets(self, older_than_ms: int) -> int:
+    def trim_sockets(self, older_than_ms: int, per_agent: int) -> int:
         with transaction(self._db):
-            self._db.execute("DELETE FROM sockets WHERE at < ?", (older_than_ms,))
+            self._db.execute(
+                "DELETE FROM sockets WHERE at < ? OR pid IN (SELECT pid FROM (SELECT pid,"
+                " row_number() OVER (PARTITION BY agent ORDER BY at DESC) AS place FROM sockets)"
+                " WHERE place > ?)",
+                (older_than_ms, per_agent),
+            )
             return self._db.changes()
 
     def trim_uploads(self, older_than_ms: int) -> int:
