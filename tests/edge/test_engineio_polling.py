@@ -364,7 +364,8 @@ class TestTheLastWords:
             sid = await port.open()
             await trio.testing.wait_all_tasks_blocked(0.01)
             assert (await port.post(sid, b"4hello")).body == b"ok"
-            assert (await port.get(sid)).body == b"4go away\x1e1"
+            assert (await port.get(sid)).body == b"4go away"
+            assert (await port.get(sid)).body == b"1", "not beside a message (see say_farewell)"
             assert (await port.get(sid)).status == 400
             await until(lambda: not len(port.server))
 
