@@ -154,12 +154,8 @@ class _Connection:
         return await self._open(principal, token_urlsafe(PID_BYTES), None)
 
     async def _principal(self, credentials: Credentials) -> Principal:
-        if credentials.token is None:
-            raise Refusal(Code.UNAUTHORIZED, "auth.token must be a string")
         request = self._socket.request
-        # Another scheme's header is not for us: a proxy in front may ask for a password of its own.
-        offered = credentials.token
-        token = _of_bearer(offered) or offered or _of_bearer(request.header(b"authorization"))
+        token = credentials.token_or(request.header(b"authorization"))
         if not token and request.trusted is not None:
             return request.trusted
         return await self._edge.authenticator.authenticate(token)
@@ -246,12 +242,6 @@ class _Connection:
 
     async def _refuse_namespace(self, namespace: str) -> None:
         await self._socket.send(wire.encode_connect_error("Invalid namespace", namespace=namespace))
-
-
-def _of_bearer(value: str | None) -> str:
-    """The token in ``Bearer <token>``, empty for anything else."""
-    scheme, _, rest = (value or "").partition(" ")
-    return rest.strip() if scheme.lower() == "bearer" else ""
 
 
 def _public_id(pid: str) -> str:

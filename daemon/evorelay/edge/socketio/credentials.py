@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from msgspec import Struct
 
+from evorelay.model.errors import Code, Refusal
 from evorelay.protocol.socketio import read_offset
 from evorelay.relay.session import Position
 
@@ -32,6 +33,22 @@ class Credentials(Struct, frozen=True):
             return cls(token)
         return cls(token, pid, Position(*found))
 
+    def token_or(self, header: str | None) -> str:
+        """Its token, else the one in ``Authorization: Bearer``, empty where there is neither.
+
+        Another scheme's header is not for us: a proxy in front may ask for a password of its own.
+        Raises ``Refusal`` when what it sent is no token.
+        """
+        if self.token is None:
+            raise Refusal(Code.UNAUTHORIZED, "auth.token must be a string")
+        return _of_bearer(self.token) or self.token or _of_bearer(header or "")
+
     def __repr__(self) -> str:
         """Without what they are (P7)."""
         return "Credentials()"
+
+
+def _of_bearer(value: str) -> str:
+    """The token in ``Bearer <token>``, empty for anything else."""
+    scheme, _, rest = value.partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else ""
