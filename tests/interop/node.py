@@ -62,12 +62,22 @@ class NodeClient:
         return await self.wait_for(matches, f"{nth}. {event} {fields}", nth=nth)
 
     async def wait_for(self, matches: Callable[[Line], bool], what: str, *, nth: int = 1) -> Line:
+        """The ``nth`` line that matches."""
+        found: list[Line] = []
+
+        def is_there() -> bool:
+            found[:] = [line for line in self.lines if matches(line)]
+            return len(found) >= nth
+
+        await self.wait_until(is_there, what)
+        return found[nth - 1]
+
+    async def wait_until(self, holds: Callable[[], bool], what: str) -> None:
+        """Wait for lines until something holds."""
         with trio.move_on_after(PATIENCE_S):
-            while True:
-                found = [line for line in self.lines if matches(line)]
-                if len(found) >= nth:
-                    return found[nth - 1]
+            while not holds():
                 await self._news.wait()
+            return
         raise AssertionError(f"no {what}; told so far: {self.lines[-10:]}")
 
     def count(self, event: str) -> int:

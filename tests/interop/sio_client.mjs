@@ -33,9 +33,9 @@ function authSource(tokens) {
 }
 
 const commands = {
-  connect({ url, token, tokens, options }) {
+  connect({ url, token, tokens, claim, options }) {
     socket = io(url, {
-      auth: tokens ? authSource(tokens) : token ? { token } : {},
+      auth: tokens ? authSource(tokens) : { ...(token && { token }), ...claim },
       reconnectionDelay: 20,
       reconnectionDelayMax: 200,
       ...options,
@@ -48,6 +48,7 @@ const commands = {
     socket.on('connect_error', ({ message, data }) => tell({ event: 'connect_error', message, data }));
     socket.onAny((name, ...args) => tell({ event: 'told', name, args }));
     socket.io.on('open', () => {
+      tell({ event: 'open' });
       socket.io.engine.on('upgrade', ({ name }) => tell({ event: 'upgrade', transport: name }));
       socket.io.engine.on('upgradeError', ({ message }) => tell({ event: 'upgradeError', message }));
     });
@@ -60,6 +61,8 @@ const commands = {
   reconnect: () => void socket.connect(),
   // As when the browser loses the network: the transport ends, and the manager notices.
   drop: () => void socket.io.engine.close(),
+  // What it would come back with.
+  place: () => ({ pid: socket._pid, offset: socket._lastOffset }),
   // Another client of this page: the connection is the first one's, if Socket.IO can share it.
   namespace: ({ name }) =>
     new Promise((resolve) => {

@@ -17,8 +17,13 @@ class Sio(NodeClient):
     """One client. What the daemon told it is in ``told`` lines of ``name`` and ``args``."""
 
     async def connect(self, url: str, *, way: str = "upgrade", **options: Any) -> Line:
-        """Connect and wait for it. ``token``, ``tokens`` (one for each time), client options."""
-        auth = {name: options.pop(name) for name in ("token", "tokens") if name in options}
+        """Connect and wait for it.
+
+        ``token``, ``tokens`` (one for each time), ``claim`` (to be put into ``auth``, too), and
+        options of the client's.
+        """
+        ours = ("token", "tokens", "claim")
+        auth = {name: options.pop(name) for name in ours if name in options}
         given = {"transports": TRANSPORTS[way], **options}
         await self.call("connect", url=url, options=given, **auth)
         line = await self.told("connect")
@@ -57,7 +62,7 @@ class Sio(NodeClient):
 
     async def has_texts(self, last: str) -> None:
         """Wait until the newest message is this one."""
-        await self.wait_for(lambda _: self.texts()[-1:] == [last], f"message {last!r}")
+        await self.wait_until(lambda: self.texts()[-1:] == [last], f"message {last!r}")
 
 
 def open_sio() -> AbstractAsyncContextManager[Sio]:

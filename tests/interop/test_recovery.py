@@ -33,7 +33,7 @@ def texts_of(sdk: Sdk) -> list[str]:
 
 async def has_texts(sdk: Sdk, last: str) -> None:
     """Wait until the newest message that reached the application is this one."""
-    await sdk.wait_for(lambda _: texts_of(sdk)[-1:] == [last], f"message {last!r}")
+    await sdk.wait_until(lambda: texts_of(sdk)[-1:] == [last], f"message {last!r}")
 
 
 def assert_gapless(sdk: Sdk) -> None:

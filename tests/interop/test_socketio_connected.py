@@ -166,8 +166,8 @@ async def test_changes_states_and_typing_are_told(daemon: Daemon, way: str) -> N
         params = {"ticket_id": ticket, "version": version}
         claimed = await ana.ask("rpc", "tickets.claim", params)
         assert claimed["ok"], claimed
-        await bia.wait_for(
-            lambda _: any(told["assignee"] == "ana" for told in bia.heard("ticket-updated")),
+        await bia.wait_until(
+            lambda: any(told["assignee"] == "ana" for told in bia.heard("ticket-updated")),
             "ticket-updated with its new owner",
         )
         assert ana.heard("typing") == []

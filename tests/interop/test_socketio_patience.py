@@ -27,7 +27,7 @@ async def test_who_expires_comes_back_with_a_fresh_token_and_misses_nothing(daem
                     await trio.sleep(0.1)
             await post_text(daemon, f"AFTER-{way}", way)
             assert (await sio.again())["recovered"] is True
-            await sio.wait_for(lambda _: way in sio.texts(), "the message posted meanwhile")
+            await sio.wait_until(lambda: way in sio.texts(), "the message posted meanwhile")
             assert len(set(sio.texts())) == len(sio.texts())
             assert (sio.count("auth"), sio.count("connect_error")) == (2, 0)
 
