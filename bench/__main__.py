@@ -10,6 +10,7 @@ BENCHES = (
     "durable_accept",
     "end_to_end",
     "fanout",
+    "socketio",
     "idle",
     "catchup",
     "search",

@@ -11,7 +11,7 @@ from bench.daemon import Daemon
 from bench.harness import Run
 from bench.load.bodies import Audience
 from bench.load.poster import Posted, Posting, post
-from bench.load.receiver import Channels, Expected, Received, Receiving, receive
+from bench.load.receiver import Channels, Expected, Protocol, Received, Receiving, receive
 from bench.load.worker import Worker
 
 STUCK_AFTER_S = 120.0
@@ -110,11 +110,16 @@ def flow(
     channels: Channels,
     tick: Callable[[], None],
     *,
+    protocol: Protocol = "centrifuge",
     before_posting: Callable[[], None] = lambda: None,
 ) -> Flow:
     """Subscribe, post, and receive until everything accepted has reached everybody."""
     receiving = Receiving(
-        host=daemon.host, port=daemon.port, token=daemon.token(), channels=channels
+        host=daemon.host,
+        port=daemon.port,
+        token=daemon.token(),
+        channels=channels,
+        protocol=protocol,
     )
     with ExitStack() as stack:
         receiver = stack.enter_context(Worker(receive, receiving, talks=True))

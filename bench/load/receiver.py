@@ -1,4 +1,4 @@
-"""A process that holds many WebSocket connections and counts every event on each of them."""
+"""A process that holds many connections and counts every event on each of them."""
 
 import gc
 import select
@@ -6,16 +6,21 @@ import time
 from array import array
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
+from typing import Literal
 
 from msgspec import Struct
 
+from bench.load.dialects import CENTRIFUGE, POLLING, SOCKETIO, Dialect
+from bench.load.socketio import PollingClient, open_pollers, open_websockets
 from bench.load.stream import Log, Point
-from bench.load.wire import Client, client_frame, open_clients
+from bench.load.wire import WebSocket, open_clients
 
 READ_BYTES = 1 << 18
 _PROBLEMS_KEPT = 20
 Channels = Sequence[tuple[str, ...]]
 """What each connection subscribes to."""
+Protocol = Literal["centrifuge", "socketio", "polling"]
+"""How to connect: the last two are Socket.IO, over WebSocket and by long-polling."""
 
 
 class Receiving(Struct, frozen=True, kw_only=True):
@@ -25,6 +30,7 @@ class Receiving(Struct, frozen=True, kw_only=True):
     port: int
     token: str
     channels: Channels
+    protocol: Protocol = "centrifuge"
 
 
 class Expected(Struct, frozen=True, kw_only=True):
@@ -48,6 +54,8 @@ class Received(Struct, frozen=True, kw_only=True):
     """Connections that were told all that was expected."""
     numbers: "array[int]"
     """Message numbers, once for each offset of a channel that told one, whoever received it."""
+    polls: int
+    """Answers to GETs, by long-polling."""
     problems: list[str]
     """Gaps, repetitions, disagreements, closed connections."""
     last_ns: int
@@ -61,27 +69,41 @@ class Received(Struct, frozen=True, kw_only=True):
 def receive(receiving: Receiving, control: Connection) -> Received:
     """Open the connections, say ``"ready"``, receive until what ``control`` brings is there."""
     gc.disable()  # nothing here makes cycles, and a collection would be measured as latency
-    clients, positions = open_clients(
-        receiving.host, receiving.port, receiving.token, receiving.channels
-    )
+    opened = _open(receiving)
     control.send("ready")
-    holder = _Holder(clients, positions, receiving.channels)
+    holder = _Holder(opened, receiving.channels)
     return holder.run(control)
 
 
+class _Opened(Struct):
+    dialect: Dialect
+    clients: Sequence[WebSocket | PollingClient]
+    positions: Sequence[dict[str, int]]
+    """By channel, what each connection has already."""
+
+
+def _open(receiving: Receiving) -> _Opened:
+    where = (receiving.host, receiving.port, receiving.token, receiving.channels)
+    none: list[dict[str, int]] = [{} for _ in receiving.channels]
+    match receiving.protocol:
+        case "centrifuge":
+            clients, positions = open_clients(*where)
+            return _Opened(CENTRIFUGE, clients, positions)
+        case "socketio":
+            return _Opened(SOCKETIO, open_websockets(*where), none)
+        case "polling":
+            return _Opened(POLLING, open_pollers(*where), none)
+
+
 class _Holder:
-    def __init__(
-        self,
-        clients: list[Client],
-        positions: list[dict[str, int]],
-        channels: Channels,
-    ) -> None:
-        self._log = Log()
+    def __init__(self, opened: _Opened, channels: Channels) -> None:
+        clients = opened.clients
+        self._log = Log(opened.dialect)
         self._clients = {client.socket.fileno(): client for client in clients}
         self._channels = dict(zip(self._clients, channels, strict=True))
         starts: dict[str, Point] = {}
         self._points: dict[int, Point] = {}
-        for fd, at, client in zip(self._clients, positions, clients, strict=True):
+        for fd, at, client in zip(self._clients, opened.positions, clients, strict=True):
             assert not client.pending, "an event came before the load began"
             start = Point(self._log, at, client.rest)
             self._points[fd] = starts.setdefault(f"{at} {client.rest!r}", start)
@@ -123,19 +145,23 @@ class _Holder:
         if not data:
             self._log.problems.append("the daemon dropped a connection")
             return False
+        chunk = client.take(data)
+        if chunk is None:
+            return True
         now = time.monotonic_ns()
         before = self._points[fd]
-        step = before.step(data)
+        step = before.step(chunk)
         self._points[fd] = step.point
         if step.point.events > before.events:
             self._last_ns = now
         if step.due:
             self._arrivals.append((now, step.due))
         if step.pings:
-            client.socket.sendall(client_frame(b"{}"))
+            client.pong()
         if step.closed is not None:
             self._log.problems.append(f"the daemon closed a connection: {step.closed}")
             return False
+        client.proceed()
         return True
 
     def _wanted(self, fd: int, expected: Expected) -> int:
@@ -166,6 +192,7 @@ class _Holder:
             messages=sum(point.messages for point in points.values()),
             complete=len(complete),
             numbers=array("Q", self._log.messages()),
+            polls=sum(client.polls for client in self._clients.values()),
             problems=self._log.problems[:_PROBLEMS_KEPT],
             last_ns=self._last_ns,
             latencies=latencies,

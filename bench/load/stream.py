@@ -7,44 +7,17 @@ equal to it, byte for byte, takes the same step. Nothing is assumed: what differ
 
 from collections.abc import Mapping
 
-import msgspec
 from msgspec import Struct
 
 from bench.load.bodies import DUE_NS, WHATSAPP_ID
-from bench.load.wire import CLOSE, TEXT, split_frames
-
-
-class _Message(Struct):
-    whatsapp_id: str
-    content: str
-
-
-class _Event(Struct):
-    type: str
-    message: _Message | None = None
-
-
-class _Publication(Struct):
-    data: _Event
-    offset: int = 0
-
-
-class _Push(Struct):
-    channel: str
-    pub: _Publication | None = None
-
-
-class _Line(Struct):
-    push: _Push | None = None
-
-
-_decode = msgspec.json.Decoder(_Line).decode
+from bench.load.dialects import Dialect, Told
 
 
 class Log:
     """Which message each offset of each channel told, agreed on by every connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
         self.numbers: dict[tuple[str, int], int] = {}
         """By channel and offset: the message's number, -1 for an event that is no new message."""
         self.problems: list[str] = []
@@ -86,44 +59,31 @@ class Point:
         return known
 
     def _read(self, data: bytes) -> "Step":
-        frames, rest = split_frames(self._rest + data)
+        chunk = self._log.dialect.read(self._rest + data)
         positions = dict(self._positions)
-        events, pings, closed = self.events, 0, None
         due: list[int] = []
-        for opcode, payload in frames:
-            if opcode == CLOSE:
-                closed = f"{int.from_bytes(payload[:2], 'big')} {payload[2:].decode()}"
-            if opcode != TEXT:
-                continue
-            for line in payload.split(b"\n"):
-                if line == b"{}":
-                    pings += 1
-                    continue
-                push = _decode(line).push
-                if push is not None and push.pub is not None:
-                    events += 1
-                    self._take(push.channel, push.pub, positions, due)
-        point = Point(self._log, positions, rest, events, self.messages + len(due))
-        return Step(data, point, due, pings, closed)
+        for told in chunk.told:
+            self._take(told, positions, due)
+        events, messages = self.events + len(chunk.told), self.messages + len(due)
+        point = Point(self._log, positions, chunk.rest, events, messages)
+        return Step(data, point, due, chunk.pings, chunk.closed)
 
-    def _take(
-        self, channel: str, publication: _Publication, positions: dict[str, int], due: list[int]
-    ) -> None:
+    def _take(self, told: Told, positions: dict[str, int], due: list[int]) -> None:
+        channel, offset = told.channel, told.offset
         expected = positions.get(channel, 0) + 1
-        if publication.offset != expected:
-            self._log.problems.append(f"{channel}: {publication.offset} came for {expected}")
-        positions[channel] = publication.offset
-        event = publication.data
+        if offset != expected and (self._log.dialect.gapless or offset < expected):
+            self._log.problems.append(f"{channel}: {offset} came for {expected}")
+        positions[channel] = offset
         number = -1
-        if event.type == "message.created" and event.message is not None:
-            found = WHATSAPP_ID.fullmatch(event.message.whatsapp_id)
-            timed = DUE_NS.search(event.message.content)
+        if told.whatsapp_id is not None:
+            found = WHATSAPP_ID.fullmatch(told.whatsapp_id)
+            timed = DUE_NS.search(told.content)
             if found is None or timed is None:
-                self._log.problems.append(f"{channel}: {publication.offset} is no message of ours")
+                self._log.problems.append(f"{channel}: {offset} is no message of ours")
             else:
                 number = int(found[1])
                 due.append(int(timed[1]))
-        self._log.agree(channel, publication.offset, number)
+        self._log.agree(channel, offset, number)
 
 
 class Step(Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""The client side of Centrifuge over WebSocket (RFC 6455), as far as benches need it."""
+"""The client side of WebSocket (RFC 6455) and of Centrifuge over it, as far as benches need it."""
 
 import base64
 import hashlib
@@ -52,8 +52,14 @@ def split_frames(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
     return frames, data[at:]
 
 
-class Client:
-    """A blocking connection: handshake, commands, and pushes as they come."""
+class WebSocket:
+    """A blocking connection: the handshake, and lines as they come; pings are answered."""
+
+    PATH: str
+    PING: bytes
+    PONG: bytes
+    polls = 0
+    """What came by long-polling: not here."""
 
     def __init__(self, host: str, port: int, *, timeout_s: float = 120.0) -> None:
         self.socket = socket.create_connection((host, port), timeout=timeout_s)
@@ -64,11 +70,10 @@ class Client:
         """Payload lines received and not looked at."""
         self._host = f"{host}:{port}"
         self._key = base64.b64encode(os.urandom(16))
-        self._last_id = 0
 
     def send_upgrade(self) -> None:
         self.socket.sendall(
-            f"GET /connection/websocket HTTP/1.1\r\nHost: {self._host}\r\nUpgrade: websocket\r\n"
+            f"GET {self.PATH} HTTP/1.1\r\nHost: {self._host}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {self._key.decode()}\r\n"
             "Sec-WebSocket-Version: 13\r\n\r\n".encode()
         )
@@ -83,10 +88,66 @@ class Client:
         if not head.startswith(b"HTTP/1.1 101") or accept.lower() not in head.lower():
             raise ConnectionError(f"no upgrade: {head[:100]!r}")
 
+    def send_text(self, text: bytes) -> None:
+        self.socket.sendall(client_frame(text))
+
+    def take(self, data: bytes) -> bytes | None:
+        """What of received bytes is to be read; None when there is no sense in them yet."""
+        return data
+
+    def pong(self) -> None:
+        self.send_text(self.PONG)
+
+    def proceed(self) -> None:
+        """What was taken has been read."""
+
+    def read_line(self) -> bytes:
+        """The next line of the protocol; pings are answered here."""
+        while True:
+            while self.pending:
+                line = self.pending.pop(0)
+                if line != self.PING:
+                    return line
+                self.pong()
+            self._read_frames()
+
+    def _read_frames(self) -> None:
+        chunks = [self.rest]
+        while True:
+            frames, self.rest = split_frames(b"".join(chunks))
+            if frames:
+                break
+            chunks = [self.rest, self._receive()]
+        for opcode, payload in frames:
+            if opcode == CLOSE:
+                raise ConnectionError(f"closed: {payload[:2].hex()} {payload[2:].decode()}")
+            if opcode == TEXT:
+                self.pending.extend(payload.split(b"\n"))
+
+    def _receive(self) -> bytes:
+        data = self.socket.recv(1 << 18)
+        if not data:
+            raise ConnectionError("the daemon closed the connection")
+        return data
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class Client(WebSocket):
+    """Centrifuge: commands, their answers, and pushes."""
+
+    PATH = "/connection/websocket"
+    PING = PONG = b"{}"
+
+    def __init__(self, host: str, port: int, *, timeout_s: float = 120.0) -> None:
+        super().__init__(host, port, timeout_s=timeout_s)
+        self._last_id = 0
+
     def send_command(self, kind: str, request: dict[str, Any]) -> None:
         self._last_id += 1
         line = json.dumps({"id": self._last_id, kind: request}, separators=(",", ":"))
-        self.socket.sendall(client_frame(line.encode()))
+        self.send_text(line.encode())
 
     def read_reply(self, kind: str) -> dict[str, Any]:
         """The answer to the last command; pushes before it stay in ``pending``.
@@ -116,39 +177,6 @@ class Client:
         self.send_upgrade()
         self.finish_upgrade()
         self.call("connect", {"token": token})
-
-    def read_line(self) -> bytes:
-        """The next line of the protocol; pings are answered here."""
-        while True:
-            while self.pending:
-                line = self.pending.pop(0)
-                if line != b"{}":
-                    return line
-                self.socket.sendall(client_frame(b"{}"))
-            self._read_frames()
-
-    def _read_frames(self) -> None:
-        chunks = [self.rest]
-        while True:
-            chunks.append(self._receive())
-            frames, self.rest = split_frames(b"".join(chunks))
-            if frames:
-                break
-            chunks = [self.rest]
-        for opcode, payload in frames:
-            if opcode == CLOSE:
-                raise ConnectionError(f"closed: {payload[:2].hex()} {payload[2:].decode()}")
-            if opcode == TEXT:
-                self.pending.extend(payload.split(b"\n"))
-
-    def _receive(self) -> bytes:
-        data = self.socket.recv(1 << 18)
-        if not data:
-            raise ConnectionError("the daemon closed the connection")
-        return data
-
-    def close(self) -> None:
-        self.socket.close()
 
 
 def open_clients(

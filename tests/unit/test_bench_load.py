@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bench.load.bodies import Audience, Requests
+from bench.load.dialects import CENTRIFUGE, POLLING, ROOMS, SOCKETIO
 from bench.load.stream import Log, Point
 from bench.load.wire import CLOSE, TEXT, client_frame, split_frames
 
@@ -58,14 +59,14 @@ def test_a_client_frame_carries_its_length_and_a_mask() -> None:
 def test_messages_are_counted_however_the_stream_is_cut() -> None:
     stream = server_frame(told(1, 7) + b"\n" + told(2, 8)) + server_frame(told(3, 9))
     for cut in range(1, len(stream)):
-        log = Log()
+        log = Log(CENTRIFUGE)
         point = follow(log, stream[:cut], stream[cut:])
         assert (point.events, point.messages) == (3, 3)
         assert (log.messages(), log.problems) == ([7, 8, 9], [])
 
 
 def test_connections_with_equal_bytes_share_a_step_and_others_do_not() -> None:
-    log = Log()
+    log = Log(CENTRIFUGE)
     start = Point(log, {CHANNEL: 0})
     first = start.step(server_frame(told(1, 7)))
     assert start.step(server_frame(told(1, 7))) is first
@@ -79,27 +80,61 @@ def test_connections_with_equal_bytes_share_a_step_and_others_do_not() -> None:
 )
 def test_a_gap_or_a_repetition_is_a_problem(offsets: tuple[int, ...], problem: str) -> None:
     """What P3 excludes must not pass unseen."""
-    log = Log()
+    log = Log(CENTRIFUGE)
     follow(log, *(server_frame(told(offset, offset)) for offset in offsets))
     assert log.problems == [f"{CHANNEL}: {problem}"]
 
 
 def test_an_event_that_is_no_new_message_counts_as_event_only() -> None:
-    log = Log()
+    log = Log(CENTRIFUGE)
     line = {"push": {"channel": CHANNEL, "pub": {"data": {"type": "ticket.created"}, "offset": 1}}}
     point = follow(log, server_frame(json.dumps(line).encode()))
     assert (point.events, point.messages, log.messages()) == (1, 0, [])
 
 
 def test_a_ping_and_a_close_are_told_apart_from_events() -> None:
-    point = Point(Log(), {})
+    point = Point(Log(CENTRIFUGE), {})
     assert point.step(server_frame(b"{}")).pings == 1
     closing = server_frame((3008).to_bytes(2, "big") + b"slow", CLOSE)
     assert point.step(closing).closed == "3008 slow"
 
 
 def test_a_due_time_comes_back_from_the_text() -> None:
-    assert Point(Log(), {CHANNEL: 0}).step(server_frame(told(1, 7))).due == [DUE]
+    assert Point(Log(CENTRIFUGE), {CHANNEL: 0}).step(server_frame(told(1, 7))).due == [DUE]
+
+
+def packet(place: int, number: int) -> bytes:
+    """A new message as Socket.IO has it."""
+    message = {"whatsapp_id": f"3EB0{number:016d}", "content": f"Olá [{DUE}]", "status": "received"}
+    return b"42" + json.dumps(["new-message", message, f"{place}-epoch"]).encode()
+
+
+def test_socketio_places_only_grow() -> None:
+    """Events of other rooms are in the same log, so a step may be longer than one."""
+    log = Log(SOCKETIO)
+    updated = b'42["ticket-updated",{"id":"t"},"12-epoch"]'
+    stream = b"".join(map(server_frame, (packet(3, 7), packet(9, 8), b"2", updated, packet(20, 9))))
+    for cut in range(1, len(stream)):
+        point = Point(log, {}).step(stream[:cut]).point.step(stream[cut:]).point
+        assert (point.events, point.messages) == (4, 3)
+    assert (log.messages(), log.problems) == ([7, 8, 9], [])
+    assert Point(log, {}).step(stream).pings == 1
+
+
+@pytest.mark.parametrize("places", [(3, 3), (4, 3)])
+def test_a_socketio_place_never_comes_again(places: tuple[int, int]) -> None:
+    log = Log(SOCKETIO)
+    Point(log, {}).step(b"".join(server_frame(packet(place, place)) for place in places))
+    assert log.problems == [f"{ROOMS}: 3 came for {places[0] + 1}"]
+
+
+def test_a_polled_payload_is_read_like_the_packets_in_it() -> None:
+    log = Log(POLLING)
+    payload = b"\x1e".join((packet(3, 7), b"2", b'42["typing",{"user":"ana"}]', packet(4, 8)))
+    step = Point(log, {}).step(payload)
+    assert (step.point.events, step.point.messages, step.pings) == (2, 2, 1)
+    assert step.point.step(b"1").closed is not None
+    assert (log.messages(), log.problems) == ([7, 8], [])
 
 
 def test_a_request_is_one_valid_numbered_webhook_of_its_instance() -> None:
