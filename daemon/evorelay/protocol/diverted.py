@@ -13,7 +13,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-_GROUPS = re.compile(rb"(?:(?:[A-Za-z0-9+/]|\\/){4})*+")
+_GROUPS = re.compile(rb"(?>(?:(?:[A-Za-z0-9+/]|\\/){4})*)")
 _UNFINISHED_GROUP = re.compile(rb"(?:[A-Za-z0-9+/]|\\/){0,3}={0,2}")
 
 

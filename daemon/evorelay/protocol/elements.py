@@ -36,14 +36,14 @@ _KEY_BYTES_MAX: Final = 26
 """Of a key that says ``data``, every letter escaped."""
 _OPENING_BRACE, _OPENING_BRACKET = b"{["
 
-# Possessive throughout: a match never goes back, so it is linear and remembers nothing.
-_QUOTED = rb'"(?:[^"\\]++|\\.)*+"'
+# Atomic throughout: a match never goes back, so it is linear. Not ``(?:…)*+``: see spill.py.
+_QUOTED = rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"'
 
 
 def _balanced(levels: int) -> bytes:
     """Anything with matching brackets, up to so many in each other."""
     inner = rb"|[{\[]" + _balanced(levels - 1) + rb"[}\]]" if levels else b""
-    return rb'(?:[^"{}\[\]]++|' + _QUOTED + inner + rb")*+"
+    return rb'(?>(?:[^"{}\[\]]++|' + _QUOTED + inner + rb")*)"
 
 
 _BALANCED = re.compile(_balanced(_DEPTH_AT_ONCE), re.DOTALL)
@@ -52,7 +52,7 @@ _AROUND = re.compile(rb'[^"{}\[\]:]*+')
 _DATA = re.compile(rb'"(?:d|\\u0064)(?:a|\\u0061)(?:t|\\u0074)(?:a|\\u0061)"')
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _STRING = re.compile(_QUOTED, re.DOTALL)
-_STRING_REST = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_STRING_REST = re.compile(rb'[^"\\]*+(?>(?:\\.[^"\\]*+)*)', re.DOTALL)
 
 _State = Callable[[bytes, int], int]
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
