@@ -518,3 +518,35 @@ async def test_many_polls_at_once() -> None:
 
         for name in range(100):
             nursery.start_soon(partial(talk, name))
+
+
+class Thoughtful(Echo):
+    """Takes its time for every answer."""
+
+    async def serve(self, socket: EngineSocket) -> None:
+        while True:
+            message = await socket.receive()
+            for _ in range(20):
+                await trio.lowlevel.checkpoint()
+            await socket.send(frame_of(message))
+
+
+async def test_the_poll_behind_a_payload_has_the_answers_to_all_of_it() -> None:
+    """As with the reference server, whose suite failed on it in 2 of 20 runs."""
+    payload = b"\x1e".join(b"4test%d" % number for number in range(10))
+    async with open_engine(Thoughtful()) as port:
+        sid = await port.open()
+        for _ in range(5):
+            assert (await port.post(sid, payload)).status == 200
+            assert (await port.get(sid)).body == payload
+
+
+async def test_a_handler_that_does_not_listen_holds_a_payload_up_for_a_moment_only() -> None:
+    """P5"""
+    handler = Deaf()
+    async with open_engine(handler) as port:
+        sid = await port.open()
+        with trio.fail_after(5):
+            assert (await port.post(sid, b"4one\x1e4two")).status == 200
+        handler.may_listen.set()
+        assert (await port.get(sid)).body.startswith(b"4one")

@@ -3,12 +3,16 @@
 import trio
 
 MESSAGES_MAX = 4
+SETTLED_WITHIN_S = 0.05
+"""How long a payload's answer waits for what it brings about, so that the GET behind it has all of
+that. The reference server handles a payload's messages before it answers."""
 
 
 class Inbox:
     def __init__(self, patience_s: float) -> None:
         self._patience_s = patience_s
         self._in, self._out = trio.open_memory_channel[str | bytes](MESSAGES_MAX)
+        self._settled = trio.lowlevel.ParkingLot()
         self.is_full = False
         """Whether a message waits for its place, and with it whatever the client says next."""
 
@@ -38,7 +42,15 @@ class Inbox:
 
     async def receive(self) -> str | bytes:
         """The next message. Raises ``trio.EndOfChannel`` behind the last one before ``close``."""
+        self._settled.unpark_all()
         return await self._out.receive()
+
+    async def wait_settled(self) -> None:
+        """Wait until the handler is done with everything and listens again, for a moment."""
+        await trio.lowlevel.checkpoint()
+        with trio.move_on_after(SETTLED_WITHIN_S):
+            while not self._out.statistics().tasks_waiting_receive:
+                await self._settled.park()
 
     def close(self) -> None:
         self._in.close()

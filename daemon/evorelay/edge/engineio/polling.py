@@ -7,8 +7,6 @@ packets would be anybody's guess (Engine.IO 4, "Sending and receiving data").
 
 import logging
 
-import trio
-
 from evorelay.config import AuthConfig
 from evorelay.edge.answering import send
 from evorelay.edge.engineio.body import TooLarge, read_body
@@ -168,5 +166,5 @@ class Polling:
                 return False
             if packet.kind is Kind.CLOSE:
                 break
-        await trio.lowlevel.checkpoint()
+        await socket.wait_settled()
         return True

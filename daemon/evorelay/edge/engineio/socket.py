@@ -82,6 +82,11 @@ class EngineSocket:
         """
         return await self._inbox.receive()
 
+    async def wait_settled(self) -> None:
+        """Let the handler do what it was told; no longer than a moment."""
+        if self.state is State.OPEN:
+            await self._inbox.wait_settled()
+
     def push(self, frame: bytes) -> bool:
         """Take frames (``protocol.engineio.message_frame``), or refuse them: the client is gone,
         or behind. The bound is the ``FrameStream``'s."""
