@@ -30,7 +30,9 @@ async def test_a_screen_opens_and_hears_what_follows(daemon: Daemon, way: str) -
     ticket = await a_ticket(daemon)
     async with open_sio() as sio:
         connected = await sio.connect(daemon.url, way=way, token=token())
-        assert connected["transport"] == ("polling" if way == "polling" else "websocket")
+        # Whether an upgrade comes before or after the answer to CONNECT is up to chance.
+        possible = {"polling", "websocket"} if way == "upgrade" else {way}
+        assert connected["transport"] in possible
         assert connected["recovered"] is False
         joined = await sio.ask("join-ticket", {"ticketId": ticket, "userId": "7"})
         assert (joined["ok"], joined["ticketId"]) == (True, ticket)
