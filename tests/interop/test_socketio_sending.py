@@ -24,6 +24,8 @@ from tests.support.wild_gateway import API_KEY, Mischief, WildGateway, wild_gate
 PHONE = "5531988887777"
 SETTINGS = {
     "EVOLUTION__API_KEY": API_KEY,
+    # A reply that was cut off waits for as long as Evolution may still be sending it.
+    "EVOLUTION__TIMEOUT": "2",
     "EVOLUTION__POLL_EVERY": "600",
     "OUTBOX__RATE": "400",
     "OUTBOX__BURST": "400",
