@@ -3,6 +3,7 @@
 import pytest
 import trio
 import trio.testing
+from websockets.protocol import State
 
 from evorelay.config import AuthConfig
 from evorelay.edge.engineio.options import EngineOptions
@@ -189,7 +190,7 @@ class TestHandlers:
 
 class TestHeartbeats:
     async def test_a_client_that_answers_is_never_closed(self) -> None:
-        async with open_engine(ping_interval_s=0.05, ping_timeout_s=0.1) as port:
+        async with open_engine(ping_interval_s=0.02, ping_timeout_s=30) as port:
             async with port.websocket(websocket()) as ws:
                 await ws.receive()
                 for _ in range(10):
@@ -203,7 +204,7 @@ class TestHeartbeats:
             async with port.websocket(websocket()) as ws, trio.open_nursery() as nursery:
 
                 async def talk() -> None:
-                    while True:
+                    while ws.protocol.state is State.OPEN:
                         await ws.send("4hello")
                         await trio.sleep(0.01)
 
@@ -213,7 +214,7 @@ class TestHeartbeats:
                 nursery.cancel_scope.cancel()
 
     async def test_they_go_on_through_an_upgrade(self) -> None:
-        async with open_engine(ping_interval_s=0.1, ping_timeout_s=0.1) as port:
+        async with open_engine(ping_interval_s=0.1, ping_timeout_s=1) as port:
             sid = await port.open()
             assert (await port.get(sid)).body == b"2"
             await port.post(sid, b"3")
