@@ -204,6 +204,15 @@ class RetentionConfig(Section, frozen=True, kw_only=True):
     events: Timeout = 30 * 86400.0
 
 
+class HealthConfig(Section, frozen=True, kw_only=True):
+    """From when on a check of ``/health`` is not ``pass``."""
+
+    backup_overdue: Span = 3600.0
+    """A backup this much later than its schedule."""
+    backup_unverified: Span = 3600.0
+    """A backup this old that was not verified yet."""
+
+
 class LogConfig(Section, frozen=True, kw_only=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
@@ -227,4 +236,5 @@ class Config(Section, frozen=True, kw_only=True):
     tickets: TicketsConfig = TicketsConfig()
     backup: BackupConfig = BackupConfig()
     retention: RetentionConfig = RetentionConfig()
+    health: HealthConfig = HealthConfig()
     log: LogConfig = LogConfig()

@@ -21,6 +21,7 @@ from quart_trio import QuartTrio
 from evorelay.config import (
     AuthConfig,
     EvolutionConfig,
+    HealthConfig,
     MediaConfig,
     MetricsConfig,
     OutboxConfig,
@@ -156,6 +157,7 @@ class World:
             free_bytes=lambda: self.free_bytes,
             free_bytes_min=GIB,
             evolution_configured=True,
+            limits=HealthConfig(),
             key_trouble=lambda: None,
         )
         self.outbox = Outbox(

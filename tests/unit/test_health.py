@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from evorelay.config import HealthConfig
 from evorelay.model.clock import now_ms
 from evorelay.model.envelope import Envelope
 from evorelay.model.errors import StoreUnavailable
@@ -101,6 +102,7 @@ async def world_of(storage: Storage, state_dir: Path) -> tuple[World, Health]:
         free_bytes=lambda: world.free_bytes,
         free_bytes_min=GIB,
         evolution_configured=True,
+        limits=HealthConfig(),
         key_trouble=lambda: None,
     )
     return world, health

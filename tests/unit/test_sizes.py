@@ -1,6 +1,6 @@
 import pytest
 
-from evorelay.model.sizes import readable_bytes
+from evorelay.model.sizes import readable_bytes, readable_span
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,19 @@ from evorelay.model.sizes import readable_bytes
 )
 def test_sizes_read_well(count: int, shown: str) -> None:
     assert readable_bytes(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (5400, "90 min"),
+        (7200, "2 h"),
+        (172_799, "47 h"),
+        (172_800, "2 days"),
+    ],
+)
+def test_spans_are_for_people(seconds: float, shown: str) -> None:
+    assert readable_span(seconds) == shown

@@ -102,6 +102,7 @@ def build_edges(
         evolution_configured=can_send(gateway),
         key_trouble=partial(_key_trouble, jwks),
         outside=partial(_outside, outward.watch, core.lanes, outward.fetching),
+        limits=config.health,
     )
     http = make_app(
         HttpDeps(

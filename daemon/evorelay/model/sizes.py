@@ -12,3 +12,11 @@ def readable_bytes(count: float) -> str:
             break
         count /= 1024
     return f"{shown} {unit}"
+
+
+def readable_span(seconds: float) -> str:
+    """``5400.0`` -> ``"90 min"``; whole units, and at least two of them but for seconds."""
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"

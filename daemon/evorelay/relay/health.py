@@ -9,14 +9,16 @@ from collections.abc import Callable
 
 import trio
 
+from evorelay.config import HealthConfig
 from evorelay.model.clock import NowMs
 from evorelay.model.errors import StoreUnavailable
+from evorelay.relay.checks.check import Report
 from evorelay.relay.journal import Journal
-from evorelay.relay.judging import Report, judge
+from evorelay.relay.judging import judge
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reads import Reads
 from evorelay.relay.sessions import Sessions
-from evorelay.relay.vitals import Outside, Vitals
+from evorelay.relay.vitals import BackupFacts, Outside, Vitals
 from evorelay.telemetry.metrics import Metrics
 
 SAMPLE_S = 1.0
@@ -57,11 +59,14 @@ class Health:
         free_bytes: Callable[[], int],
         free_bytes_min: int,
         evolution_configured: bool,
+        limits: HealthConfig,
         key_trouble: Callable[[], str | None],
         outside: Callable[[], Outside] = Outside,
+        backup: Callable[[], BackupFacts | None] = lambda: None,
     ) -> None:
         """``key_trouble`` says what is wrong with the keys that verify tokens, if anything;
-        ``outside`` how it stands with Evolution: quick, without IO."""
+        ``outside`` how it stands with Evolution; ``backup`` with backups, None: none are made.
+        All three are quick, without IO."""
         self._journal = journal
         self._pipeline = pipeline
         self._reads = reads
@@ -73,6 +78,8 @@ class Health:
         self._evolution_configured = evolution_configured
         self._key_trouble = key_trouble
         self._outside = outside
+        self._backup = backup
+        self._limits = limits
         self._is_started = False
         self._batches = Stall()
         self._loop_lag_s = 0.0
@@ -90,7 +97,7 @@ class Health:
         return self._journal.refusal
 
     def report(self) -> Report:
-        return judge(self.vitals())
+        return judge(self.vitals(), self._limits)
 
     def vitals(self) -> Vitals:
         now = trio.current_time()
@@ -98,6 +105,7 @@ class Health:
         oldest = self._pipeline.oldest_unhandled_at
         probing_s = 0.0 if self._probe_began_at is None else now - self._probe_began_at
         return Vitals(
+            at=self._now(),
             refusal=self._journal.refusal,
             commit_waits_s=0.0 if waiting_since is None else now - waiting_since,
             lag=self._pipeline.lag,
@@ -112,6 +120,7 @@ class Health:
             key_trouble=self._key_trouble(),
             sessions=len(self._sessions),
             outside=self._outside(),
+            backup=self._backup(),
         )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

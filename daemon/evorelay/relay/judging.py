@@ -5,14 +5,12 @@ that is wrong is ``warn``, because restarting or bypassing the daemon would not 
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
-from msgspec import Struct
-
+from evorelay.config import HealthConfig
 from evorelay.model.sizes import readable_bytes
+from evorelay.relay.checks.check import Check, Report, Status
+from evorelay.relay.checks.upkeep import upkeep
 from evorelay.relay.vitals import Outside, Vitals
-
-Status = Literal["pass", "warn", "fail"]
 
 COMMIT_STALLED_S = 10.0
 """A commit takes milliseconds; this long is a disk that hangs, and Evolution gives up at 30 s."""
@@ -32,36 +30,7 @@ NAMED_MAX = 5
 """Instances in one sentence; how many more there are is said."""
 
 
-class Check(Struct, frozen=True, kw_only=True):
-    name: str
-    """``component:measurement``."""
-    status: Status = "pass"
-    value: float | None = None
-    unit: str | None = None
-    output: str | None = None
-    """For a person: what is wrong and what it means, also without the value beside it."""
-
-    def detailed(self) -> dict[str, object]:
-        """With the field names of draft-inadarei-api-health-check."""
-        fields = {
-            "status": self.status,
-            "observedValue": self.value,
-            "observedUnit": self.unit,
-            "output": self.output,
-        }
-        return {name: value for name, value in fields.items() if value is not None}
-
-
-class Report(Struct, frozen=True):
-    checks: tuple[Check, ...]
-
-    @property
-    def status(self) -> Status:
-        found = {check.status for check in self.checks}
-        return "fail" if "fail" in found else "warn" if "warn" in found else "pass"
-
-
-def judge(vitals: Vitals) -> Report:
+def judge(vitals: Vitals, limits: HealthConfig) -> Report:
     """Pure: the same vitals always give the same report."""
     checks = (
         _journal(vitals),
@@ -73,6 +42,7 @@ def judge(vitals: Vitals) -> Report:
         *_instances(vitals.outside),
         *_replies(vitals.outside),
         _keys(vitals),
+        *upkeep(vitals, limits),
         Check(name="sessions:connected", value=vitals.sessions, unit="connections"),
     )
     return Report(checks)

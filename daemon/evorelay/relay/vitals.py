@@ -21,9 +21,25 @@ class Outside(Struct, frozen=True, kw_only=True):
     """Files of messages that are yet to be fetched."""
 
 
+class BackupFacts(Struct, frozen=True, kw_only=True):
+    """How it stands with backups. Moments are Unix milliseconds; None: there is none."""
+
+    last_at: int | None = None
+    """When the newest whole backup was made."""
+    verified_at: int | None = None
+    """When it was last restored and found whole; earlier than ``last_at``: not yet."""
+    due_at: int | None = None
+    """When the next one is due. It stays in the past while a backup that was due is missing."""
+    trouble: str | None = None
+    """What is wrong and what to do, a sentence for a person without secrets (P7): that the last run
+    failed, or that a backup is damaged."""
+
+
 class Vitals(Struct, frozen=True, kw_only=True):
     """What was observed; durations in seconds."""
 
+    at: int = 0
+    """When: Unix milliseconds."""
     refusal: str | None = None
     commit_waits_s: float = 0.0
     lag: int = 0
@@ -40,3 +56,5 @@ class Vitals(Struct, frozen=True, kw_only=True):
     key_trouble: str | None = None
     sessions: int = 0
     outside: Outside = Outside()
+    backup: BackupFacts | None = None
+    """None where no backups are made."""
