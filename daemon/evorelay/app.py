@@ -193,6 +193,7 @@ def services(
             Service(name="fetching", run=relay.fetching.run),
             Service(name="retention", run=relay.retention.run),
             Service(name="health", run=relay.health.run),
+            Service(name="overview", run=relay.overview.run),
         ),
         Service(
             name="gate",

@@ -5,8 +5,14 @@ from typing import Any
 import pytest
 
 from evorelay.model.ids import uuid7
-from evorelay.model.records import FetchRecord, OutboxRecord, UploadRecord
-from evorelay.storage.ports import Plan, Transaction
+from evorelay.model.records import (
+    FetchRecord,
+    InstanceRecord,
+    OutboxRecord,
+    QuarantineRecord,
+    UploadRecord,
+)
+from evorelay.storage.ports import Plan, StoreCounts, Transaction
 from tests.conformance.harness import (
     T0,
     Driver,
@@ -202,3 +208,45 @@ def test_works_of_one_transaction_stand_and_fall_by_themselves(driver: Driver) -
         assert [type(result) for result in results[:3]] == [type(None), ValueError, type(None)]
         assert isinstance(results[3], Exception)
         assert set(store.look(lambda tx: tx.outbox(["o1", "o2", "o3"]))) == {"o1", "o3"}
+
+
+def test_what_should_not_be_there_is_counted(driver: Driver) -> None:
+    """P8: what was understood or retried since does not count."""
+
+    def state(name: str, state: str) -> InstanceRecord:
+        return InstanceRecord(
+            name=name,
+            state=state,
+            state_since=T0,
+            reason=None,
+            phone=None,
+            profile_name=None,
+            last_event_at=T0,
+            created_at=T0,
+        )
+
+    def quarantined(number: int) -> QuarantineRecord:
+        return QuarantineRecord(
+            id=f"q{number}",
+            journal_seq=number,
+            received_at=T0,
+            event="x",
+            instance="loja",
+            reason="r",
+            detail="d",
+            body="{}",
+            digest=f"d{number}",
+            replayed_at=None,
+        )
+
+    with opened(driver) as store:
+        assert store.reader.counts() == StoreCounts(0, 0, {})
+        failed = [command(n, state="failed", ended_at=T0) for n in (1, 2)]
+        fill(store, *failed, command(3), command(4, state="sent", ended_at=T0))
+        store.write(
+            quarantined=[quarantined(n) for n in range(3)],
+            instances=[state("a", "open"), state("b", "open"), state("c", "close")],
+        )
+        assert store.reader.counts() == StoreCounts(2, 3, {"open": 2, "close": 1})
+        store.write(replayed=[("q2", T0)], changed_outbox=[command(1, state="queued")])
+        assert store.reader.counts() == StoreCounts(1, 2, {"open": 2, "close": 1})

@@ -49,6 +49,7 @@ from evorelay.relay.journal import Journal
 from evorelay.relay.lanes import Lanes
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.outbox import Outbox
+from evorelay.relay.overview import Overview, standing
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
@@ -58,7 +59,7 @@ from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
 from evorelay.relay.socket_memory import SocketMemory
 from evorelay.storage.open import Storage, open_storage
-from evorelay.telemetry.metrics import NopMetrics
+from evorelay.telemetry.metrics import NopMetrics, Totals
 from tests.engine.evolution import PlayedEvolution
 from tests.engine.replying import NoFiles
 from tests.engine.watched import Evolution
@@ -292,7 +293,13 @@ class Port:
         self.sessions = Sessions(self.hub, metrics, now=now_ms)
         self.epoch = storage.readers[0].epoch()
         engine = Engine(self.hub, cache, reads, desk, self.catchup, self.epoch)
-        rpc = Rpc(desk, self.hub, replay, reconnects, outbox)
+        overview = Overview(
+            Totals(),
+            reads,
+            partial(standing, self.sessions, self.pipeline, self.lanes),
+            now=now_ms,
+        )
+        rpc = Rpc(desk, self.hub, replay, reconnects, outbox, overview)
         authenticator = Authenticator(auth, None, now_ms)
         self.centrifuge = CentrifugeEdge(
             engine, self.sessions, rpc, authenticator, new_id=new_id, now=now_ms

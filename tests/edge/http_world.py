@@ -7,6 +7,7 @@ import itertools
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -48,6 +49,7 @@ from evorelay.relay.journal import Journal
 from evorelay.relay.lanes import Lanes
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.outbox import Outbox
+from evorelay.relay.overview import Overview, standing
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
@@ -57,7 +59,7 @@ from evorelay.relay.replay import Replay
 from evorelay.relay.sessions import Sessions
 from evorelay.relay.uploads import Uploads
 from evorelay.storage.open import Storage, open_storage
-from evorelay.telemetry.metrics import PrometheusMetrics
+from evorelay.telemetry.metrics import PrometheusMetrics, Totals
 from tests.engine.watched import Evolution
 
 SECRET = "http-tests-secret-" + "0123456789abcdef" * 3
@@ -83,7 +85,8 @@ class World:
         self.free_bytes = 100 * GIB
         self.registry = CollectorRegistry()
         self.reads = Reads(storage.readers)
-        metrics = PrometheusMetrics(self.registry)
+        self.totals = Totals()
+        metrics = PrometheusMetrics(self.registry, self.totals)
         cache = RecentEvents(ttl_ms=60_000, bytes_max=1 << 20)
         catchup = CatchUp(cache, self.reads, metrics)
         self.hub = Hub(cache, catchup, metrics, position=storage.readers[0].position())
@@ -147,6 +150,12 @@ class World:
             bytes_max=UPLOAD_BYTES_MAX,
         )
         self.sessions = Sessions(self.hub, metrics, now=now_ms)
+        self.overview = Overview(
+            self.totals,
+            self.reads,
+            partial(standing, self.sessions, self.pipeline, self.lanes),
+            now=now_ms,
+        )
         self.health = Health(
             self.journal,
             self.pipeline,
@@ -191,6 +200,7 @@ class World:
                 evolution=client,
                 secrets=(SECRET, EVOLUTION_KEY),
                 patience_s=patience_s,
+                overview=self.overview,
                 sessions=self.sessions,
                 health=self.health,
                 authenticator=Authenticator(auth, None, now_ms),
@@ -288,6 +298,7 @@ async def open_world(
             await nursery.start(world.journal.run)
             await nursery.start(world.pipeline.run)
             await nursery.start(world.health.run)
+            await nursery.start(world.overview.run)
             yield world
             nursery.cancel_scope.cancel()
 

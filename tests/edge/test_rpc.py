@@ -157,6 +157,15 @@ async def test_a_foreign_ticket_and_an_unknown_one_are_alike(tmp_path: Path) -> 
             for method in ("merges.list", "merges.undo"):
                 data = {"merge_id": "x"} if method == "merges.undo" else {}
                 assert await failed(client, rpc={"method": method, "data": data}) == 103
+            assert await failed(client, rpc={"method": "overview", "data": {}}) == 103
+
+
+async def test_the_overview_is_the_same_as_over_rest(tmp_path: Path) -> None:
+    async with open_port(tmp_path) as port, agent(port) as boss:
+        found = await boss.rpc("overview", minutes=1440)
+        assert found["now"]["connections"] == 1
+        assert len(found["series"]["received"]) == 288
+        assert await failed(boss, rpc={"method": "overview", "data": {"minutes": 0}}) == 107
 
 
 class TestTyping:

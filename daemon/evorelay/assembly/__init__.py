@@ -26,6 +26,7 @@ from evorelay.relay.hub import Hub
 from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
 from evorelay.relay.lanes import Lanes
+from evorelay.relay.overview import Overview
 from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reconciler import Reconciler
 from evorelay.relay.retention import Retention
@@ -54,6 +55,7 @@ class Relay(Struct, frozen=True, kw_only=True):
     silent_sends: SilentSends
     retention: Retention
     health: Health
+    overview: Overview
     jwks: Jwks | None
     engineio: EngineServer
     gate: Gate
@@ -92,6 +94,7 @@ def build(
         fetching=outward.fetching,
         retention=core.retention,
         health=edges.health,
+        overview=edges.overview,
         jwks=edges.jwks,
         engineio=edges.engineio,
         gate=edges.gate,

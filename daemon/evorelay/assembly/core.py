@@ -27,7 +27,7 @@ from evorelay.relay.reads import Reads
 from evorelay.relay.replay import Replay
 from evorelay.relay.retention import Retention
 from evorelay.storage.open import Storage
-from evorelay.telemetry.metrics import Metrics, PrometheusMetrics
+from evorelay.telemetry.metrics import Metrics, PrometheusMetrics, Totals
 
 
 class Core(Struct, frozen=True, kw_only=True):
@@ -35,6 +35,7 @@ class Core(Struct, frozen=True, kw_only=True):
 
     registry: CollectorRegistry
     metrics: Metrics
+    totals: Totals
     cache: RecentEvents
     reads: Reads
     catchup: CatchUp
@@ -62,7 +63,8 @@ def build_core(
 ) -> Core:
     """Everything that needs the store, the journal and each other."""
     registry = CollectorRegistry()
-    metrics = PrometheusMetrics(registry)
+    totals = Totals()
+    metrics = PrometheusMetrics(registry, totals)
     cache = RecentEvents(ttl_ms=int(config.cache.ttl * 1000), bytes_max=config.cache.max_bytes)
     reads = Reads(storage.readers)
     catchup = CatchUp(cache, reads, metrics)
@@ -113,6 +115,7 @@ def build_core(
     return Core(
         registry=registry,
         metrics=metrics,
+        totals=totals,
         cache=cache,
         reads=reads,
         catchup=catchup,

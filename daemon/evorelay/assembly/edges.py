@@ -37,6 +37,7 @@ from evorelay.relay.fetching import Fetching
 from evorelay.relay.health import Health
 from evorelay.relay.ingest import Ingest
 from evorelay.relay.lanes import Lanes
+from evorelay.relay.overview import Overview, standing
 from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
 from evorelay.relay.socket_memory import SocketMemory
@@ -54,6 +55,7 @@ class Edges(Struct, frozen=True, kw_only=True):
     flusher: Flusher
     engineio: EngineServer
     health: Health
+    overview: Overview
     gate: Gate
 
 
@@ -74,7 +76,10 @@ def build_edges(
     flusher = Flusher()
     epoch = storage.readers[0].epoch()
     engine = Engine(core.hub, core.cache, core.reads, core.desk, core.catchup, epoch)
-    rpc = Rpc(core.desk, core.hub, core.replay, outward.reconnects, outward.outbox)
+    overview = Overview(
+        core.totals, core.reads, partial(standing, sessions, core.pipeline, core.lanes), now=now_ms
+    )
+    rpc = Rpc(core.desk, core.hub, core.replay, outward.reconnects, outward.outbox, overview)
     centrifuge = CentrifugeEdge(engine, sessions, rpc, authenticator, new_id=new_id, now=now_ms)
     dialect = SocketIoDialect(epoch)
     socketio = SocketIoEdge(
@@ -115,6 +120,7 @@ def build_edges(
             reconciler=outward.reconciler,
             blobs=blobs,
             uploads=outward.uploads,
+            overview=overview,
             sessions=sessions,
             health=health,
             authenticator=authenticator,
@@ -140,6 +146,7 @@ def build_edges(
         flusher=flusher,
         engineio=engineio,
         health=health,
+        overview=overview,
         gate=gate,
     )
 

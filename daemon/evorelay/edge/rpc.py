@@ -16,6 +16,8 @@ from evorelay.relay.commands import MessageRef, OutboxParams, SendParams, Via
 from evorelay.relay.desk import Desk
 from evorelay.relay.hub import Hub
 from evorelay.relay.outbox import Outbox
+from evorelay.relay.overview import Overview
+from evorelay.relay.overview_questions import OverviewParams
 from evorelay.relay.questions import (
     InstanceRef,
     MergeRef,
@@ -43,7 +45,13 @@ class TypingParams(Struct, frozen=True, kw_only=True):
 
 class Rpc:
     def __init__(
-        self, desk: Desk, hub: Hub, replay: Replay, reconnects: Reconnects, outbox: Outbox
+        self,
+        desk: Desk,
+        hub: Hub,
+        replay: Replay,
+        reconnects: Reconnects,
+        outbox: Outbox,
+        overview: Overview,
     ) -> None:
         self._desk = desk
         self._hub = hub
@@ -66,6 +74,7 @@ class Rpc:
             "instances.reconnect": (InstanceRef, reconnects.reconnect),
             "merges.list": (MergesParams, desk.merges.page),
             "merges.undo": (MergeRef, desk.merges.undo),
+            "overview": (OverviewParams, overview.ask),
             "quarantine.replay": (QuarantineReplay, replay.quarantine),
         }
 

@@ -125,6 +125,8 @@ class InstanceLane:
     async def _after_a_bug(self, job: Job) -> None:
         work = self._work
         then = await work.surely(partial(attempts.after_a_bug, outbox_id=job.id))
+        if then == "look" and job.stage == "send":
+            work.metrics.outcome_unknown()
         if then == "look" and self._age_s(await self._row(job)) <= work.config.max_age:
             self._look_again(job)
             return
@@ -166,6 +168,7 @@ class InstanceLane:
         )
         match then:
             case "look":
+                work.metrics.outcome_unknown()
                 job.failures = 0
                 self.lane.again(job, "look", now + LOOKS.wait(1, work.rand))
             case "park":

@@ -238,6 +238,7 @@ class Lanes:
     async def _doubt_what_was_cut(self) -> None:
         cut = await self._work.surely(attempts.doubt_what_was_cut)
         if cut:
+            self._work.metrics.outcome_unknown(cut)
             log.warning("%d replies were under way at the end; they are looked up", cut)
 
     async def _unfinished(self) -> AsyncIterator[OutboxRecord]:

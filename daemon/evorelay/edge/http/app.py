@@ -18,6 +18,7 @@ from evorelay.edge.http.answers import (
 from evorelay.edge.http.api_proxy import METHODS, ApiProxy
 from evorelay.edge.http.console_pages import ConsolePages
 from evorelay.edge.http.deps import HttpDeps
+from evorelay.edge.http.insight import insight_routes
 from evorelay.edge.http.media import MediaFiles
 from evorelay.edge.http.old_endpoints import (
     CHECK_PATH,
@@ -78,6 +79,7 @@ def _add_rest(app: QuartTrio, deps: HttpDeps, access: Access) -> None:
         *reply_routes(deps.outbox),
         *replay_routes(deps.replay),
         *reconcile_routes(deps.reconciler),
+        *insight_routes(deps.overview),
     )
     for route in routes:
         view = view_of(route, access, request)

@@ -12,6 +12,7 @@ from evorelay.relay.desk import Desk
 from evorelay.relay.gateway import Gateway
 from evorelay.relay.health import Health
 from evorelay.relay.outbox import Outbox
+from evorelay.relay.overview import Overview
 from evorelay.relay.reconciler import Reconciler
 from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.replay import Replay
@@ -44,6 +45,7 @@ class HttpDeps(Struct, frozen=True, kw_only=True):
     reconciler: Reconciler
     blobs: BlobStore
     uploads: Uploads
+    overview: Overview
     sessions: Sessions
     health: Health
     authenticator: Authenticator

@@ -10,6 +10,7 @@ from evorelay.storage.ports.reading import (
     NOT_WAITING,
     PAGE_BYTES_MAX,
     ChannelPage,
+    StoreCounts,
     StoreReader,
     TicketQuery,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "MessageKey",
     "OpKey",
     "Plan",
+    "StoreCounts",
     "StoreReader",
     "StoreWriter",
     "TicketQuery",

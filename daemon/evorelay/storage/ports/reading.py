@@ -65,6 +65,17 @@ class TicketQuery(Struct, frozen=True, kw_only=True):
         return (otherwise if moment is None else moment, ticket.id)
 
 
+class StoreCounts(Struct, frozen=True):
+    """How much there is of what should not be there, and how instances are."""
+
+    dead_letters: int
+    """Commands that failed and were not retried."""
+    quarantine: int
+    """Webhooks that are not understood so far."""
+    instances: dict[str, int]
+    """By state."""
+
+
 class StoreReader(Protocol):
     """Consistent reads beside the writer; they never block it nor see half a transaction."""
 
@@ -138,6 +149,8 @@ class StoreReader(Protocol):
 
     def latest_reply(self, instance: str) -> MessageRecord | None:
         """The reply written here that was sent last."""
+
+    def counts(self) -> StoreCounts: ...
 
     def upload(self, upload_id: str) -> UploadRecord | None: ...
 

@@ -12,7 +12,7 @@ from evorelay.model.records import (
     QuarantineSummary,
     TicketRecord,
 )
-from evorelay.storage.ports import TicketQuery
+from evorelay.storage.ports import StoreCounts, TicketQuery
 from evorelay.storage.sqlite import search, ticket_list
 from evorelay.storage.sqlite.bulk import Table, to_json
 from evorelay.storage.sqlite.connection import open_reader, snapshot, translated_errors
@@ -39,6 +39,14 @@ class SqliteReader(LogReads, OutboxReads):
     def epoch(self) -> str:
         with translated_errors(self._db.filename):
             return str(self._db.execute("SELECT value FROM meta WHERE key = 'epoch'").get)
+
+    def counts(self) -> StoreCounts:
+        with snapshot(self._db):
+            return StoreCounts(
+                self._db.execute("SELECT count(*) FROM outbox WHERE state = 'failed'").get,
+                self._db.execute("SELECT count(*) FROM quarantine WHERE replayed_at IS NULL").get,
+                dict(self._db.execute("SELECT state, count(*) FROM instances GROUP BY state")),
+            )
 
     def tickets(self, query: TicketQuery) -> list[tuple[TicketRecord, ContactRecord]]:
         tail, bindings = ticket_list.selection(query)

@@ -280,4 +280,8 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE INDEX sockets_by_age ON sockets (at);
     """,
+    """
+    -- How much waits in quarantine is asked every few seconds; bodies are not read for it.
+    CREATE INDEX quarantine_waiting ON quarantine (received_at) WHERE replayed_at IS NULL;
+    """,
 )

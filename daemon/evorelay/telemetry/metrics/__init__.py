@@ -4,7 +4,9 @@ Every part is handed a ``Metrics`` and says what it did. ``PrometheusMetrics`` k
 ``NopMetrics`` is for tests and tools.
 """
 
+from evorelay.telemetry.metrics.durations import Durations
 from evorelay.telemetry.metrics.prometheus import PrometheusMetrics
+from evorelay.telemetry.metrics.totals import Totals
 from evorelay.telemetry.metrics.verbs import Metrics, NopMetrics
 
-__all__ = ["Metrics", "NopMetrics", "PrometheusMetrics"]
+__all__ = ["Durations", "Metrics", "NopMetrics", "PrometheusMetrics", "Totals"]

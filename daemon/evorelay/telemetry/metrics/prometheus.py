@@ -5,7 +5,7 @@ Cost on a 2-core virtual machine, by ``timeit``: 0.3 us for a counter, 0.5 us fo
 once per group; 0.5 us per figure of ``webhook_to_publish_seconds``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 
 from prometheus_client import (
@@ -23,11 +23,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from evorelay import __version__
+from evorelay.telemetry.metrics.totals import Totals
 from evorelay.telemetry.metrics.verbs import Reading
 
 MESSAGE_TYPES = (
     *("text", "image", "video", "audio", "document", "sticker"),
-    *("location", "contact", "poll", "order", "unsupported"),
+    *("location", "contact", "poll", "order", "product", "payment", "event", "invite", "album"),
+    *("call", "unsupported"),
 )
 MESSAGE_STATUSES = ("received", "duplicate", "quarantined", "sent", "failed")
 REFUSAL_REASONS = (
@@ -89,7 +91,9 @@ class _Readings(Collector):
 class PrometheusMetrics:
     """``Metrics`` in ``registry``, with ``process_*``, ``python_*`` and ``evorelay_build_info``."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, totals: Totals | None = None) -> None:
+        """``totals``: where what the overview shows is counted as well."""
+        self._totals = totals or Totals()
         # They double every counter, and the client has no switch but this one.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it takes and gives nothing
         ProcessCollector(registry=registry)
@@ -127,6 +131,10 @@ class PrometheusMetrics:
         self._publish_s = histogram(
             "evorelay_webhook_to_publish_seconds", "A webhook's arrival to its publication"
         )
+        self._browser_s = histogram(
+            "evorelay_webhook_to_browser_seconds",
+            "A webhook's arrival to its events written to every connected client that reads",
+        )
         self._attempts = _Counters(
             counter("evorelay_reply_attempts_total", "Calls to send a reply", "outcome"),
             ((outcome,) for outcome in ATTEMPT_OUTCOMES),
@@ -144,6 +152,10 @@ class PrometheusMetrics:
         self._joined = _Counters(
             counter("evorelay_commands_joined_total", "Texts by two paths, sent once", "path"),
             ((path,) for path in ("socketio", "rest", "endpoint")),
+        )
+        self._unknown = counter(
+            "evorelay_reply_unknown_outcomes_total",
+            "Replies of which it was unclear whether they were sent; looked up before any resend",
         )
         self._doubts = _Counters(
             counter("evorelay_reply_doubts_total", "Unknown outcomes, how they ended", "end"),
@@ -192,6 +204,10 @@ class PrometheusMetrics:
 
     def message_counted(self, type: str, status: str, count: int = 1) -> None:
         self._messages[type, status].inc(count)
+        if status == "sent":
+            self._totals.sent += count
+        elif status == "received" and type in MESSAGE_TYPES:
+            self._totals.received += count
 
     def batch_applied(self, entries: int, seconds: float) -> None:
         self._applied.inc(entries)
@@ -204,8 +220,15 @@ class PrometheusMetrics:
     def event_published(self, count: int) -> None:
         self._published.inc(count)
 
-    def webhook_to_publish_seconds(self, many: Iterable[float]) -> None:
+    def webhook_to_publish_seconds(self, many: Sequence[float]) -> None:
+        self._totals.published(many)
         observe = self._publish_s.observe
+        for seconds in many:
+            observe(seconds)
+
+    def webhook_to_browser_seconds(self, many: Sequence[float]) -> None:
+        self._totals.written(many)
+        observe = self._browser_s.observe
         for seconds in many:
             observe(seconds)
 
@@ -218,6 +241,10 @@ class PrometheusMetrics:
 
     def command_joined(self, path: str) -> None:
         self._joined[path,].inc()
+
+    def outcome_unknown(self, count: int = 1) -> None:
+        self._unknown.inc(count)
+        self._totals.unknown_outcomes += count
 
     def doubt_settled(self, how: str) -> None:
         self._doubts[how,].inc()
@@ -241,12 +268,14 @@ class PrometheusMetrics:
 
     def recovered(self, kind: str) -> None:
         self._recovered_kinds[kind,].inc()
+        self._totals.recovered += 1
 
     def reconciled(self, trigger: str, outcome: str) -> None:
         self._reconciled[trigger, outcome].inc()
 
     def gap_detected(self) -> None:
         self._gaps.inc()
+        self._totals.gaps += 1
 
     def service_restarted(self, name: str) -> None:
         self._restarts[name,].inc()

@@ -4,7 +4,7 @@ All are synchronous, never block, never raise, and may be called from any thread
 phone number, a JID or a user. Times are seconds.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 Reading = Callable[[], float]
@@ -39,8 +39,13 @@ class Metrics(Protocol):
 
     def event_published(self, count: int) -> None: ...
 
-    def webhook_to_publish_seconds(self, many: Iterable[float]) -> None:
-        """From a webhook's arrival to its event's publication, one figure for each event."""
+    def webhook_to_publish_seconds(self, many: Sequence[float]) -> None:
+        """From a webhook's arrival to the publication of its events, one figure for each."""
+
+    def webhook_to_browser_seconds(self, many: Sequence[float]) -> None:
+        """From a webhook's arrival until an event of it was with the kernel for every connected
+        client that reads; one figure for each event that somebody was told.
+        """
 
     def attempt_ended(self, outcome: str, seconds: float) -> None:
         """One call that was to send a reply: ``sent``, or a ``FaultKind``."""
@@ -49,6 +54,9 @@ class Metrics(Protocol):
         """A text that came by a second path too was sent once; ``path`` is that second one:
         ``socketio``, ``rest`` or ``endpoint``.
         """
+
+    def outcome_unknown(self, count: int = 1) -> None:
+        """Replies of which nobody can say now whether they were sent."""
 
     def doubt_settled(self, how: str) -> None:
         """A reply of unknown outcome: ``sent``, ``not_sent``, or ``given_up``."""
@@ -118,11 +126,15 @@ class NopMetrics:
 
     def event_published(self, count: int) -> None: ...
 
-    def webhook_to_publish_seconds(self, many: Iterable[float]) -> None: ...
+    def webhook_to_publish_seconds(self, many: Sequence[float]) -> None: ...
+
+    def webhook_to_browser_seconds(self, many: Sequence[float]) -> None: ...
 
     def attempt_ended(self, outcome: str, seconds: float) -> None: ...
 
     def command_joined(self, path: str) -> None: ...
+
+    def outcome_unknown(self, count: int = 1) -> None: ...
 
     def doubt_settled(self, how: str) -> None: ...
 
