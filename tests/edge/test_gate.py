@@ -435,14 +435,75 @@ class TestDrain:
             clients = [await port.connect() for _ in range(5)]
             await clients[0].call(post(1))
             await clients[1].call(request("/hello"))
-            await clients[2].send(post(2)[:20])
             await until(lambda: port.gate.connections == 5)
             await trio.testing.wait_all_tasks_blocked()
             port.gate.close_asap()
-            with trio.fail_after(1):
+            with trio.fail_after(5):
                 await port.is_done.wait()
                 for client in clients:
                     assert await client.is_ended()
+
+    async def test_what_was_on_its_way_is_answered(self, tmp_path: Path) -> None:
+        """A connection that looks idle, or has just been accepted, may carry a webhook already."""
+        async with open_port(tmp_path) as port:
+            old, new = await port.connect(), await port.connect()
+            await old.call(post(1))
+            await until(lambda: port.gate.connections == 2)
+            port.gate.close_asap()
+            await old.send(post(2))
+            await new.send(post(3))
+            for client in (old, new):
+                answer = await client.answer()
+                assert (answer.status, answer.closes) == (200, True)
+            assert sorted(numbers(port)) == [1, 2, 3]
+
+    @pytest.mark.parametrize("sent", [post(2)[:20], post(2)[:-5], post(2, pad=300_000)[:-5]])
+    async def test_who_sends_nothing_more_is_told_to_come_again(
+        self, tmp_path: Path, sent: bytes
+    ) -> None:
+        """503, which Evolution sends again: half a head, half a body, half a large one."""
+        async with open_port(tmp_path) as port, await port.connect() as client:
+            await client.send(sent)
+            await until(lambda: any(inbound.owes for inbound in port.gate._open))
+            port.gate.close_asap()
+            answer = await client.answer()
+            assert (answer.status, answer.closes) == (503, True)
+            assert answer.json["error"]["code"] == "unavailable"
+            assert int(answer.headers["retry-after"]) > 0
+            with trio.fail_after(5):
+                await port.is_done.wait()
+
+    async def test_who_drips_is_not_waited_for_until_the_deadline(self, tmp_path: Path) -> None:
+        async with open_port(tmp_path, drain_timeout=2.0) as port, await port.connect() as client:
+            whole = post(1, pad=10_000)
+            await client.send(whole[:-5000])
+            await until(lambda: any(inbound.owes for inbound in port.gate._open))
+            port.gate.close_asap()
+            began = trio.current_time()
+            with pytest.raises(trio.BrokenResourceError), trio.fail_after(30):
+                for _ in range(4999):
+                    await client.send(b" ")
+                    await trio.sleep(0.01)
+            await port.is_done.wait()
+            assert trio.current_time() - began >= 1.0  # it got on, so it was waited for
+            assert numbers(port) == []
+
+    async def test_nobody_begins_to_listen(self, tmp_path: Path) -> None:
+        async with open_port(tmp_path) as port, await port.connect() as client:
+            await until(lambda: port.gate.connections == 1)
+            port.gate.close_asap()
+            await client.send(
+                request(
+                    "/connection/websocket",
+                    None,
+                    "Connection: Upgrade",
+                    "Upgrade: websocket",
+                    "Sec-WebSocket-Version: 13",
+                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+                )
+            )
+            answer = await client.answer()
+            assert (answer.status, answer.closes) == (503, True)
 
     async def test_nobody_gets_in_any_more(self, tmp_path: Path) -> None:
         async with open_port(tmp_path) as port:

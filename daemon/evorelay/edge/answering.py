@@ -14,6 +14,8 @@ from evorelay.relay.ingest import Answer
 SEND_TIMEOUT_S = 30.0
 """For an answer of a few hundred bytes: beyond it nobody reads."""
 LINGER_S = 2.0
+LAST_LINGER_S = 0.5
+"""The same while the daemon stops."""
 LINGER_BYTES = 8 * 1024 * 1024
 REASONS = {
     200: "OK",
@@ -34,6 +36,7 @@ CODES = {
     404: Code.NOT_FOUND,
     408: Code.REQUEST_TIMEOUT,
     431: Code.HEAD_TOO_LARGE,
+    503: Code.UNAVAILABLE,
     505: Code.HTTP_VERSION,
 }
 """Of the refusals made here, before anybody has looked at what is asked."""
@@ -75,7 +78,8 @@ async def send(transport: Transport, inbound: Inbound, data: bytes) -> None:
 
 def refusal_in_words(status: int, message: str) -> Answer:
     """Refuse a request in words."""
-    return Answer(status, encode_json({"error": {"code": CODES[status].code, "message": message}}))
+    body = encode_json({"error": {"code": CODES[status].code, "message": message}})
+    return Answer(status, body, RETRY_AFTER_S if status == 503 else None)
 
 
 async def answer_last(transport: Transport, answer: Answer) -> None:
@@ -84,13 +88,13 @@ async def answer_last(transport: Transport, answer: Answer) -> None:
         await transport.send_all(response(answer, keep=False, version="1.1"))
 
 
-async def linger(transport: Transport) -> None:
+async def linger(transport: Transport, within_s: float = LINGER_S) -> None:
     """Read on for a moment before closing: a reset would destroy the answer on its way.
 
     Costs nothing when the peer has closed already.
     """
     seen = 0
-    with trio.move_on_after(LINGER_S):
+    with trio.move_on_after(within_s):
         if isinstance(transport, trio.SocketStream):
             await transport.send_eof()
         while seen < LINGER_BYTES and (data := await transport.receive_some(64 * 1024)):

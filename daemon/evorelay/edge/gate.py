@@ -12,6 +12,8 @@ import trio
 
 from evorelay.config import ServerConfig
 from evorelay.edge.answering import (
+    LAST_LINGER_S,
+    LINGER_S,
     answer_last,
     linger,
     refusal_in_words,
@@ -80,28 +82,36 @@ class Gate:
         self._accepting.cancel()
         self._handover.close_asap()
         for inbound in self._open:
-            if not inbound.busy:
-                inbound.scope.cancel()
+            self._hurry(inbound)
+
+    def _hurry(self, inbound: Inbound) -> None:
+        """Half of the drain is for what peers owe, the other for what we make of it."""
+        inbound.hurry(self._config.drain_timeout / 2)
 
     @property
     def connections(self) -> int:
         return len(self._open)
+
+    @property
+    def _linger_s(self) -> float:
+        return LAST_LINGER_S if self._draining else LINGER_S
 
     async def _serve(self, transport: Transport) -> None:
         if len(self._open) >= self._config.max_connections:
             await self._turn_away(transport)
             return
         inbound = Inbound(transport, self._config)
+        if self._draining:
+            self._hurry(inbound)
         self._open.add(inbound)
         try:
             with inbound.scope:
                 await self._requests(transport, inbound)
                 inbound.busy = False
-                await linger(transport)
+                await linger(transport, self._linger_s)
             if inbound.scope.cancelled_caught and inbound.owes and inbound.is_late:
-                late = refusal_in_words(408, f"the request's {inbound.owes} did not come in time")
-                await answer_last(transport, late)
-                await linger(transport)
+                await answer_last(transport, _too_late(inbound))
+                await linger(transport, self._linger_s)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the peer went away, as peers do
         except Exception:
@@ -126,7 +136,7 @@ class Gate:
 
     async def _requests(self, transport: Transport, inbound: Inbound) -> None:
         peer = await self._meet(transport, inbound)
-        while not self._draining:
+        while True:  # a request that comes while we drain is answered, and is the last one
             try:
                 head = await inbound.read_head()
             except BadRequest as error:
@@ -204,6 +214,8 @@ class Gate:
         self, transport: Transport, inbound: Inbound, head: Head, peer: Peer
     ) -> None:
         refused = self._websockets.refusal(head, self._proxies.context(head, peer))
+        if refused is None and self._draining:
+            refused = refusal_in_words(503, "EvoRelay is restarting; connect again")
         if refused is None and inbound.buffer:
             # RFC 6455 §4.1; the WebSocket library would leave these bytes lying.
             refused = refusal_in_words(
@@ -221,6 +233,12 @@ class Gate:
             return
         inbound.scope.deadline = float("inf")  # from here on the session looks after itself
         await self._websockets.serve(transport, head, peer=peer.address)
+
+
+def _too_late(inbound: Inbound) -> Answer:
+    if inbound.is_hurried:  # not the sender's fault: it shall come again
+        return refusal_in_words(503, "EvoRelay is restarting; send it again")
+    return refusal_in_words(408, f"the request's {inbound.owes} did not come in time")
 
 
 def _is_plain(head: Head) -> bool:

@@ -17,6 +17,10 @@ from evorelay.protocol.http_head import BadRequest, Head, find_end, parse_head
 READ_BYTES = 64 * 1024
 BODY_RATE_MIN = 16 * 1024
 """Bytes per second, on average, below which a body is a slow attack and not a slow line."""
+LAST_WORD_S = 0.1
+"""While the daemon stops: for a request that is on its way on a connection that is idle, or new."""
+LAST_PROGRESS_S = 1.5
+"""While it stops: without a byte of a request that has begun. Evolution sends that one again."""
 _NEVER = float("inf")
 
 
@@ -32,6 +36,27 @@ class Inbound:
         """What the peer has begun and not completed; ``""`` once an answer is on its way."""
         self.busy = False
         """Whether a request is being worked on."""
+        self._ends_at: float | None = None
+        """When nothing that is still owed is waited for any more; None while nobody hurries."""
+
+    def hurry(self, within_s: float) -> None:
+        """The daemon stops: wait for what is on its way, and for no peer that sends nothing.
+
+        What the peer owes must get on, and be here within ``within_s``. What we are working on
+        takes the time it takes.
+        """
+        self._ends_at = trio.current_time() + within_s
+        self._wait_in_a_hurry()
+
+    @property
+    def is_hurried(self) -> bool:
+        return self._ends_at is not None
+
+    def _wait_in_a_hurry(self) -> None:
+        if self._ends_at is None or (self.busy and not self.owes):
+            return
+        patience = LAST_PROGRESS_S if self.owes else LAST_WORD_S
+        self.scope.deadline = min(trio.current_time() + patience, self._ends_at)
 
     async def read_head(self) -> Head | None:
         """The next request's head; None when the peer is done. Raises ``BadRequest``.
@@ -53,7 +78,10 @@ class Inbound:
                 if not await self._fill():
                     return None
                 end = find_end(self.buffer)
-        self._allow_roughly(self._config.idle_timeout)
+        if self.is_hurried:
+            self.scope.deadline = _NEVER
+        else:
+            self._allow_roughly(self._config.idle_timeout)
         raw, self.buffer = self.buffer[:end], self.buffer[end:]
         head = parse_head(raw)
         self.owes = ""
@@ -107,6 +135,7 @@ class Inbound:
         return self.scope.deadline <= trio.current_time()
 
     async def _fill(self) -> bool:
+        self._wait_in_a_hurry()
         data = await self._receive()
         self.buffer += data
         return bool(data)
