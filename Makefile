@@ -11,7 +11,7 @@ help:           ## What there is
 run: $(VENV)/run.stamp      ## Install, then serve with a simulated Evolution API (Ctrl-C ends it)
 	$(BIN)/evorelay serve --demo
 
-test: $(VENV)/dev.stamp tests/node_modules/.stamp      ## Install whatever the tests need, then run them all
+test: $(VENV)/dev.stamp tests/node_modules/.stamp $(VENV)/tools.stamp      ## Install whatever the tests need, then run them all
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/dev.stamp      ## ruff and mypy --strict
@@ -53,6 +53,10 @@ tests/node_modules/.stamp: tests/package-lock.json | $(VENV)/dev.stamp
 	@# Playwright's own node needs a library that a bare Debian lacks.
 	@$(BIN)/python -m playwright --version >/dev/null 2>&1 || .ci/need --always libatomic1
 	cd tests && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+$(VENV)/tools.stamp: | $(VENV)/dev.stamp
+	@.ci/need systemd-analyze -- systemd
 	@touch $@
 
 .PHONY: help run test lint bench lock clean

@@ -65,7 +65,10 @@ async def serve(
     with ExitStack() as stack:
         pipe = stack.enter_context(
             open_logging(
-                level=config.log.level, format=config.log.format, secrets=all_secrets(config)
+                level=config.log.level,
+                format=config.log.format,
+                secrets=all_secrets(config),
+                environ=os.environ,
             )
         )
         state_dir = Path(config.state_dir)

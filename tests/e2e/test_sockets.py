@@ -53,13 +53,16 @@ async def test_a_restart_under_socket_activation_refuses_nobody(tmp_path: Path) 
             daemon.kill()
 
 
-async def test_two_daemons_share_a_port(tmp_path: Path) -> None:
-    """SO_REUSEPORT: the kernel deals connections to both; each has a journal of its own."""
-    with running(tmp_path / "one", SERVER__REUSE_PORT="true") as one:
-        shared = {"SERVER__REUSE_PORT": "true", "SERVER__BIND": one.settings["SERVER__BIND"]}
-        with running(tmp_path / "two", **shared):
-            seqs = [await post_text(one, f"M{n}", "oi") for n in range(60)]
-    assert seqs.count(1) == 2
+def test_several_nodes_are_refused_without_what_they_need(tmp_path: Path) -> None:
+    """As evorelay@.service starts them: exit 2 within 5 s, and one line (contract §1)."""
+    node = Daemon(tmp_path / "one", {"SERVER__REUSE_PORT": "true"})
+    try:
+        assert node.spawn().wait(5) == 2
+    finally:
+        node.kill()
+    (line,) = node.log().splitlines()
+    assert "PostgreSQL (storage.url) and Redis (redis.url)" in line
+    assert not node.state_dir.exists()
 
 
 @pytest.fixture

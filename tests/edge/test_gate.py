@@ -1,5 +1,6 @@
 """The gate on a real port: which way each request goes, and what the sender is told."""
 
+import contextlib
 import socket
 import ssl
 import struct
@@ -480,11 +481,12 @@ class TestDrain:
             await until(lambda: any(inbound.owes for inbound in port.gate._open))
             port.gate.close_asap()
             began = trio.current_time()
-            with pytest.raises(trio.BrokenResourceError), trio.fail_after(30):
+            with trio.fail_after(30), contextlib.suppress(trio.BrokenResourceError):
                 for _ in range(4999):
                     await client.send(b" ")
                     await trio.sleep(0.01)
-            await port.is_done.wait()
+            with trio.fail_after(5):
+                await port.is_done.wait()
             assert trio.current_time() - began >= 1.0  # it got on, so it was waited for
             assert numbers(port) == []
 

@@ -41,23 +41,24 @@ def test_units_and_lists_read_alike_in_the_file_and_the_environment(tmp_path: Pa
         """
         [server]
         drain_timeout = "30s"
-        reuse_port = true
         max_connections = 5
         trusted_proxies = ["10.0.0.0/8", "::1/128"]
         [webhook]
         max_body_bytes = "1MiB"
         [outbox]
         rate = 2
+        [tickets]
+        store_status_posts = true
         """,
     )
     from_environment = load(
         tmp_path,
         EVORELAY_SERVER__DRAIN_TIMEOUT="30",
-        EVORELAY_SERVER__REUSE_PORT="yes",
         EVORELAY_SERVER__MAX_CONNECTIONS="5",
         EVORELAY_SERVER__TRUSTED_PROXIES="10.0.0.0/8, ::1/128",
         EVORELAY_WEBHOOK__MAX_BODY_BYTES="1048576",
         EVORELAY_OUTBOX__RATE="2.0",
+        EVORELAY_TICKETS__STORE_STATUS_POSTS="yes",
     )
     assert from_file == from_environment
     assert from_file.server.drain_timeout == 30.0

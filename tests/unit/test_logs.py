@@ -64,6 +64,55 @@ def test_a_console_line_reads_well(file: LogFile) -> None:
     )
 
 
+def stream_of(file: LogFile) -> dict[str, str]:
+    """The environment by which systemd says that this file is the journal."""
+    found = os.fstat(file.fd)
+    return {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+
+
+def test_in_the_journal_each_line_has_its_priority_and_no_time_of_its_own(file: LogFile) -> None:
+    """P8: ``journalctl -p err`` shows errors, all lines of a traceback with them."""
+    with open_logging(fd=file.fd, environ=stream_of(file), level="debug"):
+        log.debug("d")
+        log.info("accepted", extra={"seq": 7})
+        log.warning("w")
+        try:
+            raise ValueError("no")
+        except ValueError:
+            log.exception("failed")
+        log.critical("c")
+        log.log(35, "of a level without a name")
+    lines = file.path.read_text().splitlines()
+    assert lines[:4] == [
+        "<7>d  (evorelay.test)",
+        "<6>accepted  seq=7  (evorelay.test)",
+        "<4>w  (evorelay.test)",
+        "<3>failed  (evorelay.test)",
+    ]
+    assert lines[-3:] == [
+        "<3>    ValueError: no",
+        "<2>c  (evorelay.test)",
+        "<6>of a level without a name  (evorelay.test)",
+    ]
+    assert all(line.startswith("<3>    ") for line in lines[4:-2])
+
+
+def test_json_in_the_journal_has_its_priority_too(file: LogFile) -> None:
+    with open_logging(fd=file.fd, environ=stream_of(file), format="json"):
+        log.error("failed")
+    prefix, line = file.path.read_text()[:3], file.path.read_text()[3:]
+    assert prefix == "<3>"
+    assert json.loads(line)["msg"] == "failed"
+
+
+@pytest.mark.parametrize("stream", ["1:2", "", "x", "3"])
+def test_a_journal_that_is_not_our_stderr_changes_nothing(file: LogFile, stream: str) -> None:
+    """Whoever is started from a service inherits its JOURNAL_STREAM."""
+    with open_logging(fd=file.fd, environ={"JOURNAL_STREAM": stream}):
+        log.info("as ever")
+    assert file.lines()[0]["msg"] == "as ever"
+
+
 def test_a_traceback_is_one_json_field_without_secrets(file: LogFile) -> None:
     """P7: exception text is redacted too."""
     with open_logging(fd=file.fd, secrets=["hush-hush-hush"]):

@@ -216,6 +216,13 @@ def test_postgresql_is_refused_saying_what_to_change(url: str) -> None:
     assert "hunter2" not in found["storage.url"]
 
 
+def test_several_nodes_are_told_in_one_line_what_they_lack() -> None:
+    for more in ({}, {"storage": {"url": "postgresql://db/x"}, "redis": {"url": "redis://r"}}):
+        found = problems(server={"reuse_port": True}, **more)
+        assert found.keys() == {"server.reuse_port"}
+        assert "PostgreSQL (storage.url) and Redis (redis.url)" in found["server.reuse_port"]
+
+
 def test_redis_is_refused_saying_what_to_change() -> None:
     found = problems(redis={"url": "redis://:hunter2@r"})
     assert "one machine with SQLite only; remove it" in found["redis.url"]

@@ -179,7 +179,7 @@ def test_the_service_tells_systemd_the_truth_about_itself() -> None:
     assert service["NotifyAccess"] == "main"
     assert service["Restart"] == "on-failure"
     assert service["ExecStart"] == "/opt/evorelay/bin/evorelay serve"
-    assert service["ExecStartPre"].endswith("evorelay check-config")
+    assert "ExecStartPre" not in service  # RestartPreventExitStatus= is not for it
     assert service["StateDirectory"] == "evorelay"
     assert service["EnvironmentFile"] == "-/etc/evorelay/evorelay.env"
     assert service["LimitNOFILE"] == "65536"
@@ -204,10 +204,24 @@ def test_the_socket_outlives_the_service() -> None:
     assert listening["ListenStream"] == "127.0.0.1:4000"
     assert listening["FileDescriptorName"] == "evorelay"
     assert int(listening["Backlog"]) >= 1024
+    assert int(listening["TriggerLimitBurst"]) > 20  # restarts under load count, too
     assert unit("evorelay.service")["Unit"]["Requires"] == "evorelay.socket"
 
 
-@pytest.mark.parametrize("name", ["evorelay.service", "evorelay.socket"])
+def test_a_node_is_the_service_but_for_what_makes_it_one_of_several() -> None:
+    """Each has a port of its own queue (SO_REUSEPORT) and a journal of its own."""
+    node, service = unit("evorelay@.service"), unit("evorelay.service")
+    assert node["Service"].pop("Environment") == "EVORELAY_SERVER__REUSE_PORT=true"
+    assert node["Service"].pop("StateDirectory") == "evorelay/%i"
+    assert service["Service"].pop("StateDirectory") == "evorelay"
+    assert dict(node["Service"]) == dict(service["Service"])
+    assert node["Unit"]["Requires"] == "evorelay@%i.socket"
+    listening, alone = unit("evorelay@.socket"), unit("evorelay.socket")
+    assert listening["Socket"].pop("ReusePort") == "yes"
+    assert dict(listening["Socket"]) == dict(alone["Socket"])
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in UNITS.glob("evorelay*.s*")))
 def test_every_line_of_a_unit_is_a_section_a_directive_or_a_comment(name: str) -> None:
     for line in (UNITS / name).read_text().splitlines():
         assert re.fullmatch(r"|#.*|\[(Unit|Service|Socket|Install)\]|[A-Z][A-Za-z]+=.*", line)

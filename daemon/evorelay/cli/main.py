@@ -5,6 +5,8 @@ on standard error per thing to change; a traceback means a bug of ours.
 """
 
 import importlib
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -90,8 +92,13 @@ def _fail_with(errors: list[RelayError]) -> NoReturn:
 
 
 def _fail(lines: list[str], status: int) -> NoReturn:
-    for line in lines:
-        click.echo(f"evorelay: {line}", err=True)
+    from evorelay.telemetry.journald import is_journal, prefixed  # late: seldom needed
+
+    told = [f"evorelay: {line}" for line in lines]
+    if is_journal(2, os.environ):
+        told = [prefixed(line, logging.ERROR) for line in told]
+    for line in told:
+        click.echo(line, err=True)
     sys.exit(status)
 
 

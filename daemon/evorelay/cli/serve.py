@@ -1,5 +1,6 @@
 """``evorelay serve``: run the daemon, and tell the person at the terminal how to reach it."""
 
+import faulthandler
 import json
 import sys
 import time
@@ -29,6 +30,8 @@ def command(demo: bool, config_file: Path | None, as_json: bool) -> None:
     import trio  # late: a wrong configuration is told before the daemon is loaded
 
     from evorelay.app import serve
+
+    faulthandler.enable(2)  # where it hangs when systemd's watchdog aborts it: lines, no values
 
     def on_ready(base: str) -> None:
         masked = not sys.stdout.isatty()

@@ -54,7 +54,7 @@ def check(config: Config) -> Iterator[Problem]:
     yield from _outbox(config.outbox)
     yield from _pacing(config.pacing)
     yield from check_media(config.media)
-    yield from _one_machine(config.storage, config.redis)
+    yield from _one_machine(config.server, config.storage, config.redis)
     yield from _backup(config.backup)
 
 
@@ -192,7 +192,18 @@ def _outbox(outbox: OutboxConfig) -> Iterator[Problem]:
         yield "outbox.retry_max", "is less than outbox.retry_initial; make it the larger one"
 
 
-def _one_machine(storage: StorageConfig, redis: RedisConfig) -> Iterator[Problem]:
+def _one_machine(
+    server: ServerConfig, storage: StorageConfig, redis: RedisConfig
+) -> Iterator[Problem]:
+    if server.reuse_port:
+        yield (
+            "server.reuse_port",
+            (
+                "is for several nodes, which need PostgreSQL (storage.url) and Redis (redis.url);"
+                " this version has neither yet: remove it and run one evorelay.service"
+            ),
+        )
+        return
     if storage.url and re.match(r"postgres(ql)?(\+\w+)?://", storage.url):
         yield (
             "storage.url",

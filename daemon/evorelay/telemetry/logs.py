@@ -11,14 +11,16 @@ import os
 import queue
 import select
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
+from evorelay.telemetry.journald import is_journal, prefixed
 from evorelay.telemetry.redaction import Plain, Redactor
 
 QUEUE_RECORDS = 4096
@@ -69,9 +71,27 @@ def console_line(line: Line) -> str:
 
     Tracebacks are indented, so that no text inside one can pass for a line of the log.
     """
-    fields = "".join(f"  {name}={_bare(value)}" for name, value in line.fields.items())
     time = line.at.strftime("%H:%M:%S.%f")[:-3]
-    text = f"{time} {line.level:<7} {line.msg}{fields}  ({line.logger})"
+    return f"{time} {line.level:<7} {_readable(line)}"
+
+
+def journal_line(line: Line) -> str:
+    """For ``journalctl``, which shows the time and knows the level by the priority."""
+    return prefixed(_readable(line), _level_of(line))
+
+
+def journal_json_line(line: Line) -> str:
+    """``json_line`` with its priority, for who asked for JSON and reads it from the journal."""
+    return prefixed(json_line(line), _level_of(line))
+
+
+def _level_of(line: Line) -> int:
+    return logging.getLevelNamesMapping().get(line.level, logging.INFO)
+
+
+def _readable(line: Line) -> str:
+    fields = "".join(f"  {name}={_bare(value)}" for name, value in line.fields.items())
+    text = f"{line.msg}{fields}  ({line.logger})"
     return text + "\n    " + line.exc.replace("\n", "\n    ") if line.exc else text
 
 
@@ -181,6 +201,13 @@ def _own_line(level: str, msg: str, **fields: Plain) -> Line:
     return Line(datetime.now(UTC), level, __name__, msg, fields)
 
 
+def _renderer(format: str, fd: int, environ: Mapping[str, str]) -> Callable[[Line], str]:
+    if is_journal(fd, environ):
+        return journal_json_line if format == "json" else journal_line
+    is_console = format == "console" or (format == "auto" and os.isatty(fd))
+    return console_line if is_console else json_line
+
+
 @contextmanager
 def open_logging(
     *,
@@ -189,15 +216,17 @@ def open_logging(
     secrets: Iterable[str] = (),
     fd: int = 2,
     records_max: int = QUEUE_RECORDS,
+    environ: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[LogPipe]:
     """Send everything logged to ``fd`` until left; then put the old handlers back.
 
-    ``auto`` is ``console`` on a terminal and ``json`` elsewhere. ``secrets`` are the configured
-    ones; they never come out, in whatever text they stand. The yielded ``LogPipe`` counts what
-    was dropped. Leaving waits a few seconds at most for the reader of ``fd``.
+    ``auto`` is ``console`` on a terminal, the same without time in systemd's journal (which
+    ``environ`` tells), and ``json`` elsewhere. In the journal each line has a priority.
+    ``secrets`` are the configured ones; they never come out, in whatever text they stand. The
+    yielded ``LogPipe`` counts what was dropped. Leaving waits a few seconds at most for the reader
+    of ``fd``.
     """
-    is_console = format == "console" or (format == "auto" and os.isatty(fd))
-    render = console_line if is_console else json_line
+    render = _renderer(format, fd, environ)
     pipe = LogPipe(Redactor(secrets), render, fd, records_max)
     root = logging.getLogger()
     noisy = [logging.getLogger(name) for name in _NOISY]
