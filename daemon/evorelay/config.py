@@ -200,8 +200,15 @@ class BackupConfig(Section, frozen=True, kw_only=True):
 
 
 class RetentionConfig(Section, frozen=True, kw_only=True):
+    """Where 0 is allowed it means for ever."""
+
     journal: Timeout = 7 * 86400.0
     events: Timeout = 30 * 86400.0
+    media: Span = 180 * 86400.0
+    """Files of messages; the messages stay and say so."""
+    messages: Span = 0.0
+    """By when they were sent. What is older is not taken in anew either."""
+    quarantine: Span = 90 * 86400.0
 
 
 class HealthConfig(Section, frozen=True, kw_only=True):

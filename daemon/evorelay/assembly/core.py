@@ -10,9 +10,12 @@ from evorelay.model.clock import now_ms
 from evorelay.model.ids import new_id
 from evorelay.protocol.manners import Manners, manners_of
 from evorelay.relay.blobs import BlobStore
+from evorelay.relay.bygone import Bygone
 from evorelay.relay.cache import RecentEvents
 from evorelay.relay.catchup import CatchUp
+from evorelay.relay.collecting import Collector
 from evorelay.relay.desk import Desk
+from evorelay.relay.erased import Erased
 from evorelay.relay.fetches import Fetches
 from evorelay.relay.gateway import Gateway
 from evorelay.relay.hub import Hub
@@ -25,7 +28,7 @@ from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
 from evorelay.relay.replay import Replay
-from evorelay.relay.retention import Retention
+from evorelay.relay.retention import Limits, Retention
 from evorelay.storage.open import Storage
 from evorelay.telemetry.metrics import Metrics, PrometheusMetrics, Totals
 
@@ -45,6 +48,7 @@ class Core(Struct, frozen=True, kw_only=True):
     signals: InstanceSignals
     news: InstanceNews
     reader: Reader
+    bygone: Bygone
     manners: Manners
     lanes: Lanes
     fetches: Fetches
@@ -79,6 +83,11 @@ def build_core(
     signals = InstanceSignals()
     news = InstanceNews(ledger, signals)
     reader = Reader(blobs, store_status_posts=config.tickets.store_status_posts)
+    bygone = Bygone(
+        Erased.load(storage.directory),
+        messages_ms=int(config.retention.messages * 1000),
+        now=now_ms,
+    )
     manners = manners_of(config.pacing)
     lanes = Lanes(gateway, ledger, reads, signals, config.outbox, manners, metrics, now=now_ms)
     fetches = Fetches(lambda instance: config.media.fetch and gateway.is_configured(instance))
@@ -92,6 +101,7 @@ def build_core(
         now=now_ms,
         reopen_within_ms=int(config.tickets.reopen_within * 1000),
         fetches=fetches,
+        bygone=bygone,
     )
     replay = Replay(
         reads,
@@ -100,6 +110,16 @@ def build_core(
         reader,
         handled=lambda: pipeline.cursor,
         reopen_within_ms=int(config.tickets.reopen_within * 1000),
+        bygone=bygone,
+    )
+    collector = Collector(
+        blobs,
+        storage.journal,
+        ledger,
+        storage.maintenance,
+        reads,
+        pipeline_age_s=pipeline.age_s,
+        now=now_ms,
     )
     retention = Retention(
         journal,
@@ -107,8 +127,15 @@ def build_core(
         ledger,
         storage.maintenance,
         cache,
-        journal_ms=int(config.retention.journal * 1000),
-        events_ms=int(config.retention.events * 1000),
+        reads,
+        collector,
+        bygone,
+        Limits(
+            journal=int(config.retention.journal * 1000),
+            events=int(config.retention.events * 1000),
+            media=int(config.retention.media * 1000),
+            quarantine=int(config.retention.quarantine * 1000),
+        ),
         now=now_ms,
     )
     desk = Desk(reads, ledger, hub)
@@ -125,6 +152,7 @@ def build_core(
         signals=signals,
         news=news,
         reader=reader,
+        bygone=bygone,
         manners=manners,
         lanes=lanes,
         fetches=fetches,

@@ -74,6 +74,7 @@ def build_outward(config: Config, core: Core, blobs: BlobStore, gateway: Gateway
         now=now_ms,
         rows_max=config.evolution.reconcile_max_messages,
         store_status_posts=config.tickets.store_status_posts,
+        bygone=core.bygone,
     )
     reconciler = Reconciler(
         gateway,

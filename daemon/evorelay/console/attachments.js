@@ -130,6 +130,7 @@ class Attachment {
       if (this.preview) this.node.append(this.picture());
       if (media.url) this.node.append(this.button);
       else if (media.state === "pending") this.node.append(element("em", "", texts.filePending));
+      else if (media.state === "removed") this.node.append(element("em", "", texts.fileRemoved));
       else if (media.state === "failed") this.node.append(element("em", "", texts.fileFailed));
     }
   }

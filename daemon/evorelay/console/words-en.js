@@ -93,6 +93,7 @@ export default {
   reopen: "Reopen",
   filePending: "The file is being fetched…",
   fileFailed: "The file could not be fetched.",
+  fileRemoved: "The file was removed: it was older than files are kept.",
   picture: { image: "picture", sticker: "sticker", video: "video", document: "first page" },
   download: (name, size) => `↓ ${name}${size && ` (${size})`}`,
   fileGone: "This file is no longer kept.",

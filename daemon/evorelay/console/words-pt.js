@@ -93,6 +93,7 @@ export default {
   reopen: "Reabrir",
   filePending: "O arquivo está sendo buscado…",
   fileFailed: "Não foi possível buscar o arquivo.",
+  fileRemoved: "O arquivo foi removido: passou do prazo em que são guardados.",
   picture: { image: "imagem", sticker: "figurinha", video: "vídeo", document: "primeira página" },
   download: (name, size) => `↓ ${name}${size && ` (${size})`}`,
   fileGone: "Este arquivo não está mais guardado.",

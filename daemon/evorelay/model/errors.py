@@ -19,6 +19,7 @@ class Code(Enum):
     TOKEN_EXPIRED = ("token_expired", 401, 109)
     FORBIDDEN = ("forbidden", 403, 103)
     NOT_FOUND = ("not_found", 404, 1004)
+    MEDIA_REMOVED = ("media_removed", 410, 1020)
     METHOD_NOT_ALLOWED = ("method_not_allowed", 405, 104)
     REQUEST_TIMEOUT = ("request_timeout", 408, 107)
     VERSION_CONFLICT = ("version_conflict", 409, 1009)

@@ -69,7 +69,9 @@ def message_view(row: MessageRecord) -> Message:
 
 def _media(stored: dict[str, Any]) -> Media:
     media = msgspec.convert(stored, Media)
-    if media.id is not None:
+    if media.state == "removed":
+        media.id = media.url = None  # the row remembers it, so that no repetition brings it back
+    elif media.id is not None:
         media.state = "here"
     return media
 

@@ -58,10 +58,11 @@ class Media(Struct, kw_only=True):
         str | None, Meta(description="Where Evolution says the file is, if it keeps files")
     ]
     state: Annotated[
-        Literal["here", "pending", "failed", "absent"],
+        Literal["here", "pending", "failed", "absent", "removed"],
         Meta(
             description="`pending`: the file is being fetched, a `message.updated` follows; "
-            "`failed`: it could not be had; `absent`: nobody tried"
+            "`failed`: it could not be had; `absent`: nobody tried; `removed`: it was here for as "
+            "long as files are kept"
         ),
     ] = "absent"
     waveform: Annotated[

@@ -12,6 +12,7 @@ from evorelay.model.envelope import Entry
 from evorelay.model.errors import RelayError
 from evorelay.model.fact import Fact, IgnoredFact, InstanceFact, QrCodeFact, QuarantineFact
 from evorelay.relay.apply import Understood, apply_facts
+from evorelay.relay.bygone import Bygone
 from evorelay.relay.differences import Difference, Found, differences
 from evorelay.relay.draft import Draft
 from evorelay.relay.ledger import Ledger
@@ -27,11 +28,18 @@ class Again:
     """``is_dry``: nothing is stored, neither rows nor files, and nobody is told."""
 
     def __init__(
-        self, ledger: Ledger, reader: Reader, *, reopen_within_ms: int, is_dry: bool
+        self,
+        ledger: Ledger,
+        reader: Reader,
+        *,
+        reopen_within_ms: int,
+        is_dry: bool,
+        bygone: Bygone | None = None,
     ) -> None:
         self._run = ledger.rehearse if is_dry else ledger.change
         self._reader = reader.dry() if is_dry else reader
         self._reopen_within_ms = reopen_within_ms
+        self._bygone = bygone
 
     async def parts(self, entry: Entry) -> list[Part] | QuarantineFact:
         """As ``Reader.parts``; also what ``read`` and ``act`` raise is ``StoreUnavailable``."""
@@ -60,8 +68,13 @@ class Again:
         """
 
         def work(draft: Draft) -> list[Difference]:
-            reopen_within_ms = self._reopen_within_ms
-            apply_facts(draft, batch, reopen_within_ms=reopen_within_ms, refresh=refresh)
+            apply_facts(
+                draft,
+                batch,
+                reopen_within_ms=self._reopen_within_ms,
+                refresh=refresh,
+                bygone=self._bygone,
+            )
             if replayed is not None:
                 draft.plan.replayed.append((replayed, draft.now))
             return differences(draft)

@@ -28,6 +28,7 @@ from evorelay.model.fact import (
 from evorelay.model.records import ContactRecord, MessageRecord
 from evorelay.protocol.changes import News, apply_change
 from evorelay.protocol.duplicates import absorb, rewrite
+from evorelay.relay.bygone import Bygone
 from evorelay.relay.draft import Draft
 from evorelay.relay.early import EarlyChanges
 from evorelay.relay.echo import Echoes
@@ -75,15 +76,16 @@ def apply_batch(
     journal: str,
     reopen_within_ms: int,
     fetches: Fetches | None = None,
+    bygone: Bygone | None = None,
 ) -> Applied:
     """Act on every fact of the batch and move the journal's cursor past what is whole.
 
     Entries at or below the stored cursor were handled before and are passed over. ``fetches``:
-    where files that lack are wished for, None: nowhere.
+    where files that lack are wished for, None: nowhere. ``bygone``: what is not taken in any more.
     """
     cursor = draft.tx.cursor(journal)
     fresh = [piece for piece in batch if piece.entry.seq > cursor]
-    applied = _Application(draft, fresh, reopen_within_ms, fetches=fetches).run()
+    applied = _Application(draft, fresh, reopen_within_ms, fetches=fetches, bygone=bygone).run()
     whole = [piece.entry.seq for piece in fresh if piece.is_whole]
     if whole:
         draft.plan.cursor = (journal, whole[-1])
@@ -91,13 +93,18 @@ def apply_batch(
 
 
 def apply_facts(
-    draft: Draft, batch: list[Understood], *, reopen_within_ms: int, refresh: bool
+    draft: Draft,
+    batch: list[Understood],
+    *,
+    reopen_within_ms: int,
+    refresh: bool,
+    bygone: Bygone | None = None,
 ) -> Applied:
     """Act on what entries say, whenever they came; no cursor moves.
 
     ``refresh``: a better reading of an old webhook also rewrites what its messages say.
     """
-    return _Application(draft, batch, reopen_within_ms, refresh=refresh).run()
+    return _Application(draft, batch, reopen_within_ms, refresh=refresh, bygone=bygone).run()
 
 
 class _Application:
@@ -111,11 +118,14 @@ class _Application:
         *,
         refresh: bool = False,
         fetches: Fetches | None = None,
+        bygone: Bygone | None = None,
     ) -> None:
         self._draft = draft
-        self._batch = batch
         self._refresh = refresh
         self._outcomes: Counter[tuple[str, str]] = Counter()
+        if bygone is not None:
+            batch = [Understood(piece.entry, self._left(piece, bygone)) for piece in batch]
+        self._batch = batch
         facts = [fact for piece in batch for fact in piece.facts]
         keys = {
             (fact.instance, fact.whatsapp_id)
@@ -134,6 +144,16 @@ class _Application:
         self._echoes = Echoes(draft)
         self._fetches = fetches
         self._has_fetches = False
+
+    def _left(self, piece: Understood, bygone: Bygone) -> list[Fact]:
+        left = []
+        for fact in piece.facts:
+            kept = bygone.left(fact)
+            if kept is not None:
+                left.append(kept)
+            elif isinstance(fact, MessageFact):
+                self._count(fact.type, "expired")
+        return left
 
     def run(self) -> Applied:
         self._tell_learned()

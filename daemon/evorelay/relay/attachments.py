@@ -38,10 +38,14 @@ class Attachments:
                     facts = await trio.to_thread.run_sync(file_facts, memoryview(data))
                     media = with_facts(media, facts)
         elif (kept := media.blob) is not None:
-            media = msgspec.structs.replace(media, size=await self._blobs.size(kept))
+            media = msgspec.structs.replace(media, size=await self._size(kept))
             if _lacks(fact.type, media):
                 media = with_facts(media, await self._blobs.examine(kept, file_facts))
         return msgspec.structs.replace(fact, media=media)
+
+    async def _size(self, blob: str) -> int | None:
+        """Of a blob that a message is about to refer to."""
+        return await (self._blobs.size(blob) if self._is_dry else self._blobs.renew(blob))
 
     async def _put(self, data: bytes) -> str:
         if self._is_dry:

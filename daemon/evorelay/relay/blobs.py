@@ -2,8 +2,11 @@
 
 A blob is durable when ``commit`` or ``put`` returns, so a webhook that refers to it may be
 acknowledged then (P1). It is written under ``tmp/`` and renamed into place, so a name never stands
-for part of its bytes. The same bytes are stored once. Nothing is removed here but what was never
-committed.
+for part of its bytes. The same bytes are stored once.
+
+A blob's age is counted from when it was last committed or renewed. Whoever is about to refer to one
+that was there before renews it first, so what is old and referred to by nobody may be removed
+without asking who might be about to (relay/collecting.py).
 
 Directories have mode 0700, files 0600. Every disk operation runs in a worker thread, and only so
 many at once: a slow disk must not take the threads of the rest of the daemon.
@@ -14,7 +17,8 @@ import mmap
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Self, TypeVar
@@ -29,6 +33,8 @@ _THREADS: Final = 4
 _FLUSH_BYTES: Final = 256 * 1024
 """What a sink holds before it goes to a thread: the hop costs as much as hashing 200 KiB."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+SHELVES: Final = tuple(f"{number:02x}" for number in range(256))
+"""The directories right below the root; each holds the blobs whose names begin so."""
 
 
 class BlobStore:
@@ -41,6 +47,8 @@ class BlobStore:
         self._root = root
         self._tmp = root / "tmp"
         self._threads = trio.CapacityLimiter(_THREADS)
+        self._naming = threading.Lock()
+        """Held while a name begins or ceases to stand for a blob, or becomes young again."""
 
     @classmethod
     async def open(cls, root: Path) -> Self:
@@ -55,7 +63,7 @@ class BlobStore:
 
     def open_sink(self) -> "Sink":
         """A new blob to write to: ``async with blobs.open_sink() as sink``."""
-        return Sink(self._root, self._tmp / secrets.token_hex(16), self._threads)
+        return Sink(self._root, self._tmp / secrets.token_hex(16), self._threads, self._naming)
 
     async def put(self, data: bytes) -> str:
         """Store ``data`` durably and return its SHA-256; raises as ``Sink.commit`` does."""
@@ -73,6 +81,49 @@ class BlobStore:
         """Bytes in the blob, None when there is none of this name."""
         path = self.path(sha256)
         return await self._look(lambda: path.stat().st_size)
+
+    async def renew(self, sha256: str) -> int | None:
+        """As ``size``, and the blob is young from now on: for who is about to refer to it."""
+        path = self.path(sha256)
+
+        def renew() -> int:
+            with self._naming:
+                os.utime(path)
+                return path.stat().st_size
+
+        return await self._look(renew)
+
+    async def older(self, shelf: str, than_ms: int) -> list[str]:
+        """Names on one of the ``SHELVES`` of blobs that are older than that (Unix ms)."""
+        place = self._root / shelf
+
+        def listed() -> list[str]:
+            return [
+                path.name
+                for path in place.glob("??/*")
+                if _SHA256.fullmatch(path.name) and _young_at(path) < than_ms
+            ]
+
+        return await self._look(listed) or []
+
+    async def remove(self, names: Sequence[str], older_than_ms: int) -> tuple[int, int]:
+        """Remove blobs, but not one that was stored again or renewed since then (Unix ms).
+
+        Returns how many were removed, and their bytes. Cancelling leaves some of them removed.
+        """
+        paths = [self.path(name) for name in names]
+
+        def remove() -> tuple[int, int]:
+            count = size = 0
+            for path in paths:
+                with suppress(FileNotFoundError), self._naming:
+                    if _young_at(path) < older_than_ms:
+                        size += path.stat().st_size
+                        path.unlink()
+                        count += 1
+            return count, size
+
+        return await self._look(remove) or (0, 0)
 
     async def read(self, sha256: str, limit: int, *, start: int = 0) -> bytes | None:
         """Up to ``limit`` bytes of the blob from ``start``; None when there is no such blob."""
@@ -112,10 +163,13 @@ class Sink(trio.abc.AsyncResource):
     is then good for closing only. When they are cancelled, so is it.
     """
 
-    def __init__(self, root: Path, tmp: Path, threads: trio.CapacityLimiter) -> None:
+    def __init__(
+        self, root: Path, tmp: Path, threads: trio.CapacityLimiter, naming: threading.Lock
+    ) -> None:
         self._root = root
         self._tmp = tmp
         self._threads = threads
+        self._naming = naming
         self._pending = bytearray()
         self._sha256 = hashlib.sha256()
         self._file: BinaryIO | None = None
@@ -160,7 +214,9 @@ class Sink(trio.abc.AsyncResource):
             place.parent.parent.mkdir(mode=0o700, exist_ok=True)
             place.parent.mkdir(mode=0o700, exist_ok=True)
             # Also over the same blob, stored before: it costs little, and mends a damaged one.
-            os.replace(self._tmp, place)
+            with self._naming:
+                os.utime(self._tmp)  # its last byte may have been written long ago
+                os.replace(self._tmp, place)
             # Every directory on the way, also those that were there: another sink may have made
             # them a moment ago and not yet have come this far.
             for directory in (place.parent, place.parent.parent, self._root):
@@ -186,6 +242,11 @@ def _faults_as(error: type[JournalUnavailable] | type[StoreUnavailable]) -> Iter
 
 def _place(root: Path, sha256: str) -> Path:
     return root / sha256[:2] / sha256[2:4] / sha256
+
+
+def _young_at(path: Path) -> int:
+    """Since when (Unix ms) the blob is this young."""
+    return path.stat().st_mtime_ns // 1_000_000
 
 
 def _sync_directory(directory: Path) -> None:

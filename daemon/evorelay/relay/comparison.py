@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from evorelay.model.clock import NowMs
 from evorelay.model.outcome import FaultKind, FoundPage, GatewayFault, MessageWindow
+from evorelay.relay.bygone import Bygone
 from evorelay.relay.gateway import Gateway
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
@@ -61,6 +62,7 @@ class Comparer:
         store_status_posts: bool = False,
         settle_s: float = SETTLE_S,
         retry_s: Sequence[float] = RETRY_S,
+        bygone: Bygone | None = None,
     ) -> None:
         self._gateway = gateway
         self._journal = journal
@@ -72,6 +74,7 @@ class Comparer:
         self._store_status_posts = store_status_posts
         self._settle_s = settle_s
         self._retry_s = retry_s
+        self._bygone = bygone
 
     async def compare(self, instance: str, *, since: int, until: int, found: Compared) -> None:
         """Compare from ``since`` to ``until`` (Unix ms); ``found`` grows on the way.
@@ -126,7 +129,7 @@ class Comparer:
         with trio.move_on_after(HANDLED_S):
             while self._handled() < head:  # noqa: ASYNC110 -- the cursor belongs to another task
                 await trio.sleep(0.02)
-        return await self._ledger.change(lambda draft: missing(draft, candidates))
+        return await self._ledger.change(lambda draft: missing(draft, candidates, self._bygone))
 
     async def _recover(self, lacking: Sequence[Lacking], found: Compared) -> None:
         batch: list[Lacking] = []

@@ -107,9 +107,14 @@ class Desk:
     async def media_of(self, who: Principal, media_id: str) -> dict[str, Any]:
         """What a message this principal may see says about a file; refuses any other file."""
         rows = await self._reads(lambda reader: reader.media(media_id))
-        for row in rows:
-            if row.media is not None and who.may_see(row.instance):
-                return row.media
+        seen = [row.media for row in rows if row.media is not None and who.may_see(row.instance)]
+        for media in seen:
+            if media.get("state") != "removed":
+                return media
+        if seen:
+            raise Refusal(
+                Code.MEDIA_REMOVED, "the file was removed: it was older than retention.media"
+            )
         raise Refusal(Code.NOT_FOUND, "there is no such file")
 
     async def instances_list(self, who: Principal, params: NoParams) -> InstancesPage:

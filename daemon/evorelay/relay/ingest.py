@@ -18,7 +18,7 @@ from evorelay.protocol.peers import Headers
 from evorelay.protocol.webhook import Body, WebhookPath, has_lone_surrogate, labels, read_body
 from evorelay.protocol.webhook_auth import Verdict, WebhookGate
 from evorelay.relay.blobs import BlobStore
-from evorelay.relay.bulky import bulky_turns, take_bulky
+from evorelay.relay.bulky import Bulky, bulky_turns, take_bulky
 from evorelay.relay.journal import Journal
 from evorelay.relay.refusal_log import RefusalLog
 from evorelay.telemetry.metrics import Metrics
@@ -109,6 +109,8 @@ class Ingest:
                 body = msgspec.structs.replace(body, event=body.event or path.event)
             else:
                 body = _read_scanned(bulky.body, path.event)
+            if not await self._renewed(bulky):
+                return self._unavailable("a file of the webhook was removed while it came in")
         except Refusal:
             return self._too_large()
         except ValueError as error:
@@ -116,6 +118,12 @@ class Ingest:
         except (JournalUnavailable, StoreUnavailable) as error:
             return self._unavailable(str(error))
         return await self._submit(body, bulky.body_blob)
+
+    async def _renewed(self, bulky: Bulky) -> bool:
+        """Whether all files of a body are here, young again: it may have been days on its way, and
+        what a journal entry names is no older than the entry (relay/collecting.py)."""
+        named = [*bulky.blobs, *filter(None, [bulky.body_blob])]
+        return all([await self._blobs.renew(blob) is not None for blob in named])
 
     async def _submit(self, body: Body, body_blob: str | None) -> Answer:
         envelope = Envelope(

@@ -13,6 +13,7 @@ from evorelay.protocol.changes import apply_change, gather
 from evorelay.protocol.delivery import OUTBOUND
 from evorelay.protocol.normalise import normalise
 from evorelay.protocol.recovery import moment_of_row, recovered_envelope
+from evorelay.relay.bygone import Bygone
 from evorelay.relay.draft import Draft
 from evorelay.storage.ports import MessageKey
 
@@ -58,12 +59,18 @@ async def candidates_of(
     return found, unread
 
 
-def missing(draft: Draft, candidates: Sequence[Candidate]) -> list[Lacking]:
+def missing(
+    draft: Draft, candidates: Sequence[Candidate], bygone: Bygone | None = None
+) -> list[Lacking]:
     """Those from which the pipeline would learn something; nothing is written.
+
+    A message that is not taken in any more (``bygone``) is not missing, nor what happened to it.
 
     A message that is here may still lack a status, so a row of it is looked through for changes.
     They are tried on rows that are thrown away.
     """
+    if bygone is not None:
+        candidates = [one for one in candidates if all(map(bygone.left, one.facts))]
     known = draft.tx.messages(
         {key for candidate in candidates for fact in candidate.facts if (key := _key(fact))}
     )

@@ -18,6 +18,7 @@ from evorelay.model.envelope import Entry
 from evorelay.model.errors import JournalUnavailable, StoreUnavailable
 from evorelay.model.fact import Fact, QuarantineFact
 from evorelay.relay.apply import Applied, Understood, apply_batch
+from evorelay.relay.bygone import Bygone
 from evorelay.relay.fetches import Fetches
 from evorelay.relay.instances import InstanceNews
 from evorelay.relay.journal import Journal
@@ -62,8 +63,10 @@ class Pipeline:
         now: NowMs,
         reopen_within_ms: int,
         fetches: Fetches | None = None,
+        bygone: Bygone | None = None,
     ) -> None:
-        """``fetches``: where files that lack are wished for, None: nowhere."""
+        """``fetches``: where files that lack are wished for, None: nowhere; ``bygone``: what is not
+        taken in any more."""
         self._journal = journal
         self._ledger = ledger
         self._reader = reader
@@ -73,6 +76,7 @@ class Pipeline:
         self._now = now
         self._reopen_within_ms = reopen_within_ms
         self._fetches = fetches
+        self._bygone = bygone
         self._closing = False
         self._scope = trio.CancelScope()
         self.cursor = 0
@@ -212,6 +216,7 @@ class Pipeline:
             journal=self._journal.identity,
             reopen_within_ms=self._reopen_within_ms,
             fetches=self._fetches,
+            bygone=self._bygone,
         )
         for attempt in count():
             try:

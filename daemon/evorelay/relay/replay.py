@@ -14,6 +14,7 @@ from evorelay.model.fact import Fact, GroupFact, QuarantineFact
 from evorelay.model.principal import Principal
 from evorelay.relay.again import Again
 from evorelay.relay.apply import Understood
+from evorelay.relay.bygone import Bygone
 from evorelay.relay.differences import Difference, Found
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
@@ -48,12 +49,15 @@ class Replay:
         *,
         handled: Callable[[], int],
         reopen_within_ms: int,
+        bygone: Bygone | None = None,
     ) -> None:
         self._reads = reads
         self._journal = journal
         self._handled = handled
         self._again = {
-            is_dry: Again(ledger, reader, reopen_within_ms=reopen_within_ms, is_dry=is_dry)
+            is_dry: Again(
+                ledger, reader, reopen_within_ms=reopen_within_ms, is_dry=is_dry, bygone=bygone
+            )
             for is_dry in (False, True)
         }
         self._turn = trio.Lock()

@@ -1,15 +1,22 @@
 """Housekeeping in small steps: the disk watermark, and what is old enough to go."""
 
 import logging
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 
 import trio
+from msgspec import Struct
 
 from evorelay.model.clock import NowMs
 from evorelay.model.errors import RelayError
+from evorelay.relay.bygone import Bygone
 from evorelay.relay.cache import RecentEvents
+from evorelay.relay.collecting import Collector
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.pipeline import Pipeline
+from evorelay.relay.reads import Reads
 from evorelay.relay.uploads import KEPT_MS
 from evorelay.storage.ports import Maintenance
 
@@ -20,8 +27,20 @@ SWEEP_EVERY_S = 600.0
 EVENTS_PER_STEP = 2000
 """About 20 ms of the writer; live batches go in between."""
 
+ROWS_PER_STEP = 500
+"""Messages whose files go, and quarantined webhooks: each is found in an index and rewritten."""
+
 SOCKETS_PER_AGENT = 1000
 """Socket.IO clients of one agent that may come back: each page that was opened is one."""
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """How long what is kept, in ms; 0 is for ever where it is allowed."""
+
+    journal: int
+    events: int
+    media: int = 0
+    quarantine: int = 0
 
 
 class Retention:
@@ -32,9 +51,11 @@ class Retention:
         ledger: Ledger,
         maintenance: Maintenance,
         cache: RecentEvents,
+        reads: Reads,
+        collector: Collector,
+        bygone: Bygone,
+        limits: Limits,
         *,
-        journal_ms: int,
-        events_ms: int,
         now: NowMs,
     ) -> None:
         self._journal = journal
@@ -42,8 +63,10 @@ class Retention:
         self._ledger = ledger
         self._maintenance = maintenance
         self._cache = cache
-        self._journal_ms = journal_ms
-        self._events_ms = events_ms
+        self._reads = reads
+        self._collector = collector
+        self._bygone = bygone
+        self._limits = limits
         self._now = now
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -58,30 +81,50 @@ class Retention:
                 await self.sweep()
                 next_sweep = trio.current_time() + SWEEP_EVERY_S
 
-    async def sweep(self) -> tuple[int, int]:
-        """Drop old journal entries and events; returns how many of each."""
-        entries = events = 0
-        now = self._now()
+    async def sweep(self) -> dict[str, int]:
+        """Remove what is old, and files nobody needs any more; returns how much of what."""
+        removed: Counter[str] = Counter()
         try:
-            while step := await self._journal.trim(self._pipeline.cursor, now - self._journal_ms):
-                entries += step
-            while step := await self._ledger.maintain(
-                lambda: self._maintenance.trim_events(now - self._events_ms, EVENTS_PER_STEP)
-            ):
-                events += step
-            await self._ledger.maintain(
-                lambda: self._maintenance.trim_early_changes(now - self._events_ms)
-            )
-            while await self._ledger.maintain(
-                lambda: self._maintenance.trim_outbox(now - self._events_ms, EVENTS_PER_STEP)
-            ):
-                pass
-            await self._ledger.maintain(lambda: self._maintenance.trim_uploads(now - KEPT_MS))
-            await self._ledger.maintain(
-                lambda: self._maintenance.trim_sockets(now - self._events_ms, SOCKETS_PER_AGENT)
-            )
+            await self._sweep(removed)
         except RelayError as error:
             log.warning("old data could not be removed: %s", error)
-        if entries or events:
-            log.info("removed old data", extra={"journal_entries": entries, "events": events})
-        return entries, events
+        if told := {what: count for what, count in removed.items() if count}:
+            log.info("removed old data", extra=told)
+        return told
+
+    async def _sweep(self, removed: Counter[str]) -> None:
+        limits, maintenance, now = self._limits, self._maintenance, self._now()
+        while step := await self._journal.trim(self._pipeline.cursor, now - limits.journal):
+            removed["journal_entries"] += step
+        events_until = now - limits.events
+
+        async def all_of(what: str, work: Callable[[], int]) -> None:
+            while step := await self._ledger.maintain(work):
+                removed[what] += step
+
+        await all_of("events", lambda: maintenance.trim_events(events_until, EVENTS_PER_STEP))
+        await self._ledger.maintain(lambda: maintenance.trim_early_changes(events_until))
+        await all_of("replies", lambda: maintenance.trim_outbox(events_until, EVENTS_PER_STEP))
+        await self._ledger.maintain(lambda: maintenance.trim_uploads(now - KEPT_MS))
+        await self._ledger.maintain(
+            lambda: maintenance.trim_sockets(events_until, SOCKETS_PER_AGENT)
+        )
+        if limits.quarantine:
+            until = now - limits.quarantine
+            await all_of("quarantined", lambda: maintenance.trim_quarantine(until, ROWS_PER_STEP))
+        if limits.media:
+            media_until = now - limits.media
+            await all_of("media", lambda: maintenance.age_media(media_until, ROWS_PER_STEP))
+        await self._forget_messages(removed)
+        collected = await self._collector.sweep()
+        removed["files"] += collected.blobs
+        removed["file_bytes"] += collected.bytes
+
+    async def _forget_messages(self, removed: Counter[str]) -> None:
+        """Found beside the writer, which then removes a few hundred at a time."""
+        before = self._bygone.removed_before
+        if before is None:
+            return
+        while ids := await self._reads(lambda reader: reader.sent_before(before, ROWS_PER_STEP)):
+            forget = partial(self._maintenance.forget_messages, ids)
+            removed["messages"] += await self._ledger.maintain(forget)

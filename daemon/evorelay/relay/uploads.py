@@ -163,7 +163,7 @@ class Uploads:
 
     async def _from_message(self, who: Principal, media_id: str) -> OutgoingMedia:
         said = await self._media_of(who, media_id)
-        size = await self._blobs.size(media_id)
+        size = await self._blobs.renew(media_id)
         if size is None:
             raise Refusal(Code.MEDIA_UNAVAILABLE, "the file was removed; send it from elsewhere")
         filename = fit_filename(said.get("filename"))
@@ -182,7 +182,10 @@ class Uploads:
                 "media: there is no such file of yours; hand it in with POST /v1/media "
                 "(it is kept for a day)",
             )
-        return msgspec.convert(row.media, OutgoingMedia)
+        media = msgspec.convert(row.media, OutgoingMedia)
+        if await self._blobs.renew(media.blob) is None:
+            raise Refusal(Code.MEDIA_UNAVAILABLE, "the file was removed; hand it in again")
+        return media
 
     async def _store(self, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
         size = 0

@@ -46,7 +46,7 @@ class MediaFiles:
         media = await self._desk.media_of(who, media_id)
         size = await self._blobs.size(media_id)
         if size is None:
-            raise Refusal(Code.NOT_FOUND, "the file was removed")
+            raise Refusal(Code.MEDIA_REMOVED, "the file is gone from the disk")
         declared = (media.get("mimetype") or "").partition(";")[0].strip().lower()
         ending = _SHOWN_IN_PLACE.get(declared)
         try:

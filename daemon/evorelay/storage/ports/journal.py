@@ -21,6 +21,9 @@ class JournalStore(Protocol):
 
     def last_seq(self) -> int: ...
 
+    def oldest_at(self) -> int | None:
+        """When the oldest entry that is left was committed (Unix ms); None for an empty log."""
+
     def skip_to(self, seq: int) -> None:
         """Number the next entry beyond ``seq``; nothing happens where it would be anyway."""
 

@@ -1,5 +1,6 @@
 """Reading the store beside its writer."""
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -122,6 +123,19 @@ class StoreReader(Protocol):
 
     def media(self, media_id: str) -> list[MessageRecord]:
         """One message of each instance whose messages carry this file; deleted ones do not."""
+
+    def referred(self, blobs: Sequence[str]) -> set[str]:
+        """Those of the blobs that a message, a command, an upload or a quarantined webhook needs.
+
+        What the body of a quarantined webhook names counts once ``note_quarantined_blobs`` has seen
+        it; where that body is a blob, what it names does not (``quarantined_bodies``).
+        """
+
+    def sent_before(self, moment: int, limit: int) -> list[str]:
+        """Ids of messages older than that (Unix ms), and that no command of the outbox has."""
+
+    def quarantined_bodies(self) -> list[str]:
+        """Blobs that are the bodies of quarantined webhooks, noted ones."""
 
     def outbox_unfinished(self, *, after: tuple[int, str], limit: int) -> list[OutboxRecord]:
         """``queued``, ``sending`` and ``unknown`` ones by (queued_at, id), beyond ``after``."""

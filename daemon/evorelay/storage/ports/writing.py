@@ -150,4 +150,20 @@ class Maintenance(Protocol):
         those must load everything anew."""
 
     def trim_uploads(self, older_than_ms: int) -> int:
-        """Forget files nobody sent. Their bytes stay, other messages may carry the same."""
+        """Forget files nobody sent. Their bytes go when nothing else has them (``referred``)."""
+
+    def age_media(self, older_than_ms: int, limit: int) -> int:
+        """Give up the files of up to ``limit`` messages that arrived before then, oldest first.
+
+        The messages stay and say so (``media.state`` ``removed``).
+        """
+
+    def forget_messages(self, ids: Sequence[str]) -> int:
+        """Remove messages for good. Their tickets stay, and go on counting what came in."""
+
+    def trim_quarantine(self, older_than_ms: int, limit: int) -> int:
+        """Drop webhooks that were not understood and came before then."""
+
+    def note_quarantined_blobs(self, limit: int) -> int:
+        """Find out which blobs quarantined webhooks name, of those not looked at yet; returns how
+        many those were. ``StoreReader.referred`` is right about quarantine after a 0."""

@@ -96,6 +96,13 @@ class SqliteJournal:
     def last_seq(self) -> int:
         return self._last_seq
 
+    def oldest_at(self) -> int | None:
+        with translated_errors(self._reader.filename):
+            at: int | None = self._reader.execute(
+                "SELECT committed_at FROM batches ORDER BY last_seq LIMIT 1"
+            ).get
+            return at
+
     def skip_to(self, seq: int) -> None:
         self._last_seq = max(self._last_seq, seq)
 

@@ -20,7 +20,8 @@ _RECOUNT = f"""
         last_reply_at = (SELECT max(created_at) FROM messages AS m
             WHERE {_LIVE} AND direction = 'out' AND NOT is_internal
                 AND whatsapp_id IS NOT NULL),
-        (last_inbound_at, inbound) = (SELECT max(created_at), count(*) FROM messages AS m
+        (last_inbound_at, inbound) = (SELECT max(created_at), count(*) + forgotten
+            FROM messages AS m
             WHERE {_LIVE} AND direction = 'in')
     WHERE id IN (SELECT value FROM json_each(?))
 """  # noqa: S608 -- literals of this module
@@ -77,6 +78,11 @@ class Merging:
             execute(
                 "UPDATE messages SET ticket_id = ? WHERE ticket_id = ?",
                 (merge.kept_ticket, merge.absorbed_ticket),
+            )
+            execute(
+                "UPDATE tickets SET forgotten = forgotten + coalesce("
+                "(SELECT forgotten FROM tickets WHERE id = ?), 0) WHERE id = ?",
+                (merge.absorbed_ticket, merge.kept_ticket),
             )
         execute("UPDATE tickets SET contact_id = ? WHERE contact_id = ?", (kept, absorbed))
         execute("UPDATE aliases SET contact_id = ? WHERE contact_id = ?", (kept, absorbed))

@@ -1,6 +1,6 @@
 """Reads of the store on SQLite, each in one consistent view, never waiting for the writer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,24 @@ from evorelay.storage.sqlite.transaction import (
 )
 
 _QUARANTINE = Table("quarantine", QuarantineSummary)
+_SENT_BEFORE = """
+    SELECT id FROM (
+        SELECT m.id FROM tickets AS t CROSS JOIN messages AS m INDEXED BY messages_by_ticket
+            ON m.ticket_id = t.id AND m.created_at < ?
+        UNION ALL
+        SELECT id FROM messages INDEXED BY messages_without_ticket
+            WHERE ticket_id IS NULL AND created_at < ?)
+    WHERE id NOT IN (SELECT message_id FROM outbox) LIMIT ?
+"""
+"""By ticket: one look into an index for each, and no index of its own."""
+_REFERRED = """
+    SELECT k.value FROM json_each(?) AS k WHERE
+        EXISTS (SELECT 1 FROM messages WHERE media IS NOT NULL AND media->>'id' = k.value
+            AND media->>'state' IS NOT 'removed')
+        OR EXISTS (SELECT 1 FROM outbox WHERE outgoing->'media'->>'blob' = k.value)
+        OR EXISTS (SELECT 1 FROM quarantine_blobs WHERE blob = k.value)
+        OR k.value IN (SELECT media->>'blob' FROM uploads)
+"""
 
 
 class SqliteReader(LogReads, OutboxReads):
@@ -136,12 +154,32 @@ class SqliteReader(LogReads, OutboxReads):
         with translated_errors(self._db.filename):
             rows: list[MessageRecord] = MESSAGES.select(
                 self._db,
-                "WHERE t.arrival IN (SELECT min(arrival) FROM messages"
+                # The oldest of each instance that still has it; SQLite takes the other columns
+                # from the row of the minimum.
+                "WHERE t.arrival IN (SELECT arrival FROM (SELECT arrival,"
+                " min(arrival + iif(media->>'state' IS 'removed', 1 << 53, 0)) FROM messages"
                 " WHERE media IS NOT NULL AND media->>'id' = ? AND deleted_at IS NULL"
-                " GROUP BY instance)",
+                " GROUP BY instance))",
                 (media_id,),
             )
             return rows
+
+    def referred(self, blobs: Sequence[str]) -> set[str]:
+        with snapshot(self._db):
+            return {blob for (blob,) in self._db.execute(_REFERRED, (to_json(blobs),))}
+
+    def sent_before(self, moment: int, limit: int) -> list[str]:
+        with snapshot(self._db):
+            return [id_ for (id_,) in self._db.execute(_SENT_BEFORE, (moment, moment, limit))]
+
+    def quarantined_bodies(self) -> list[str]:
+        with translated_errors(self._db.filename):
+            return [
+                blob
+                for (blob,) in self._db.execute(
+                    "SELECT DISTINCT blob FROM quarantine_blobs WHERE is_body"
+                )
+            ]
 
     def message(self, message_id: str) -> MessageRecord | None:
         with translated_errors(self._db.filename):

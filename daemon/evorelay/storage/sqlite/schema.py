@@ -284,4 +284,23 @@ MIGRATIONS: tuple[str, ...] = (
     -- How much waits in quarantine is asked every few seconds; bodies are not read for it.
     CREATE INDEX quarantine_waiting ON quarantine (received_at) WHERE replayed_at IS NULL;
     """,
+    """
+    -- Retention: files and messages that go by age, and which blobs somebody still needs.
+    CREATE INDEX messages_with_file ON messages (received_at)
+        WHERE media->>'id' IS NOT NULL AND media->>'state' IS NOT 'removed';
+    CREATE INDEX outbox_by_blob ON outbox (outgoing->'media'->>'blob')
+        WHERE outgoing->'media'->>'blob' IS NOT NULL;
+    CREATE INDEX quarantine_by_age ON quarantine (received_at);
+    -- Found when somebody looks (``note_quarantined_blobs``): '' for a body that names none, and
+    -- ``is_body`` for the blob that is the body, and may name others.
+    CREATE TABLE quarantine_blobs (
+        quarantine_id TEXT NOT NULL REFERENCES quarantine (id), blob TEXT NOT NULL,
+        is_body INTEGER NOT NULL, PRIMARY KEY (quarantine_id, blob)
+    ) WITHOUT ROWID;
+    CREATE INDEX quarantine_blobs_by_blob ON quarantine_blobs (blob);
+    -- Messages that came in and are gone: ``inbound`` goes on counting them.
+    ALTER TABLE tickets ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;
+    -- A word that is deleted or edited away is taken out of the index, not only marked.
+    INSERT INTO messages_text (messages_text, rank) VALUES ('secure-delete', 1);
+    """,
 )
