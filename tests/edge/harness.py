@@ -249,7 +249,14 @@ class Port:
         cache = RecentEvents(ttl_ms=60_000, bytes_max=1 << 22)
         reads = Reads(storage.readers)
         self.catchup = CatchUp(cache, reads, metrics)
-        self.hub = Hub(cache, self.catchup, metrics, position=storage.readers[0].position())
+        self.flusher = Flusher(metrics.webhook_to_browser_seconds)
+        self.hub = Hub(
+            cache,
+            self.catchup,
+            metrics,
+            position=storage.readers[0].position(),
+            on_pushed=self.flusher.pushed,
+        )
         ledger = Ledger(storage.writer, self.hub, new_id=new_id, now=now_ms)
         signals = InstanceSignals()
         news = InstanceNews(ledger, signals)
@@ -309,7 +316,6 @@ class Port:
         memory = SocketMemory(ledger, reads)
         socketio = SocketIoEdge(engine, self.sessions, memory, events, authenticator, dialect)
         self.engineio = EngineServer(socketio, engineio, auth)
-        self.flusher = Flusher()
         ingest = Ingest(webhook, self.journal, blobs, metrics, now=now_ms)
         self.gate = Gate(
             server,

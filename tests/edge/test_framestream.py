@@ -5,7 +5,7 @@ import socket
 import ssl
 import struct
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -397,3 +397,85 @@ async def test_tls_is_closed_while_its_writer_is_stuck(tmp_path: Path, flusher: 
             await stream.aclose()
         assert not stream.push(b"y")
         await trio.testing.wait_all_tasks_blocked()
+
+
+class Seen:
+    """When a flusher says that something was written: what a peer could read by then."""
+
+    def __init__(self, *peers: trio.SocketStream) -> None:
+        self.peers = list(peers)
+        self.calls: list[list[float]] = []
+        self.readable: list[int] = []
+
+    def __call__(self, seconds: Sequence[float]) -> None:
+        self.calls.append(list(seconds))
+        for peer in self.peers:
+            with socket.socket(fileno=os.dup(peer.socket.fileno())) as same:
+                self.readable.append(len(same.recv(65_536, socket.MSG_PEEK)))
+
+
+async def test_how_long_webhooks_took_ends_when_the_kernel_has_the_bytes(
+    nursery: trio.Nursery,
+) -> None:
+    """P8: measured once a turn, after every client of that turn was written."""
+    seen = Seen()
+    flusher = Flusher(seen)
+    await nursery.start(flusher.run)
+    wires = [Wire(flusher) for _ in range(3)]
+    seen.peers = [wire.peer for wire in wires]
+    for wire in wires:
+        wire.stream.push(b"hello")
+    flusher.pushed([trio.current_time() - 2, trio.current_time() - 1])
+    assert seen.calls == []
+    await until(lambda: bool(seen.calls))
+    assert seen.readable == [5, 5, 5]
+    (call,) = seen.calls
+    assert call == pytest.approx([2, 1], abs=0.9)
+    wires[0].stream.push(b"a ping, and no webhook behind it")
+    assert await wires[0].read(30)
+    assert len(seen.calls) == 1
+
+
+async def test_a_client_that_does_not_read_is_not_what_is_measured(
+    nursery: trio.Nursery,
+) -> None:
+    """P5: it holds up the figure as little as the others."""
+    seen = Seen()
+    flusher = Flusher(seen)
+    await nursery.start(flusher.run)
+    stuck, other = Wire(flusher, small=True), Wire(flusher)
+    seen.peers = [other.peer]
+    stuck.stream.push(b"x" * 500_000)
+    other.stream.push(b"hello")
+    flusher.pushed([trio.current_time()])
+    await until(lambda: bool(seen.calls))
+    assert seen.readable == [5]
+    assert stuck.stream.pending
+
+
+async def test_with_tls_it_ends_when_the_record_is_out(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    seen = Seen()
+    flusher = Flusher(seen)
+    await nursery.start(flusher.run)
+    async with tls_wire(tmp_path, flusher) as (stream, peer):
+        seen.peers = [peer.transport_stream]
+        stream.push(b"hello")
+        flusher.pushed([trio.current_time()])
+        await until(lambda: bool(seen.calls))
+        (readable,) = seen.readable
+        assert readable > 5
+
+
+async def test_clients_that_poll_take_no_part(nursery: trio.Nursery) -> None:
+    """Their events wait for them, however long; the next write of another is not theirs."""
+    seen = Seen()
+    flusher = Flusher(seen)
+    await nursery.start(flusher.run)
+    flusher.pushed([trio.current_time()])
+    wire = Wire(flusher)
+    wire.stream.push(b"ping")
+    assert await wire.read(4) == b"ping"
+    await trio.testing.wait_all_tasks_blocked()
+    assert seen.calls == []

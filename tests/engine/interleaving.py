@@ -121,7 +121,8 @@ class Model:
         metrics = NopMetrics()
         cache = RecentEvents(ttl_ms=1, bytes_max=cache_events * (OVERHEAD_BYTES + 3))
         self.catchup = CatchUp(cache, self.reads, metrics)
-        self.hub = Hub(cache, self.catchup, metrics, position=0)
+        self.pushed: list[float] = []
+        self.hub = Hub(cache, self.catchup, metrics, position=0, on_pushed=self.pushed.extend)
         writer: Any = None  # nothing here changes a store
         ledger = Ledger(writer, self.hub, new_id=str, now=lambda: 0)
         desk = Desk(self.reads, ledger, self.hub)

@@ -75,6 +75,18 @@ async def test_one_stuck_client_costs_the_others_nothing(model: Model) -> None:
     assert other.told(A) == [1, 2]
 
 
+async def test_only_what_somebody_was_sent_is_measured(model: Model) -> None:
+    """P8: nobody watches B, the stuck client of A is sent nothing, and a command is no webhook."""
+    stuck, _ = await subscribed(model, 0), await subscribed(model, 1)
+    stuck.wire.room = 0
+    ofa, ofb = model.log.commit(A, 3), model.log.commit(B, 1)
+    for moment, event in enumerate([*ofa, *ofb]):
+        event.id, event.arrived = moment, float(moment)
+    ofa[1].arrived = None
+    model.hub.publish([*ofa, *ofb])
+    assert sorted(model.pushed) == [0.0, 2.0]
+
+
 async def test_a_channel_is_told_its_own_events_only(model: Model) -> None:
     """P7."""
     a, b = await subscribed(model, 0, A), await subscribed(model, 1, B)

@@ -241,7 +241,9 @@ async def test_a_reader_that_keeps_up_reads_no_disk(store: WatchedStore) -> None
         await nursery.start(journal.run)
         for number in range(1, 20):
             seq = await journal.submit(envelope(b"%d" % number))
-            assert await journal.read(seq - 1) == [Entry(seq, envelope(b"%d" % number))]
+            (entry,) = await journal.read(seq - 1)
+            assert (entry.seq, entry.envelope) == (seq, envelope(b"%d" % number))
+            assert entry.arrived is not None
         assert store.reads == 0
         nursery.cancel_scope.cancel()
 
@@ -260,7 +262,7 @@ async def test_a_reader_waits_for_what_is_not_there_yet(store: WatchedStore) -> 
         assert got == []
         await journal.submit(envelope())
         await trio.testing.wait_all_tasks_blocked()
-        assert got == [[Entry(1, envelope())]]
+        assert [[(one.seq, one.envelope) for one in read] for read in got] == [[(1, envelope())]]
         nursery.cancel_scope.cancel()
 
 

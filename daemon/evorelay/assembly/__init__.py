@@ -80,7 +80,7 @@ def build(
     edges = build_edges(config, storage, core, outward, blobs, client, gateway, free_bytes)
     _show(core, outward, edges, pipe)
     return Relay(
-        flusher=edges.flusher,
+        flusher=core.flusher,
         catchup=core.catchup,
         hub=core.hub,
         journal=core.journal,

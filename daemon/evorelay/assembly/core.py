@@ -6,6 +6,7 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry
 
 from evorelay.config import Config
+from evorelay.edge.framestream import Flusher
 from evorelay.model.clock import now_ms
 from evorelay.model.ids import new_id
 from evorelay.protocol.manners import Manners, manners_of
@@ -42,6 +43,7 @@ class Core(Struct, frozen=True, kw_only=True):
     cache: RecentEvents
     reads: Reads
     catchup: CatchUp
+    flusher: Flusher
     hub: Hub
     ledger: Ledger
     journal: Journal
@@ -72,7 +74,14 @@ def build_core(
     cache = RecentEvents(ttl_ms=int(config.cache.ttl * 1000), bytes_max=config.cache.max_bytes)
     reads = Reads(storage.readers)
     catchup = CatchUp(cache, reads, metrics)
-    hub = Hub(cache, catchup, metrics, position=storage.readers[0].position())
+    flusher = Flusher(metrics.webhook_to_browser_seconds)
+    hub = Hub(
+        cache,
+        catchup,
+        metrics,
+        position=storage.readers[0].position(),
+        on_pushed=flusher.pushed,
+    )
     ledger = Ledger(storage.writer, hub, new_id=new_id, now=now_ms)
     journal = Journal(
         storage.journal,
@@ -146,6 +155,7 @@ def build_core(
         cache=cache,
         reads=reads,
         catchup=catchup,
+        flusher=flusher,
         hub=hub,
         ledger=ledger,
         journal=journal,

@@ -17,7 +17,6 @@ from evorelay.edge.engineio.polling import Polling
 from evorelay.edge.engineio.server import EngineServer
 from evorelay.edge.engineio.websocket import WebSockets
 from evorelay.edge.evolution.client import EvolutionClient
-from evorelay.edge.framestream import Flusher
 from evorelay.edge.gate import Gate
 from evorelay.edge.handover import Handover
 from evorelay.edge.http.app import make_app
@@ -52,7 +51,6 @@ class Edges(Struct, frozen=True, kw_only=True):
 
     sessions: Sessions
     jwks: Jwks | None
-    flusher: Flusher
     engineio: EngineServer
     health: Health
     overview: Overview
@@ -73,7 +71,6 @@ def build_edges(
     sessions = Sessions(core.hub, core.metrics, now=now_ms)
     jwks = Jwks(config.auth.jwks_url, client, now_ms) if config.auth.jwks_url else None
     authenticator = Authenticator(config.auth, jwks, now_ms)
-    flusher = Flusher()
     epoch = storage.readers[0].epoch()
     engine = Engine(core.hub, core.cache, core.reads, core.desk, core.catchup, epoch)
     overview = Overview(
@@ -93,7 +90,7 @@ def build_edges(
     engineio = EngineServer(
         socketio, EngineOptions(sockets_max=config.server.max_connections), config.auth
     )
-    websockets = WebSocketEdge(centrifuge, config.auth, flusher, WebSockets(engineio))
+    websockets = WebSocketEdge(centrifuge, config.auth, core.flusher, WebSockets(engineio))
     ingest = Ingest(config.webhook, core.journal, blobs, core.metrics, now=now_ms)
     health = Health(
         core.journal,
@@ -143,7 +140,6 @@ def build_edges(
     return Edges(
         sessions=sessions,
         jwks=jwks,
-        flusher=flusher,
         engineio=engineio,
         health=health,
         overview=overview,

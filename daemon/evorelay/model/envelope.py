@@ -25,3 +25,5 @@ class Entry(Struct, frozen=True, gc=False):
 
     seq: int
     envelope: Envelope
+    arrived: float | None = None
+    """Trio's clock, finer than ``received_at``; None when it was read from disk."""

@@ -246,6 +246,8 @@ class EventRecord(Struct, array_like=True, kw_only=True):
     """The client session whose command it is, where that one must not be told."""
     id: int = 0
     """Its place among all events; given when it is written, never twice."""
+    arrived: float | None = None
+    """When the webhook it comes from did (Trio's clock), for whoever measures. Not stored."""
 
 
 class SocketRecord(Struct, array_like=True, kw_only=True):

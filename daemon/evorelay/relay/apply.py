@@ -50,6 +50,8 @@ class Understood(Struct):
     facts: list[Fact]
     is_whole: bool = True
     """False while more pieces of the entry are to come: the cursor stays before it."""
+    arrived: float | None = None
+    """When the webhook did (Trio's clock), where its events are measured from it."""
 
 
 class Applied(Struct):
@@ -158,6 +160,7 @@ class _Application:
     def run(self) -> Applied:
         self._tell_learned()
         for piece in self._batch:
+            self._draft.arrived = piece.arrived
             self._instances.touch(piece.entry.envelope)
             for fact in piece.facts:
                 self._act(piece.entry, fact)

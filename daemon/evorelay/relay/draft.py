@@ -49,7 +49,9 @@ class Draft:
         self._instances: dict[str, InstanceRecord] = {}
         self.merged_people: list[tuple[str, str]] = []
         """(kept contact, absorbed contact), in this order."""
-        self._told: list[tuple[str, msgspec.Struct, tuple[str, ...], str | None]] = []
+        self.arrived: float | None = None
+        """When the webhook that is acted on did (Trio's clock); its events are measured from it."""
+        self._told: list[tuple[str, msgspec.Struct, tuple[str, ...], str | None, float | None]] = []
 
     def add_contact(self, contact: ContactRecord) -> None:
         self._new.add(contact.id)
@@ -161,7 +163,7 @@ class Draft:
         channels: tuple[str, ...],
         origin: str | None = None,
     ) -> None:
-        self._told.append((type_, event, channels, origin))
+        self._told.append((type_, event, channels, origin, self.arrived))
 
     def finish(self) -> list[EventRecord]:
         """Give every event its offsets, write the plan, and return the events to publish."""
@@ -177,8 +179,8 @@ class Draft:
     def _numbered(self) -> Iterable[EventRecord]:
         if not self._told:
             return
-        heads = self.tx.heads({channel for _, _, channels, _ in self._told for channel in channels})
-        for type_, event, channels, origin in self._told:
+        heads = self.tx.heads({channel for told in self._told for channel in told[2]})
+        for type_, event, channels, origin, arrived in self._told:
             positions = []
             for channel in channels:
                 heads[channel] = offset = heads.get(channel, 0) + 1
@@ -189,6 +191,7 @@ class Draft:
                 data=encode_json(event).decode(),
                 positions=positions,
                 origin=origin,
+                arrived=arrived,
             )
 
 

@@ -4,7 +4,7 @@
 dialect, and one buffer append per subscriber of a channel, however many events the commit had.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from evorelay.model.event import ChannelEvent
@@ -35,11 +35,21 @@ class _Channel:
 
 class Hub:
     def __init__(
-        self, cache: RecentEvents, laggards: Laggards, metrics: Metrics, *, position: int
+        self,
+        cache: RecentEvents,
+        laggards: Laggards,
+        metrics: Metrics,
+        *,
+        position: int,
+        on_pushed: Callable[[Sequence[float]], None] | None = None,
     ) -> None:
+        """``on_pushed`` is told when the webhooks arrived (Trio's clock) whose events somebody was
+        just sent, one figure for each event.
+        """
         self._cache = cache
         self._laggards = laggards
         self._metrics = metrics
+        self._on_pushed = on_pushed
         self._channels: dict[str, _Channel] = {}
         self.position = position
         """Id of the last event published; at the start, of the last one in the store."""
@@ -58,11 +68,13 @@ class Hub:
                 if channel in self._channels:
                     runs.setdefault(channel, []).append(as_there)
         deliveries = 0
+        pushed: set[int] = set()
         merged: dict[MergedFeed, list[Run]] = {}
         for channel, stretch in runs.items():
             watched = self._channels[channel]
             watched.head = stretch[-1].offset
             run = Run(channel, stretch)
+            before = deliveries
             for feed in watched.feeds:
                 if not feed.offer(run):
                     if run.first > feed.cursor + 1:
@@ -70,21 +82,35 @@ class Hub:
                     self._fell_behind(feed)
                 elif feed.state is State.LIVE:
                     deliveries += len(stretch)
+            if deliveries > before:
+                pushed.update([event.id for event in stretch])
             for several in watched.merged:
                 if channel in several.cursors:
                     merged.setdefault(several, []).append(run)
         if merged:
-            deliveries += self._publish_merged(merged)
+            deliveries += self._publish_merged(merged, pushed)
+        if pushed and self._on_pushed is not None:
+            self._on_pushed(
+                [
+                    event.arrived
+                    for event in events
+                    if event.arrived is not None and event.id in pushed
+                ]
+            )
         if events:
             self.position = events[-1].id
         self._metrics.event_published(len(events))
         self._metrics.deliveries(deliveries)
 
-    def _publish_merged(self, told: Mapping[MergedFeed, Sequence[Run]]) -> int:
-        """Tell each feed of several channels what they were told, in one piece."""
+    def _publish_merged(self, told: Mapping[MergedFeed, Sequence[Run]], pushed: set[int]) -> int:
+        """Tell each feed of several channels what they were told, in one piece.
+
+        Adds the ids of the events somebody was sent to ``pushed``.
+        """
         deliveries = 0
         encodings = Encodings()
         bursts: dict[tuple[str, ...], Burst] = {}
+        reached: set[tuple[str, ...]] = set()
         for feed, runs in told.items():
             channels = tuple([run.channel for run in runs])
             burst = bursts.get(channels)
@@ -96,6 +122,9 @@ class Hub:
                 self._fell_behind(feed)
             elif feed.state is State.LIVE:
                 deliveries += len(burst.events)
+                reached.add(channels)
+        for channels in reached:
+            pushed.update([event.id for event in bursts[channels].events])
         return deliveries
 
     def _fell_behind(self, feed: AnyFeed) -> None:

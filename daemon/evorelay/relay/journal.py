@@ -33,6 +33,7 @@ class _Batch:
 
     def __init__(self) -> None:
         self.envelopes: list[Envelope] = []
+        self.arrived: list[float] = []
         self.size = 0
         self.since = trio.current_time()
         self.done = trio.Event()
@@ -107,9 +108,11 @@ class Journal:
             raise JournalUnavailable(refusal)
         batch = self._filling
         index = len(batch.envelopes)
+        now = trio.current_time()
         if not index:
-            batch.since = trio.current_time()
+            batch.since = now
         batch.envelopes.extend(envelopes)
+        batch.arrived.extend([now] * len(envelopes))
         batch.size += sum(len(envelope.body) for envelope in envelopes)
         self._submitted.set()
         await batch.done.wait()
@@ -155,7 +158,12 @@ class Journal:
             self.check_disk()
             return
         batch.first_seq = first
-        entries = [Entry(seq, envelope) for seq, envelope in enumerate(batch.envelopes, first)]
+        entries = [
+            Entry(seq, envelope, arrived)
+            for seq, (envelope, arrived) in enumerate(
+                zip(batch.envelopes, batch.arrived, strict=True), first
+            )
+        ]
         self._keep(entries, batch.size)
         self.head = entries[-1].seq
         self._committed.set()

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Protocol, TypeVar
 
 import trio
+from msgspec.structs import replace
 
 from evorelay.model.clock import NowMs
 from evorelay.model.envelope import Entry
@@ -147,10 +148,18 @@ class Pipeline:
         batch: list[Understood] = []
         for index, entry in enumerate(entries, 1):
             facts = await self._surely(entry, partial(self._reader.facts, entry.envelope))
-            batch.append(_understood(entry, facts))
+            batch.append(self._piece(entry, facts))
             if index % SLICE == 0:
                 await trio.lowlevel.checkpoint()
         return batch
+
+    def _piece(
+        self, entry: Entry, facts: list[Fact] | QuarantineFact, *, is_whole: bool = True
+    ) -> Understood:
+        arrived = entry.arrived
+        if arrived is None:
+            arrived = trio.current_time() - (self._now() - entry.envelope.received_at) / 1000
+        return Understood(entry, facts if isinstance(facts, list) else [facts], is_whole, arrived)
 
     async def _understand_parts(
         self, entry: Entry, send: trio.MemorySendChannel[list[Understood]]
@@ -161,7 +170,7 @@ class Pipeline:
         """
         parts = await self._surely(entry, partial(self._reader.parts, entry.envelope))
         if isinstance(parts, QuarantineFact):
-            await send.send([_understood(entry, parts)])
+            await send.send([self._piece(entry, parts)])
             return
         for number, part in enumerate(parts, 1):
             if self._closing and number > 1:
@@ -169,7 +178,7 @@ class Pipeline:
                 log.info("journal entry %d is large: it begins anew at the next start", entry.seq)
                 self._scope.cancel()
             facts = await self._surely(entry, part)
-            await send.send([_understood(entry, facts, is_whole=number == len(parts))])
+            await send.send([self._piece(entry, facts, is_whole=number == len(parts))])
 
     async def _surely(self, entry: Entry, read: Callable[[], Awaitable[T]]) -> T | QuarantineFact:
         """Read of an entry whatever happens: wait for the disk, and set aside what fails."""
@@ -196,16 +205,19 @@ class Pipeline:
                 started = self.last_attempt_at = trio.current_time()
                 await self._apply_surely(batch)
                 self.last_progress_at = trio.current_time()
-                whole = [piece.entry for piece in batch if piece.is_whole]
+                whole = [piece for piece in batch if piece.is_whole]
                 if whole:
-                    self.cursor = whole[-1].seq
+                    self.cursor = whole[-1].entry.seq
                     self.oldest_unhandled_at = None
                     if self._closing and self.lag == 0:
                         self._scope.cancel()
                 self._metrics.batch_applied(len(whole), self.last_progress_at - started)
-                now = self._now()
                 self._metrics.webhook_to_publish_seconds(
-                    [(now - entry.envelope.received_at) / 1000 for entry in whole]
+                    [
+                        self.last_progress_at - piece.arrived
+                        for piece in whole
+                        if piece.arrived is not None
+                    ]
                 )
 
     async def _apply_surely(self, batch: list[Understood]) -> None:
@@ -239,17 +251,16 @@ class Pipeline:
             return
         if len(piece.facts) > 1:
             middle = len(piece.facts) // 2
-            await self._apply_surely([Understood(piece.entry, piece.facts[:middle], False)])
-            await self._apply_surely(
-                [Understood(piece.entry, piece.facts[middle:], piece.is_whole)]
-            )
+            first = replace(piece, facts=piece.facts[:middle], is_whole=False)
+            await self._apply_surely([first])
+            await self._apply_surely([replace(piece, facts=piece.facts[middle:])])
             return
         if any(
             isinstance(fact, QuarantineFact) and fact.reason == POISONED for fact in piece.facts
         ):
             raise error
         fact = _set_aside(piece.entry, error, "storing")
-        await self._apply_surely([Understood(piece.entry, [fact], piece.is_whole)])
+        await self._apply_surely([replace(piece, facts=[fact])])
 
     def _count(self, applied: Applied) -> None:
         self._news.learned(applied.states, has_untold=applied.has_untold)
@@ -272,12 +283,6 @@ class Pipeline:
 def _set_aside(entry: Entry, error: Exception, doing: str) -> QuarantineFact:
     log.error("journal entry %d is set aside: a bug in %s it", entry.seq, doing, exc_info=error)
     return QuarantineFact(reason=POISONED, detail=f"{type(error).__name__} while {doing} it")
-
-
-def _understood(
-    entry: Entry, facts: list[Fact] | QuarantineFact, *, is_whole: bool = True
-) -> Understood:
-    return Understood(entry, facts if isinstance(facts, list) else [facts], is_whole)
 
 
 def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:

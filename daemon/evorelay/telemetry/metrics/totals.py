@@ -22,12 +22,10 @@ class Totals:
         self._published = Durations()
 
     def written(self, seconds: Iterable[float]) -> None:
-        for duration in seconds:
-            self._written.add(duration)
+        self._written.add(*seconds)
 
     def published(self, seconds: Iterable[float]) -> None:
-        for duration in seconds:
-            self._published.add(duration)
+        self._published.add(*seconds)
 
     def latencies(self) -> Durations:
         """From webhooks to what clients were sent, since these were last taken.

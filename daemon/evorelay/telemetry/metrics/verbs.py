@@ -40,7 +40,7 @@ class Metrics(Protocol):
     def event_published(self, count: int) -> None: ...
 
     def webhook_to_publish_seconds(self, many: Sequence[float]) -> None:
-        """From a webhook's arrival to the publication of its events, one figure for each."""
+        """From a webhook's arrival to the publication of its events, one figure a webhook."""
 
     def webhook_to_browser_seconds(self, many: Sequence[float]) -> None:
         """From a webhook's arrival until an event of it was with the kernel for every connected
