@@ -22,7 +22,7 @@ from evorelay.edge.http_client import open_http_client
 from evorelay.edge.listeners import base_url, is_local_only, listeners, listening
 from evorelay.model.errors import ConfigError
 from evorelay.relay.blobs import BlobStore
-from evorelay.relay.health import Stall
+from evorelay.relay.progress import Stall
 from evorelay.runtime.stop import watch_signals
 from evorelay.runtime.supervisor import RestartPolicy, Service, supervise
 from evorelay.runtime.systemd import Notifier, Watchdog, listen_sockets

@@ -21,6 +21,7 @@ Timeout = Annotated[float, Meta(gt=0, le=LONGEST_S, extra={"unit": "seconds"})]
 Size = Annotated[int, Meta(ge=0, le=1 << 53, extra={"unit": "bytes"})]
 BodySize = Annotated[int, Meta(ge=KIB, le=1 << 40, extra={"unit": "bytes"})]
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Number = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Rate = Annotated[float, Meta(gt=0, le=1_000_000)]
 Path = Annotated[str, Meta(extra={"unit": "path"})]
 Fingerprint = Annotated[str, Meta(extra={"unit": "sha256"})]
@@ -212,12 +213,54 @@ class RetentionConfig(Section, frozen=True, kw_only=True):
 
 
 class HealthConfig(Section, frozen=True, kw_only=True):
-    """From when on a check of ``/health`` is not ``pass``."""
+    """Beyond what a check of ``/health`` is ``warn`` or ``fail`` (README: the table of checks)."""
 
-    backup_overdue: Span = 3600.0
-    """A backup this much later than its schedule."""
-    backup_unverified: Span = 3600.0
-    """A backup this old that was not verified yet."""
+    canary_every: Span = 30.0
+    """Between two test messages through the whole daemon; 0: none is sent."""
+    canary_warn: Timeout = 5.0
+    """A test message's way took, or takes, longer."""
+    canary_fail: Timeout = 60.0
+    """It has not come back for longer, and the pipeline stands still; it is given up then."""
+    commit_warn: Timeout = 2.0
+    commit_fail: Timeout = 10.0
+    """A webhook waits longer for its commit, which takes milliseconds; Evolution waits for 30 s."""
+    fsync_warn: Timeout = 1.0
+    """Commits of the journal take longer."""
+    pipeline_warn: Timeout = 10.0
+    """A webhook waits longer to be handled: agents notice."""
+    pipeline_fail: Timeout = 30.0
+    """None was handled for longer although some wait."""
+    loop_warn: Timeout = 0.25
+    """The event loop is later: every client sees jerks."""
+    store_warn: Timeout = 2.0
+    """A read or a change of the store takes longer."""
+    disk_warn: Size = 256 * MIB
+    """Less than this is left above ``webhook.min_free_bytes``."""
+    instance_warn: Span = 0.0
+    """An instance is disconnected for longer."""
+    silence_warn: Span = 0.0
+    """An open instance posts nothing for longer; 0: never, for a quiet night is no fault. One that
+    is silent and dead is told apart without it (``evolution.silence``)."""
+    reply_warn: Timeout = 60.0
+    """A reply waits longer."""
+    failed_warn: Number = 10
+    """More replies were given up within an hour."""
+    media_warn: Number = 300
+    """More files are yet to be fetched: more than the budget of several minutes."""
+    reconcile_warn: Span = 600.0
+    """What an instance missed could not be looked for, for longer."""
+    keys_warn: Timeout = 3600.0
+    """The keys at ``auth.jwks_url`` are older and cannot be fetched."""
+    certificate_warn: Span = 14 * 86400.0
+    """``server.tls_cert`` expires sooner."""
+    quarantine_warn: Number = 10
+    """More webhooks were not understood within an hour."""
+    log_warn: Number = 0
+    """More lines of the log were lost within ten minutes."""
+    backup_warn: Span = 3600.0
+    """A backup is later than its schedule says by more."""
+    verify_warn: Span = 3600.0
+    """A backup is older and was not verified yet."""
 
 
 class LogConfig(Section, frozen=True, kw_only=True):

@@ -250,3 +250,21 @@ def test_what_should_not_be_there_is_counted(driver: Driver) -> None:
         assert store.reader.counts() == StoreCounts(2, 3, {"open": 2, "close": 1})
         store.write(replayed=[("q2", T0)], changed_outbox=[command(1, state="queued")])
         assert store.reader.counts() == StoreCounts(1, 2, {"open": 2, "close": 1})
+
+
+def test_what_failed_lately_and_stands_so_is_counted(driver: Driver) -> None:
+    """P8: a retry makes it queued again."""
+    with opened(driver) as store:
+        store.person()
+        store.write(
+            new_outbox=[
+                command(1, state="failed", ended_at=T0 - 1),
+                command(2, state="failed", ended_at=T0),
+                command(3, state="failed", ended_at=T0 + 5),
+                command(4, state="sent", ended_at=T0 + 5),
+                command(5, state="queued"),
+            ]
+        )
+        assert store.reader.failed_since(T0) == 2
+        store.write(changed_outbox=[command(3, state="queued", ended_at=None)])
+        assert store.reader.failed_since(T0) == 1

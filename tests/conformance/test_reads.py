@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evorelay.model.event import ChannelEvent
+from evorelay.model.ids import uuid7
 from evorelay.model.records import (
     MemberRecord,
     QuarantineRecord,
@@ -576,3 +577,27 @@ def test_offsets_stay_contiguous_whatever_is_trimmed(
             page = store.reader.events_after(channel, 0, 1000)
             assert page.head == head
             assert offsets(page) == list(range(page.floor, head + 1))
+
+
+@every_driver
+def test_what_was_set_aside_lately_is_counted_unless_it_was_understood(store: Store) -> None:
+    """P8: by when it was set aside, which its id says."""
+    rows = [
+        QuarantineRecord(
+            id=uuid7(at, number),
+            journal_seq=number,
+            received_at=T0,
+            event="call",
+            instance="loja",
+            reason="unknown_event",
+            detail="",
+            replayed_at=None,
+            body="{}",
+            digest=str(number),
+        )
+        for number, at in enumerate((T0 - 1, T0, T0 + 5))
+    ]
+    store.write(quarantined=rows)
+    assert store.reader.quarantined_since(T0) == 2
+    store.write(replayed=[(rows[2].id, T0 + 9)])
+    assert store.reader.quarantined_since(T0) == 1

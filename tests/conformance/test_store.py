@@ -394,3 +394,12 @@ def test_a_store_has_one_epoch_and_another_store_another(
     make: Callable[[Any], Driver] = type(driver)
     with opened(driver) as one, opened(make(tmp_path_factory.mktemp("other"))) as two:
         assert one.reader.epoch() == one.reader.epoch() != two.reader.epoch()
+
+
+def test_touching_changes_nothing_that_anybody_reads(driver: Driver) -> None:
+    """P8: health asks again and again whether the store can be changed."""
+    with opened(driver) as store:
+        before = (store.reader.epoch(), store.reader.position())
+        assert store.writer.touch(T0) == 1
+        assert store.writer.touch(T0 + 1) == 1
+        assert (store.reader.epoch(), store.reader.position()) == before

@@ -41,7 +41,7 @@ from evorelay.relay.cache import RecentEvents
 from evorelay.relay.catchup import CatchUp
 from evorelay.relay.comparison import Comparer
 from evorelay.relay.desk import Desk
-from evorelay.relay.health import Health
+from evorelay.relay.health import Health, Surroundings
 from evorelay.relay.hub import Hub
 from evorelay.relay.instance_signals import InstanceSignals
 from evorelay.relay.instances import InstanceNews
@@ -57,6 +57,7 @@ from evorelay.relay.reconciler import Reconciler
 from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.replay import Replay
 from evorelay.relay.sessions import Sessions
+from evorelay.relay.store_probe import StoreProbe
 from evorelay.relay.uploads import Uploads
 from evorelay.storage.open import Storage, open_storage
 from evorelay.telemetry.metrics import PrometheusMetrics, Totals
@@ -159,15 +160,14 @@ class World:
         self.health = Health(
             self.journal,
             self.pipeline,
-            self.reads,
+            StoreProbe(self.reads, ledger, storage.maintenance, now=now_ms),
             self.sessions,
             metrics,
             now=now_ms,
             free_bytes=lambda: self.free_bytes,
             free_bytes_min=GIB,
-            evolution_configured=True,
             limits=HealthConfig(),
-            key_trouble=lambda: None,
+            surroundings=Surroundings(),
         )
         self.outbox = Outbox(
             ledger,

@@ -185,11 +185,14 @@ async def test_what_failed_is_told_and_tried_again_until_it_succeeds(
             (failed, *_) = await runs(reconciled)
             assert failed.error is not None
             assert (failed.state, failed.error.code) == ("failed", "unreachable")
+            ((name, _, why),) = reconciled.reconciler.failing()
+            assert (name, why) == ("loja", failed.error.message)
             assert reconciled_at(world) == T0 - HOUR
             await reconciled.ended(3)
             await world.handled()
         assert world.ids() == ["A1"]
         assert reconciled.metrics.outcomes == [("start", "failed")] * 2 + [("start", "done")]
+        assert reconciled.reconciler.failing() == []
 
 
 @pytest.mark.parametrize(
@@ -211,6 +214,7 @@ async def test_what_will_not_pass_is_not_tried_again_by_itself(
             await trio.sleep(0.05)
             (run,) = await runs(reconciled)
         assert run.state == "failed"
+        assert reconciled.reconciler.failing() == []
         assert reconciled_at(world) == T0 - HOUR
 
 

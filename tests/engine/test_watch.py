@@ -134,7 +134,7 @@ async def test_instances_that_only_the_store_knows_are_watched(world: World) -> 
     async with trio.open_nursery() as nursery:
         await nursery.start(watched.watch.run)
         with trio.fail_after(10):
-            while watched.watch.troubles().down != ("loja",):
+            while watched.row().state != "close":
                 await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
 
@@ -146,7 +146,6 @@ async def test_without_evolution_what_webhooks_said_is_watched(world: World) -> 
     watched = Watched(world, evolution)
     await world.apply(connection("close", reason=401))
     assert (await watched.look()).cause == "logged_out"
-    assert watched.watch.troubles().down == ("loja",)
     assert not evolution.calls
 
 
@@ -155,7 +154,6 @@ async def test_a_removed_instance_is_left_alone(world: World) -> None:
     await watched.know(state="close", cause="removed")
     await watched.look()
     assert not watched.evolution.calls
-    assert watched.watch.troubles().down == ()
 
 
 async def test_a_quiet_night_raises_no_alarm(world: World) -> None:

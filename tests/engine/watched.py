@@ -138,7 +138,6 @@ class Watched:
             self.reconnects,
             NopMetrics(),
             poll_every_s=config.poll_every,
-            now=world.now,
             rand=lambda: 0.5,
         )
 

@@ -248,3 +248,24 @@ def test_a_schedule_has_five_fields_and_a_known_time_zone() -> None:
 def test_the_state_directory_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert {"state_dir"} == set(problems(state_dir=str(tmp_path / "file")))
+
+
+@pytest.mark.parametrize(
+    ("health", "key"),
+    [
+        ({"canary_every": 0.9}, "health.canary_every"),
+        ({"canary_warn": 61}, "health.canary_fail"),
+        ({"commit_warn": 3, "commit_fail": 2.9}, "health.commit_fail"),
+        ({"pipeline_warn": 31}, "health.pipeline_fail"),
+    ],
+)
+def test_thresholds_of_health_must_make_sense_together(health: dict[str, Any], key: str) -> None:
+    """P8: a failure that comes before its warning would never be a warning."""
+    assert {key} == set(problems(health=health))
+
+
+@pytest.mark.parametrize(
+    "health", [{"canary_every": 0}, {"canary_every": 1}, {"commit_warn": 3, "commit_fail": 3}]
+)
+def test_thresholds_of_health_at_their_bounds(health: dict[str, Any]) -> None:
+    assert problems(health=health) == {}

@@ -77,7 +77,9 @@ def build(
 
     core = build_core(config, storage, blobs, gateway, free_bytes)
     outward = build_outward(config, core, blobs, gateway)
-    edges = build_edges(config, storage, core, outward, blobs, client, gateway, free_bytes)
+    edges = build_edges(
+        config, storage, core, outward, blobs, client, gateway, free_bytes, lambda: pipe.dropped
+    )
     _show(core, outward, edges, pipe)
     return Relay(
         flusher=core.flusher,

@@ -30,6 +30,7 @@ from evorelay.relay.reading import Reader
 from evorelay.relay.reads import Reads
 from evorelay.relay.replay import Replay
 from evorelay.relay.retention import Limits, Retention
+from evorelay.relay.store_probe import StoreProbe
 from evorelay.storage.open import Storage
 from evorelay.telemetry.metrics import Metrics, PrometheusMetrics, Totals
 
@@ -57,6 +58,7 @@ class Core(Struct, frozen=True, kw_only=True):
     pipeline: Pipeline
     replay: Replay
     retention: Retention
+    store_probe: StoreProbe
     desk: Desk
 
 
@@ -147,6 +149,7 @@ def build_core(
         ),
         now=now_ms,
     )
+    store_probe = StoreProbe(reads, ledger, storage.maintenance, now=now_ms)
     desk = Desk(reads, ledger, hub)
     return Core(
         registry=registry,
@@ -169,5 +172,6 @@ def build_core(
         pipeline=pipeline,
         replay=replay,
         retention=retention,
+        store_probe=store_probe,
         desk=desk,
     )

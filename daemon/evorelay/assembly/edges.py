@@ -9,9 +9,10 @@ from msgspec import Struct
 from evorelay import __version__
 from evorelay.assembly.core import Core
 from evorelay.assembly.outward import Outward
-from evorelay.config import Config
+from evorelay.config import Config, ServerConfig
 from evorelay.edge.auth import Authenticator
 from evorelay.edge.centrifuge import CentrifugeEdge
+from evorelay.edge.certificate import certificate_until
 from evorelay.edge.engineio.options import EngineOptions
 from evorelay.edge.engineio.polling import Polling
 from evorelay.edge.engineio.server import EngineServer
@@ -32,16 +33,14 @@ from evorelay.model.clock import now_ms
 from evorelay.model.ids import new_id
 from evorelay.protocol.socketio_events import SocketIoDialect
 from evorelay.relay.blobs import BlobStore
-from evorelay.relay.fetching import Fetching
-from evorelay.relay.health import Health
+from evorelay.relay.health import Health, Surroundings
 from evorelay.relay.ingest import Ingest
 from evorelay.relay.lanes import Lanes
 from evorelay.relay.overview import Overview, standing
 from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
 from evorelay.relay.socket_memory import SocketMemory
-from evorelay.relay.vitals import Outside
-from evorelay.relay.watch import InstanceWatch
+from evorelay.relay.vitals import KeyFacts, Outside
 from evorelay.secrets import all_secrets
 from evorelay.storage.open import Storage
 
@@ -66,6 +65,7 @@ def build_edges(
     client: HttpClient,
     gateway: EvolutionClient,
     free_bytes: Callable[[], int],
+    log_dropped: Callable[[], int],
 ) -> Edges:
     """Gate, WebSockets, HTTP, and who may come in."""
     sessions = Sessions(core.hub, core.metrics, now=now_ms)
@@ -95,16 +95,20 @@ def build_edges(
     health = Health(
         core.journal,
         core.pipeline,
-        core.reads,
+        core.store_probe,
         sessions,
         core.metrics,
         now=now_ms,
         free_bytes=free_bytes,
         free_bytes_min=config.webhook.min_free_bytes,
-        evolution_configured=can_send(gateway),
-        key_trouble=partial(_key_trouble, jwks),
-        outside=partial(_outside, outward.watch, core.lanes, outward.fetching),
         limits=config.health,
+        surroundings=Surroundings(
+            outside=partial(_outside, outward, core.lanes),
+            keys=partial(_key_facts, jwks),
+            log_dropped=log_dropped,
+            evolution_configured=can_send(gateway),
+            certificate_until=_certificate_until(config.server),
+        ),
     )
     http = make_app(
         HttpDeps(
@@ -155,21 +159,25 @@ def can_send(gateway: EvolutionClient) -> bool:
     return all(gateway.is_configured(name) for name in gateway.instances() or ("",))
 
 
-def _outside(watch: InstanceWatch, lanes: Lanes, fetching: Fetching) -> Outside:
-    found = watch.troubles()
+def _outside(outward: Outward, lanes: Lanes) -> Outside:
+    found = outward.watch.troubles()
     return Outside(
         unreachable=found.unreachable,
-        down=found.down,
         suspected=found.suspected,
         unregistered=found.unregistered,
         parked=tuple(f"{name}: {message}" for name, _, message in lanes.trouble()),
         oldest_reply_s=lanes.oldest_waiting_s(),
-        fetches=fetching.waiting,
+        fetches=outward.fetching.waiting,
+        unreconciled=tuple(outward.reconciler.failing()),
     )
 
 
-def _key_trouble(jwks: Jwks | None) -> str | None:
-    """What is wrong with the keys that verify tokens, if they are fetched from somewhere."""
-    if jwks is None or jwks.ever_fetched:
+def _key_facts(jwks: Jwks | None) -> KeyFacts | None:
+    if jwks is None:
         return None
-    return "the keys at auth.jwks_url were never fetched; tokens signed with them are refused"
+    found = jwks.statistics()
+    return KeyFacts(fetched_at=found.last_success_at, failure=found.last_error)
+
+
+def _certificate_until(server: ServerConfig) -> int | None:
+    return None if server.tls_cert is None else certificate_until(server.tls_cert)

@@ -62,7 +62,6 @@ def build_outward(config: Config, core: Core, blobs: BlobStore, gateway: Gateway
         reconnects,
         core.metrics,
         poll_every_s=config.evolution.poll_every,
-        now=now_ms,
         rand=random.random,
     )
     comparer = Comparer(

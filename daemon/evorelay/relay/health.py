@@ -4,46 +4,47 @@ Answering costs nothing: ``run`` observes, ``report`` has what was observed judg
 (``relay/judging.py``).
 """
 
-import math
 from collections.abc import Callable
 
 import trio
+from msgspec import Struct
 
 from evorelay.config import HealthConfig
 from evorelay.model.clock import NowMs
-from evorelay.model.errors import StoreUnavailable
+from evorelay.model.records import InstanceRecord
 from evorelay.relay.checks.check import Report
 from evorelay.relay.journal import Journal
 from evorelay.relay.judging import judge
 from evorelay.relay.pipeline import Pipeline
-from evorelay.relay.reads import Reads
+from evorelay.relay.progress import Growth, Stall, Steady
 from evorelay.relay.sessions import Sessions
-from evorelay.relay.vitals import BackupFacts, Outside, Vitals
+from evorelay.relay.store_probe import StoreProbe
+from evorelay.relay.vitals import BackupFacts, InstanceSeen, KeyFacts, Outside, Vitals
 from evorelay.telemetry.metrics import Metrics
 
 SAMPLE_S = 1.0
-STORE_PROBE_S = 10.0
+LOOP_SAMPLES = 15
+"""The loop is late when it was so for most of as many seconds: one garbage collection or one large
+answer alerts nobody."""
+FSYNC_SAMPLES = 3
+HOLD_S = 60.0
+LOG_SPAN_S = 600.0
 
 
-class Stall:
-    """How long something has had work and not moved.
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """What health is told by others. Callables are quick, without IO."""
 
-    Its last progress alone does not tell: after an idle hour that is an hour ago.
-    """
-
-    def __init__(self) -> None:
-        self._mark: object = None
-        self._moved_at = -math.inf
-        self._has_work = False
-
-    def observe(self, has_work: bool, mark: object, now: float) -> None:
-        """``mark`` is anything that changes with every progress."""
-        if not has_work or not self._has_work or mark != self._mark:
-            self._moved_at = now
-        self._has_work, self._mark = has_work, mark
-
-    def seconds(self, now: float) -> float:
-        return now - self._moved_at if self._has_work else 0.0
+    outside: Callable[[], Outside] = Outside
+    """How it stands with Evolution."""
+    keys: Callable[[], KeyFacts | None] = lambda: None
+    """None: tokens are verified by our own secret alone."""
+    backup: Callable[[], BackupFacts | None] = lambda: None
+    """None: none are made."""
+    log_dropped: Callable[[], int] = lambda: 0
+    """Lines of the log lost since the start."""
+    evolution_configured: bool = True
+    certificate_until: int | None = None
+    """Unix ms; None: we serve no TLS ourselves."""
 
 
 class Health:
@@ -51,41 +52,32 @@ class Health:
         self,
         journal: Journal,
         pipeline: Pipeline,
-        reads: Reads,
+        store: StoreProbe,
         sessions: Sessions,
         metrics: Metrics,
         *,
         now: NowMs,
         free_bytes: Callable[[], int],
         free_bytes_min: int,
-        evolution_configured: bool,
         limits: HealthConfig,
-        key_trouble: Callable[[], str | None],
-        outside: Callable[[], Outside] = Outside,
-        backup: Callable[[], BackupFacts | None] = lambda: None,
+        surroundings: Surroundings,
     ) -> None:
-        """``key_trouble`` says what is wrong with the keys that verify tokens, if anything;
-        ``outside`` how it stands with Evolution; ``backup`` with backups, None: none are made.
-        All three are quick, without IO."""
         self._journal = journal
         self._pipeline = pipeline
-        self._reads = reads
+        self._store = store
         self._sessions = sessions
         self._metrics = metrics
         self._now = now
         self._free_bytes = free_bytes
         self._free_bytes_min = free_bytes_min
-        self._evolution_configured = evolution_configured
-        self._key_trouble = key_trouble
-        self._outside = outside
-        self._backup = backup
         self._limits = limits
+        self._around = surroundings
         self._is_started = False
         self._batches = Stall()
-        self._loop_lag_s = 0.0
-        self._store_read_s = 0.0
-        self._store_error: str | None = None
-        self._probe_began_at: float | None = None
+        self._loop_lag = Steady(LOOP_SAMPLES, HOLD_S)
+        self._fsync = Steady(FSYNC_SAMPLES, HOLD_S)
+        self._committed_at: float | None = None
+        self._log_dropped = Growth(LOG_SPAN_S)
 
     def not_ready(self) -> str | None:
         """Why webhooks are not accepted now; None when they are.
@@ -100,27 +92,36 @@ class Health:
         return judge(self.vitals(), self._limits)
 
     def vitals(self) -> Vitals:
-        now = trio.current_time()
+        now, at = trio.current_time(), self._now()
         waiting_since = self._journal.waiting_since
         oldest = self._pipeline.oldest_unhandled_at
-        probing_s = 0.0 if self._probe_began_at is None else now - self._probe_began_at
+        store, around = self._store, self._around
         return Vitals(
-            at=self._now(),
+            at=at,
             refusal=self._journal.refusal,
+            commit_error=self._journal.commit_error,
             commit_waits_s=0.0 if waiting_since is None else now - waiting_since,
+            fsync_s=self._fsync.value(now),
             lag=self._pipeline.lag,
             pipeline_stalled_s=self._batches.seconds(now),
-            oldest_unhandled_s=0.0 if oldest is None else max(0.0, (self._now() - oldest) / 1000),
-            loop_lag_s=self._loop_lag_s,
-            store_read_s=max(self._store_read_s, probing_s),
-            store_error=self._store_error,
+            oldest_unhandled_s=0.0 if oldest is None else max(0.0, (at - oldest) / 1000),
+            loop_lag_s=self._loop_lag.value(now),
+            store_read_s=store.reading.seconds,
+            read_error=store.reading.error,
+            store_write_s=store.writing.seconds,
+            write_error=store.writing.error,
             disk_free=self._free_bytes(),
             disk_watermark=self._free_bytes_min,
-            evolution_configured=self._evolution_configured,
-            key_trouble=self._key_trouble(),
+            evolution_configured=around.evolution_configured,
+            instances=tuple(_seen(row, at) for row in store.instances if row.cause != "removed"),
+            outside=around.outside(),
+            keys=around.keys(),
+            certificate_until=around.certificate_until,
+            quarantined=store.quarantined,
+            failed=store.failed,
+            log_dropped=self._log_dropped.value,
+            backup=around.backup(),
             sessions=len(self._sessions),
-            outside=self._outside(),
-            backup=self._backup(),
         )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -129,7 +130,7 @@ class Health:
             self._is_started = True
             nursery.start_soon(self._sample)
             # Beside, not within: a store that hangs must not stop the other observations.
-            nursery.start_soon(self._probe_store)
+            nursery.start_soon(self._store.run)
             task_status.started()
 
     async def _sample(self) -> None:
@@ -137,19 +138,20 @@ class Health:
             due = trio.current_time() + SAMPLE_S
             await trio.sleep_until(due)
             now = trio.current_time()
-            self._loop_lag_s = now - due
-            self._metrics.loop_lag(self._loop_lag_s)
-            self._batches.observe(self._pipeline.lag > 0, self._pipeline.cursor, now)
+            self._metrics.loop_lag(now - due)
+            self._loop_lag.observe(now - due, now)
+            # Not the cursor: a huge import moves it only at its end.
+            self._batches.observe(self._pipeline.lag > 0, self._pipeline.last_progress_at, now)
+            if self._journal.committed_at != self._committed_at:
+                self._committed_at = self._journal.committed_at
+                self._fsync.observe(self._journal.commit_s, now)
+            self._log_dropped.observe(self._around.log_dropped(), now)
 
-    async def _probe_store(self) -> None:
-        while True:
-            self._probe_began_at = began_at = trio.current_time()
-            try:
-                await self._reads(lambda reader: reader.epoch())
-            except StoreUnavailable as error:
-                self._store_error = str(error)
-            else:
-                self._store_error = None
-            self._probe_began_at = None
-            self._store_read_s = trio.current_time() - began_at
-            await trio.sleep(STORE_PROBE_S)
+
+def _seen(row: InstanceRecord, at: int) -> InstanceSeen:
+    return InstanceSeen(
+        name=row.name,
+        state=row.state,
+        state_s=max(0, at - row.state_since) / 1000,
+        silent_s=max(0, at - row.last_event_at) / 1000,
+    )

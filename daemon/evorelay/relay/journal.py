@@ -69,6 +69,12 @@ class Journal:
         self.identity = store.identity
         self.head = store.last_seq()
         """The last committed seq."""
+        self.committed_at: float | None = None
+        """When (Trio's clock) the last commit that succeeded was done; None: none yet."""
+        self.commit_s = 0.0
+        """How long that one took, fsync included."""
+        self.commit_error: str | None = None
+        """Why the last commit failed; None: it did not."""
         self._limiter = trio.CapacityLimiter(1)
         self._read_limiter = trio.CapacityLimiter(1)
 
@@ -155,6 +161,7 @@ class Journal:
             )
         except JournalUnavailable as error:
             batch.error = error
+            self.commit_error = str(error)
             self.check_disk()
             return
         batch.first_seq = first
@@ -167,7 +174,10 @@ class Journal:
         self._keep(entries, batch.size)
         self.head = entries[-1].seq
         self._committed.set()
-        self._metrics.journal_committed(len(entries), batch.size, trio.current_time() - started)
+        self.committed_at = trio.current_time()
+        self.commit_s = self.committed_at - started
+        self.commit_error = None
+        self._metrics.journal_committed(len(entries), batch.size, self.commit_s)
 
     def _keep(self, entries: list[Entry], size: int) -> None:
         """Add a commit to the tail, unless the reader is too far behind for it to help."""

@@ -65,6 +65,8 @@ class _Queue:
         self.running: Run | None = None
         self.ended: deque[Run] = deque(maxlen=ENDED_KEPT)
         self.has_worker = False
+        self.failing_since: float | None = None
+        """Trio's clock: since when nothing that was missed can be looked for."""
 
 
 class Runs:
@@ -142,9 +144,22 @@ class Runs:
         queue.running = None
         queue.ended.append(run)
         run.has_ended = True
+        if run.error is None or (run.trigger != "command" and not run.is_lasting):
+            queue.failing_since = None  # or nobody looks for it any more
+        elif run.is_lasting and queue.failing_since is None:
+            queue.failing_since = trio.current_time()
         if run.error is not None and run.is_lasting:
             again = self.ask(run.instance, run.since, run.trigger, wait_s=again_s)
             again.is_lasting, again.failures = True, run.failures + 1
+
+    def failing(self) -> list[tuple[str, float, str]]:
+        """(instance, for how many seconds, why) where a gap may be and cannot be looked at."""
+        now = trio.current_time()
+        return [
+            (name, now - queue.failing_since, error.message)
+            for name, queue in sorted(self._queues.items())
+            if queue.failing_since is not None and (error := queue.ended[-1].error) is not None
+        ]
 
     def all(self) -> list[Run]:
         return [

@@ -114,6 +114,10 @@ class Reconciler:
         check_supervisor(who)
         return ReconcileRuns([run.view() for run in self._runs.all() if who.may_see(run.instance)])
 
+    def failing(self) -> list[tuple[str, float, str]]:
+        """As ``Runs.failing``, for health."""
+        return self._runs.failing()
+
     async def _askable(self, who: Principal, asked_for: str | None) -> list[str]:
         rows = await self._reads(lambda reader: reader.instances())
         known = {row.name for row in rows} | set(self._gateway.instances())

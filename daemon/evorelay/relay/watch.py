@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import trio
 from msgspec import Struct
 
-from evorelay.model.clock import NowMs
 from evorelay.model.errors import RelayError
 from evorelay.model.outcome import FaultKind, GatewayFault
 from evorelay.model.records import InstanceRecord
@@ -31,15 +30,12 @@ CALLS_MAX = 4
 FIRST_LOOKS_S = 5.0
 """Over which the first looks after a start are spread."""
 DISCOVER_S = 5.0
-CONNECTING_MS = 60_000
-"""An instance that connects for longer is as good as down."""
 
 
 class Troubles(Struct, frozen=True):
     """What is wrong with instances, for health and metrics: names, or ``host: why``."""
 
     unreachable: tuple[str, ...] = ()
-    down: tuple[str, ...] = ()
     suspected: tuple[str, ...] = ()
     unregistered: tuple[str, ...] = ()
 
@@ -78,7 +74,6 @@ class InstanceWatch:
         metrics: Metrics,
         *,
         poll_every_s: float,
-        now: NowMs,
         rand: Callable[[], float],
     ) -> None:
         self._gateway = gateway
@@ -86,7 +81,6 @@ class InstanceWatch:
         self._looks = looks
         self._reconnects = reconnects
         self._poll_every_s = poll_every_s
-        self._now = now
         self._rand = rand
         self._hosts: dict[str, _Host] = {}
         self._rows: dict[str, InstanceRecord] = {}
@@ -114,7 +108,6 @@ class InstanceWatch:
                 for name, host in sorted(self._hosts.items())
                 if host.fault is not None
             ),
-            down=tuple(row.name for row in rows if self._is_down(row)),
             # An Evolution that cannot be asked is told of as such; reconnecting would not help.
             suspected=tuple(
                 row.name
@@ -172,11 +165,6 @@ class InstanceWatch:
             return host.asked(call, round_s=self._poll_every_s)
 
         return ask
-
-    def _is_down(self, row: InstanceRecord) -> bool:
-        if row.state == "connecting":
-            return self._now() - row.state_since > CONNECTING_MS
-        return row.state == "close"
 
     def _offer(self, metrics: Metrics) -> None:
         def each(holds: Callable[[InstanceRecord], bool]) -> Callable[[], Mapping[str, float]]:

@@ -16,6 +16,7 @@ from evorelay.config import (
     AuthConfig,
     BackupConfig,
     Config,
+    HealthConfig,
     OutboxConfig,
     PacingConfig,
     RedisConfig,
@@ -36,6 +37,8 @@ from evorelay.settings.values import (
 WEBHOOK_SECRET_MIN = 16
 JWT_SECRET_MIN = 32
 """Bytes; RFC 7518 §3.2 asks HS256 for a key at least as long as its hash."""
+CANARY_EVERY_MIN = 1.0
+"""Each one is an entry of the journal and an event of the store."""
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]*")
 """``pchar`` of RFC 3986 without percent escapes: what stands in a URL as it is."""
 _CLAIMS_TAKEN = frozenset({"sub", "name", "iat", "exp", "nbf", "iss", "aud", "jti", "role"})
@@ -56,6 +59,7 @@ def check(config: Config) -> Iterator[Problem]:
     yield from check_media(config.media)
     yield from _one_machine(config.server, config.storage, config.redis)
     yield from _backup(config.backup)
+    yield from _health(config.health)
 
 
 def _server(server: ServerConfig) -> Iterator[Problem]:
@@ -229,6 +233,17 @@ def _backup(backup: BackupConfig) -> Iterator[Problem]:
     if len(fields) != 5 or not all(map(_CRON_FIELD.fullmatch, fields)):
         yield "backup.schedule", "is not five cron fields; write it like 0 2 * * *"
     yield from _zone("backup.timezone", backup.timezone, BackupConfig().timezone)
+
+
+def _health(health: HealthConfig) -> Iterator[Problem]:
+    if 0 < health.canary_every < CANARY_EVERY_MIN:
+        yield "health.canary_every", "is too often; use 1s or more, or 0 to send none"
+    for what in ("canary", "commit", "pipeline"):
+        if getattr(health, f"{what}_fail") < getattr(health, f"{what}_warn"):
+            yield (
+                f"health.{what}_fail",
+                f"is less than health.{what}_warn; make it the larger one",
+            )
 
 
 def _pacing(pacing: PacingConfig) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from evorelay.edge.http.answers import json_answer
 from evorelay.edge.http.deps import HttpDeps
 from evorelay.model.errors import RETRY_AFTER_S, Refusal
 from evorelay.model.principal import Principal
+from evorelay.relay.checks.check import Report, worst
 
 
 class Ops:
@@ -38,10 +39,7 @@ class Ops:
             "status": report.status,
             "version": self._deps.version,
             "uptime_seconds": round(trio.current_time() - self._deps.started_at, 3),
-            "checks": {
-                check.name: [check.detailed() if insider else {"status": check.status}]
-                for check in report.checks
-            },
+            "checks": _checks(report, insider),
             "websocket": {
                 "enabled": True,
                 "connections": len(self._deps.sessions),
@@ -79,3 +77,15 @@ class Ops:
                 continue
             seen[ticket_id] = count
         return seen
+
+
+def _checks(report: Report, insider: Principal | None) -> dict[str, list[dict[str, object]]]:
+    """By name; a stranger learns of each no more than how it is (P7)."""
+    by_name = report.by_name()
+    if insider is None:
+        return {name: [{"status": worst(found)}] for name, found in by_name.items()}
+    shown = {
+        name: [check.detailed() for check in found if check.is_shown_to(insider)]
+        for name, found in by_name.items()
+    }
+    return {name: found for name, found in shown.items() if found}

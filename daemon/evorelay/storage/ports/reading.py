@@ -171,6 +171,12 @@ class StoreReader(Protocol):
     def fetches_due(self, now: int, limit: int) -> list[FetchRecord]:
         """By ``due_at``."""
 
+    def quarantined_since(self, since: int) -> int:
+        """How many webhooks were set aside since then (Unix ms), 1,000 at most."""
+
+    def failed_since(self, since: int) -> int:
+        """How many commands failed since then and still stand so, 1,000 at most."""
+
     def instances(self) -> list[InstanceRecord]: ...
 
     def instance(self, name: str) -> InstanceRecord | None: ...

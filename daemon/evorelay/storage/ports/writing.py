@@ -136,6 +136,9 @@ class StoreWriter(Protocol):
 class Maintenance(Protocol):
     """Housekeeping of the store, in small transactions of the writer."""
 
+    def touch(self, at_ms: int) -> int:
+        """Change something that nobody reads, durably: whether the store can be changed at all."""
+
     def trim_events(self, older_than_ms: int, limit: int) -> int:
         """Drop up to ``limit`` of the oldest events; every channel keeps its head."""
 

@@ -23,6 +23,11 @@ class Housekeeping:
 
     _db: apsw.Connection
 
+    def touch(self, at_ms: int) -> int:
+        with transaction(self._db):
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('touched_at', ?)", (str(at_ms),))
+            return self._db.changes()
+
     def trim_events(self, older_than_ms: int, limit: int) -> int:
         with transaction(self._db):
             last = self._db.execute(

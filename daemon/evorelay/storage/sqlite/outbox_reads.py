@@ -66,6 +66,15 @@ class OutboxReads:
             ).get
             return sent, first
 
+    def failed_since(self, since: int) -> int:
+        with translated_errors(self._db.filename):
+            count: int = self._db.execute(
+                "SELECT count(*) FROM (SELECT 1 FROM outbox INDEXED BY outbox_failed"
+                " WHERE state = 'failed' AND ended_at >= ? LIMIT 1000)",
+                (since,),
+            ).get
+            return count
+
     def outbox_silent(
         self, now: int, per_instance: int
     ) -> list[tuple[OutboxRecord, MessageRecord]]:

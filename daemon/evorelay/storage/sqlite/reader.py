@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from evorelay.model.ids import uuid7
 from evorelay.model.records import (
     ContactRecord,
     InstanceRecord,
@@ -223,6 +224,15 @@ class SqliteReader(LogReads, OutboxReads):
                 (before, with_replayed, limit),
             )
             return rows
+
+    def quarantined_since(self, since: int) -> int:
+        with translated_errors(self._db.filename):
+            count: int = self._db.execute(
+                "SELECT count(*) FROM (SELECT 1 FROM quarantine"
+                " WHERE id >= ? AND replayed_at IS NULL LIMIT 1000)",
+                (uuid7(since, 0),),  # ids sort by the time they were made
+            ).get
+            return count
 
     def quarantined(
         self, quarantine_id: str, *, body_bytes: int
