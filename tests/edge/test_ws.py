@@ -85,11 +85,12 @@ async def test_who_is_let_in(
             assert await client.is_ended()
 
 
+@pytest.mark.parametrize("scheme", ["https", "wss"])  # the latter is Traefik's word
 @pytest.mark.parametrize(("proxies", "status"), [((), 403), (("127.0.0.1/32",), 101)])
 async def test_a_trusted_proxy_says_how_the_page_reached_us(
-    tmp_path: Path, proxies: tuple[str, ...], status: int
+    tmp_path: Path, proxies: tuple[str, ...], status: int, scheme: str
 ) -> None:
-    forwarded = ("X-Forwarded-Proto: https", "X-Forwarded-Host: crm.example")
+    forwarded = (f"X-Forwarded-Proto: {scheme}", "X-Forwarded-Host: crm.example")
     async with open_port(tmp_path, trusted_proxies=proxies) as port:
         async with await port.connect() as client:
             page = "Origin: https://crm.example"

@@ -7,6 +7,9 @@ from evorelay.edge.framestream import Transport
 from evorelay.protocol.http_head import Head
 from evorelay.protocol.peers import UNIX_PEER, Networks
 
+_SECURE = ("https", "wss")
+"""Traefik says ``wss`` of an upgrade."""
+
 
 class Peer(Struct, frozen=True):
     address: str | None
@@ -44,7 +47,7 @@ class Proxies:
         if peer.address in self._networks:
             forwarded = head.header(b"x-forwarded-proto")
             if forwarded is not None:
-                secure = forwarded.strip().lower() == "https"
+                secure = forwarded.strip().lower() in _SECURE
             host = head.header(b"x-forwarded-host") or host
         return RequestContext(peer.address, secure, host)
 
