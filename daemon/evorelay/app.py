@@ -197,6 +197,7 @@ def services(
             Service(name="retention", run=relay.retention.run),
             Service(name="health", run=relay.health.run),
             Service(name="overview", run=relay.overview.run),
+            Service(name="backups", run=relay.backups.run),
         ),
         Service(
             name="gate",

@@ -63,6 +63,7 @@ from evorelay.telemetry.metrics import NopMetrics, Totals
 from tests.engine.evolution import PlayedEvolution
 from tests.engine.replying import NoFiles
 from tests.engine.watched import Evolution
+from tests.support.backups import backups_of
 
 WEBHOOK_SECRET = "webhook-secret-of-the-edge-tests"
 JWT_SECRET = "jwt-secret-of-the-edge-tests-0123456789abcdef"
@@ -306,7 +307,8 @@ class Port:
             partial(standing, self.sessions, self.pipeline, self.lanes),
             now=now_ms,
         )
-        rpc = Rpc(desk, self.hub, replay, reconnects, outbox, overview)
+        backups = backups_of(storage, ledger, reads, metrics)
+        rpc = Rpc(desk, self.hub, replay, reconnects, outbox, overview, backups)
         authenticator = Authenticator(auth, None, now_ms)
         self.centrifuge = CentrifugeEdge(
             engine, self.sessions, rpc, authenticator, new_id=new_id, now=now_ms

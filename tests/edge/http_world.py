@@ -62,6 +62,7 @@ from evorelay.relay.uploads import Uploads
 from evorelay.storage.open import Storage, open_storage
 from evorelay.telemetry.metrics import PrometheusMetrics, Totals
 from tests.engine.watched import Evolution
+from tests.support.backups import backups_of
 
 SECRET = "http-tests-secret-" + "0123456789abcdef" * 3
 EVOLUTION_KEY = "http-tests-key-of-evolution"
@@ -181,6 +182,7 @@ class World:
             queued_max=FAST.max_queued,
             same_command_within_ms=10_000,
         )
+        self.backups = backups_of(storage, ledger, self.reads, metrics)
         self.app: QuartTrio = make_app(
             HttpDeps(
                 desk=self.desk,
@@ -201,6 +203,7 @@ class World:
                 secrets=(SECRET, EVOLUTION_KEY),
                 patience_s=patience_s,
                 overview=self.overview,
+                backups=self.backups,
                 sessions=self.sessions,
                 health=self.health,
                 authenticator=Authenticator(auth, None, now_ms),

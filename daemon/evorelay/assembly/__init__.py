@@ -8,6 +8,7 @@ import shutil
 
 from msgspec import Struct
 
+from evorelay.assembly.backups import build_backups
 from evorelay.assembly.core import Core, build_core
 from evorelay.assembly.edges import Edges, build_edges
 from evorelay.assembly.outward import Outward, build_outward
@@ -18,6 +19,7 @@ from evorelay.edge.framestream import Flusher
 from evorelay.edge.gate import Gate
 from evorelay.edge.http_client import HttpClient
 from evorelay.edge.jwks import Jwks
+from evorelay.relay.backups import Backups
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.catchup import CatchUp
 from evorelay.relay.fetching import Fetching
@@ -56,6 +58,7 @@ class Relay(Struct, frozen=True, kw_only=True):
     retention: Retention
     health: Health
     overview: Overview
+    backups: Backups
     jwks: Jwks | None
     engineio: EngineServer
     gate: Gate
@@ -77,8 +80,18 @@ def build(
 
     core = build_core(config, storage, blobs, gateway, free_bytes)
     outward = build_outward(config, core, blobs, gateway)
+    backups = build_backups(config, storage, core)
     edges = build_edges(
-        config, storage, core, outward, blobs, client, gateway, free_bytes, lambda: pipe.dropped
+        config,
+        storage,
+        core,
+        outward,
+        backups,
+        blobs,
+        client,
+        gateway,
+        free_bytes,
+        lambda: pipe.dropped,
     )
     _show(core, outward, edges, pipe)
     return Relay(
@@ -97,6 +110,7 @@ def build(
         retention=core.retention,
         health=edges.health,
         overview=edges.overview,
+        backups=backups,
         jwks=edges.jwks,
         engineio=edges.engineio,
         gate=edges.gate,

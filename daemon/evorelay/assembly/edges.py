@@ -32,6 +32,7 @@ from evorelay.edge.ws import WebSocketEdge
 from evorelay.model.clock import now_ms
 from evorelay.model.ids import new_id
 from evorelay.protocol.socketio_events import SocketIoDialect
+from evorelay.relay.backups import Backups
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.health import Health, Surroundings
 from evorelay.relay.ingest import Ingest
@@ -61,6 +62,7 @@ def build_edges(
     storage: Storage,
     core: Core,
     outward: Outward,
+    backups: Backups,
     blobs: BlobStore,
     client: HttpClient,
     gateway: EvolutionClient,
@@ -76,7 +78,9 @@ def build_edges(
     overview = Overview(
         core.totals, core.reads, partial(standing, sessions, core.pipeline, core.lanes), now=now_ms
     )
-    rpc = Rpc(core.desk, core.hub, core.replay, outward.reconnects, outward.outbox, overview)
+    rpc = Rpc(
+        core.desk, core.hub, core.replay, outward.reconnects, outward.outbox, overview, backups
+    )
     centrifuge = CentrifugeEdge(engine, sessions, rpc, authenticator, new_id=new_id, now=now_ms)
     dialect = SocketIoDialect(epoch)
     socketio = SocketIoEdge(
@@ -105,6 +109,7 @@ def build_edges(
         surroundings=Surroundings(
             outside=partial(_outside, outward, core.lanes),
             keys=partial(_key_facts, jwks),
+            backup=backups.facts,
             log_dropped=log_dropped,
             evolution_configured=can_send(gateway),
             certificate_until=_certificate_until(config.server),
@@ -122,6 +127,7 @@ def build_edges(
             blobs=blobs,
             uploads=outward.uploads,
             overview=overview,
+            backups=backups,
             sessions=sessions,
             health=health,
             authenticator=authenticator,

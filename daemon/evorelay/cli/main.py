@@ -21,6 +21,7 @@ _COMMANDS = {
     "token": "token",
     "status": "status",
     "doctor": "doctor",
+    "backup": "backup",
     "replay": "replay",
     "reconcile": "reconcile",
     "check-config": "check_config",

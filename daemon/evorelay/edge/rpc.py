@@ -12,6 +12,7 @@ from evorelay.model.ids import ticket_channel
 from evorelay.model.principal import Principal
 from evorelay.model.told import TypingEvent
 from evorelay.model.views import encode_json
+from evorelay.relay.backups import Backups
 from evorelay.relay.commands import MessageRef, OutboxParams, SendParams, Via
 from evorelay.relay.desk import Desk
 from evorelay.relay.hub import Hub
@@ -52,6 +53,7 @@ class Rpc:
         reconnects: Reconnects,
         outbox: Outbox,
         overview: Overview,
+        backups: Backups,
     ) -> None:
         self._desk = desk
         self._hub = hub
@@ -74,6 +76,8 @@ class Rpc:
             "instances.reconnect": (InstanceRef, reconnects.reconnect),
             "merges.list": (MergesParams, desk.merges.page),
             "merges.undo": (MergeRef, desk.merges.undo),
+            "backups.list": (NoParams, backups.page),
+            "backups.start": (NoParams, backups.start),
             "overview": (OverviewParams, overview.ask),
             "quarantine.replay": (QuarantineReplay, replay.quarantine),
         }

@@ -33,6 +33,7 @@ class Code(Enum):
     MEDIA_UNAVAILABLE = ("media_unavailable", 422, 1016)
     GATEWAY = ("gateway", 502, 1017)
     TOO_SOON = ("too_soon", 429, 1019)
+    BACKUP_RUNNING = ("backup_running", 409, 1020)
     RANGE = ("range_not_satisfiable", 416, 107)
     HEAD_TOO_LARGE = ("request_header_fields_too_large", 431, 107)
     INTERNAL = ("internal", 500, 100)

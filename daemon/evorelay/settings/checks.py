@@ -25,6 +25,7 @@ from evorelay.config import (
     WebhookConfig,
 )
 from evorelay.protocol.manners import quiet_hours
+from evorelay.protocol.schedule import check_schedule
 from evorelay.settings.evolution_checks import check_evolution, check_media
 from evorelay.settings.problems import Problem, parsed, readable
 from evorelay.settings.values import (
@@ -230,8 +231,12 @@ def _one_machine(
 
 def _backup(backup: BackupConfig) -> Iterator[Problem]:
     fields = backup.schedule.split()
-    if len(fields) != 5 or not all(map(_CRON_FIELD.fullmatch, fields)):
-        yield "backup.schedule", "is not five cron fields; write it like 0 2 * * *"
+    try:
+        if len(fields) != 5 or not all(map(_CRON_FIELD.fullmatch, fields)):
+            raise ValueError("five cron fields are needed")
+        check_schedule(backup.schedule)
+    except ValueError as error:
+        yield "backup.schedule", f"is no schedule ({error}); write it like 0 2 * * *"
     yield from _zone("backup.timezone", backup.timezone, BackupConfig().timezone)
 
 

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from evorelay.model.errors import RelayError
 from evorelay.storage.ports import JournalStore, Maintenance, StoreReader, StoreWriter
+from evorelay.storage.ports.backup import BackupStore
+from evorelay.storage.sqlite.backup import SqliteBackupStore
 from evorelay.storage.sqlite.connection import DamagedFile, exclusive, file_faults
 from evorelay.storage.sqlite.journal import SqliteJournal
 from evorelay.storage.sqlite.reader import SqliteReader
@@ -25,6 +27,7 @@ class Storage(Struct, frozen=True):
     writer: StoreWriter
     maintenance: Maintenance
     readers: tuple[StoreReader, ...]
+    backup: BackupStore
     directory: Path
     """Where the journal grows: the disk whose free space matters."""
 
@@ -37,13 +40,8 @@ def open_storage(state_dir: Path, url: str | None) -> Iterator[Storage]:
     ``RelayError`` with one line that says what is wrong.
     """
     store_path = _store_path(state_dir, url)
-    with file_faults():
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        store_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
-        stack.enter_context(exclusive(state_dir / "evorelay.lock"))
-        if store_path.parent != state_dir:
-            stack.enter_context(exclusive(store_path.with_name(store_path.name + ".lock")))
+        _hold(stack, state_dir, store_path)
         with _price_of_a_new_one(_NEW_JOURNAL):
             journal = stack.enter_context(closing(SqliteJournal(state_dir / "journal.db")))
         with _price_of_a_new_one(_NEW_STORE):
@@ -51,7 +49,31 @@ def open_storage(state_dir: Path, url: str | None) -> Iterator[Storage]:
             readers = tuple(
                 stack.enter_context(closing(SqliteReader(store_path))) for _ in range(READERS)
             )
-        yield Storage(journal, store, store, readers, state_dir)
+        yield Storage(journal, store, store, readers, SqliteBackupStore(store_path), state_dir)
+
+
+def backup_store(state_dir: Path, url: str | None) -> BackupStore:
+    """The store from the side, for what works beside a daemon and without one."""
+    return SqliteBackupStore(_store_path(state_dir, url))
+
+
+@contextmanager
+def store_for_restore(state_dir: Path, url: str | None) -> Iterator[BackupStore]:
+    """The store for this process alone; it need not be there yet. Raises ``StoreInUse``."""
+    store_path = _store_path(state_dir, url)
+    with ExitStack() as stack:
+        _hold(stack, state_dir, store_path)
+        yield SqliteBackupStore(store_path)
+
+
+def _hold(stack: ExitStack, state_dir: Path, store_path: Path) -> None:
+    """Make the directories, and keep every other process out of them."""
+    with file_faults():
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        store_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stack.enter_context(exclusive(state_dir / "evorelay.lock"))
+    if store_path.parent != state_dir:
+        stack.enter_context(exclusive(store_path.with_name(store_path.name + ".lock")))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from evorelay.edge.http.answers import (
     json_answer,
 )
 from evorelay.edge.http.api_proxy import METHODS, ApiProxy
+from evorelay.edge.http.backups import backup_routes
 from evorelay.edge.http.console_pages import ConsolePages
 from evorelay.edge.http.deps import HttpDeps
 from evorelay.edge.http.insight import insight_routes
@@ -80,6 +81,7 @@ def _add_rest(app: QuartTrio, deps: HttpDeps, access: Access) -> None:
         *replay_routes(deps.replay),
         *reconcile_routes(deps.reconciler),
         *insight_routes(deps.overview),
+        *backup_routes(deps.backups),
     )
     for route in routes:
         view = view_of(route, access, request)

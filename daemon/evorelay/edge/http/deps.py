@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from evorelay.config import AuthConfig, MetricsConfig
 from evorelay.edge.auth import Authenticator
+from evorelay.relay.backups import Backups
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.desk import Desk
 from evorelay.relay.gateway import Gateway
@@ -43,6 +44,7 @@ class HttpDeps(Struct, frozen=True, kw_only=True):
     """Every configured one: they come out in no answer of Evolution's that is passed on."""
     reconnects: Reconnects
     reconciler: Reconciler
+    backups: Backups
     blobs: BlobStore
     uploads: Uploads
     overview: Overview

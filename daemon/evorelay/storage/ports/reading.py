@@ -82,6 +82,9 @@ class StoreReader(Protocol):
 
     def epoch(self) -> str: ...
 
+    def first_received_at(self) -> int | None:
+        """When the oldest message there is arrived (Unix ms)."""
+
     def position(self) -> int:
         """The id of the last event there was, 0 for none."""
 

@@ -170,3 +170,7 @@ class Maintenance(Protocol):
     def note_quarantined_blobs(self, limit: int) -> int:
         """Find out which blobs quarantined webhooks name, of those not looked at yet; returns how
         many those were. ``StoreReader.referred`` is right about quarantine after a 0."""
+
+    def trim_changes(self, up_to_revision: int, rows_max: int, limit: int) -> int:
+        """Forget which rows changed before that revision, which a backup holds, and all but the
+        latest ``rows_max`` of them: the next backup then holds everything."""

@@ -29,8 +29,9 @@ class Table:
     def __init__(self, name: str, record: type[Struct]) -> None:
         self.name = name
         self.columns = record.__struct_fields__
-        hints = get_type_hints(record)
-        json_columns = {name for name in self.columns if _holds_json(hints[name])}
+        self.record = record
+        self.hints = get_type_hints(record)
+        json_columns = {name for name in self.columns if holds_json(self.hints[name])}
         listed = ", ".join(f'"{column}"' for column in self.columns)
         values = ", ".join(f"value->>{index}" for index in range(len(self.columns)))
         self.insert_sql = f"INSERT INTO {self.name} ({listed}) SELECT {values} FROM json_each(?)"  # noqa: S608 -- names from our own Structs
@@ -83,7 +84,7 @@ class Table:
         return self.decode(rows)
 
 
-def _holds_json(hint: Any) -> bool:
+def holds_json(hint: Any) -> bool:
     """Whether a column of this type is stored as JSON text (a list or a mapping, or None)."""
     options = get_args(hint) if type(None) in get_args(hint) else (hint,)
     return any(getattr(option, "__origin__", option) in (list, dict) for option in options)

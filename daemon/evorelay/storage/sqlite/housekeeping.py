@@ -138,3 +138,16 @@ class Housekeeping:
                 (to_json(noted),),
             )
             return len(rows)
+
+    def trim_changes(self, up_to_revision: int, rows_max: int, limit: int) -> int:
+        with transaction(self._db):
+            last = self._db.execute("SELECT max(revision) FROM changes").get
+            if last is None:
+                return 0
+            bound = max(min(up_to_revision, last), last - rows_max)
+            self._db.execute(
+                "DELETE FROM changes WHERE revision IN"
+                " (SELECT revision FROM changes WHERE revision < ? ORDER BY revision LIMIT ?)",
+                (bound, limit),
+            )
+            return self._db.changes()

@@ -20,6 +20,13 @@ class LogReads:
 
     _db: apsw.Connection
 
+    def first_received_at(self) -> int | None:
+        with translated_errors(self._db.filename):
+            at: int | None = self._db.execute(
+                "SELECT received_at FROM messages ORDER BY arrival LIMIT 1"
+            ).get
+        return at
+
     def position(self) -> int:
         with translated_errors(self._db.filename):
             return self._head(LOG)

@@ -22,6 +22,28 @@ def _with_search(migration: str) -> str:
     return migration
 
 
+_LOGGED = {
+    "contacts": ("contact", "{row}.id"),
+    "aliases": ("alias", "json_array({row}.instance, {row}.alias)"),
+    "tickets": ("ticket", "{row}.id"),
+    "messages": ("message", "{row}.id"),
+    "members": ("member", "json_array({row}.group_id, {row}.contact_id)"),
+    "seen": ("seen", "json_array({row}.ticket_id, {row}.agent)"),
+    "merges": ("merge", "{row}.id"),
+}
+"""Table -> what its rows are called in the log of changes, and what names one of them."""
+
+
+def _change_triggers() -> str:
+    """Whoever changes a row of a conversation, it is noted: by SQL, so that nobody can forget."""
+    return "".join(
+        f"CREATE TRIGGER {table}_changed_by_{verb} AFTER {verb} ON {table} BEGIN"  # noqa: S608 -- our own names
+        f" INSERT INTO changes (kind, key) VALUES ('{kind}', {key.format(row=row)}); END;"
+        for table, (kind, key) in _LOGGED.items()
+        for verb, row in (("insert", "new"), ("update", "new"), ("delete", "old"))
+    )
+
+
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -303,4 +325,12 @@ MIGRATIONS: tuple[str, ...] = (
     -- A word that is deleted or edited away is taken out of the index, not only marked.
     INSERT INTO messages_text (messages_text, rank) VALUES ('secure-delete', 1);
     """,
+    """
+    -- Backups: which rows changed since the last one, in the order of commits. Retention drops what
+    -- has been backed up, but never the last row: numbers are not given twice.
+    CREATE TABLE changes (
+        revision INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL
+    );
+    """
+    + _change_triggers(),
 )

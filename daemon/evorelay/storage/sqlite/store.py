@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import apsw
+
 from evorelay.model.errors import RelayError
 from evorelay.storage.sqlite.connection import FILE_FAULTS, open_writer, transaction
 from evorelay.storage.sqlite.housekeeping import Housekeeping
@@ -19,7 +21,7 @@ class SqliteStore(Housekeeping):
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         self._db = open_writer(path, durable=durable)
-        self._migrate()
+        migrate(self._db)
         self._transaction = SqliteTransaction(self._db)
 
     def transact(self, work: Callable[[SqliteTransaction], T]) -> T:
@@ -44,18 +46,18 @@ class SqliteStore(Housekeeping):
     def close(self) -> None:
         self._db.close()
 
-    def _migrate(self) -> None:
-        with transaction(self._db):
-            version = int(self._db.pragma("user_version"))
-            if version > len(MIGRATIONS):
-                raise RelayError(
-                    f"the store was written by a newer evorelay (schema {version}, this one knows"
-                    f" {len(MIGRATIONS)}); install that version, or restore a backup"
-                )
-            for migration in MIGRATIONS[version:]:
-                self._db.execute(migration)
-            if version < len(MIGRATIONS):
-                self._db.pragma("user_version", len(MIGRATIONS))
-            self._db.execute(
-                "INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (uuid.uuid4().hex[:12],)
+
+def migrate(db: apsw.Connection) -> None:
+    """Bring a store up to this version's schema; a new one gets an epoch."""
+    with transaction(db):
+        version = int(db.pragma("user_version"))
+        if version > len(MIGRATIONS):
+            raise RelayError(
+                f"the store was written by a newer evorelay (schema {version}, this one knows"
+                f" {len(MIGRATIONS)}); install that version, or restore a backup"
             )
+        for migration in MIGRATIONS[version:]:
+            db.execute(migration)
+        if version < len(MIGRATIONS):
+            db.pragma("user_version", len(MIGRATIONS))
+        db.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (uuid.uuid4().hex[:12],))

@@ -185,6 +185,22 @@ class PrometheusMetrics:
             product(("start", "open", "silence", "command"), ("done", "cut", "failed")),
         )
         self._gaps = counter("evorelay_gaps_total", "Offsets not contiguous: a bug, report it")
+        self._backups = _Counters(
+            counter("evorelay_backups_total", "Backups that were to be made", "outcome"),
+            ((outcome,) for outcome in ("done", "failed", "skipped")),
+        )
+        self._backup_checks = _Counters(
+            counter("evorelay_backup_checks_total", "Backups restored and compared", "outcome"),
+            (("whole",), ("damaged",)),
+        )
+        self._backup_s = Gauge(
+            "evorelay_backup_duration_seconds", "Of the latest backup", registry=registry
+        )
+        self._backup_check_s = Gauge(
+            "evorelay_backup_check_duration_seconds",
+            "Of the latest attempt to restore a backup",
+            registry=registry,
+        )
         self._restarts = _Counters(
             counter("evorelay_service_restarts_total", "Services that crashed", "service")
         )
@@ -276,6 +292,15 @@ class PrometheusMetrics:
     def gap_detected(self) -> None:
         self._gaps.inc()
         self._totals.gaps += 1
+
+    def backup_ended(self, outcome: str, seconds: float) -> None:
+        self._backups[outcome,].inc()
+        if outcome == "done":
+            self._backup_s.set(seconds)
+
+    def backup_checked(self, is_whole: bool, seconds: float) -> None:
+        self._backup_checks["whole" if is_whole else "damaged",].inc()
+        self._backup_check_s.set(seconds)
 
     def service_restarted(self, name: str) -> None:
         self._restarts[name,].inc()

@@ -92,6 +92,12 @@ class Metrics(Protocol):
     def gap_detected(self) -> None:
         """Offsets were not contiguous: a bug, and worth an alert at the first (P3)."""
 
+    def backup_ended(self, outcome: str, seconds: float) -> None:
+        """One was to be made: ``done``, ``failed``, or ``skipped`` for another process made one."""
+
+    def backup_checked(self, is_whole: bool, seconds: float) -> None:
+        """One was restored into a scratch store and compared."""
+
     def service_restarted(self, name: str) -> None: ...
 
     def loop_lag(self, seconds: float) -> None:
@@ -155,6 +161,10 @@ class NopMetrics:
     def reconciled(self, trigger: str, outcome: str) -> None: ...
 
     def gap_detected(self) -> None: ...
+
+    def backup_ended(self, outcome: str, seconds: float) -> None: ...
+
+    def backup_checked(self, is_whole: bool, seconds: float) -> None: ...
 
     def service_restarted(self, name: str) -> None: ...
 

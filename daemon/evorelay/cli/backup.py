@@ -1,0 +1,292 @@
+"""``evorelay backup``: make one now, list them, prove one, put one back."""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from evorelay.cli.common import config_option, json_option, read_config
+from evorelay.config import Config
+from evorelay.model.backup import CheckResult, Restored, RestoreRefused
+from evorelay.model.errors import StoreInUse
+from evorelay.model.sizes import readable_bytes
+from evorelay.relay.backup.checking import check_backup
+from evorelay.relay.backup.listing import listed
+from evorelay.relay.backup.making import make_backup
+from evorelay.relay.backup.pace import Pace
+from evorelay.relay.backup.restoring import Told, restore_backup
+from evorelay.relay.backup.shelf import shelf_of
+from evorelay.storage.open import backup_store, store_for_restore
+
+_NICE = 10
+"""Whatever else runs on the machine goes first."""
+
+
+@click.group("backup")
+def command() -> None:
+    """Backups: made every night by the daemon, checked by restoring them."""
+
+
+@command.command("now")
+@config_option
+@json_option
+def now(config_file: Path | None, as_json: bool) -> None:
+    """Make a backup now and check it; beside a running daemon or without one."""
+    config = _prepared(config_file)
+    shelf = shelf_of(config)
+    store = backup_store(Path(config.state_dir), config.storage.url)
+    with shelf.locked(), _working("Making a backup", is_shown=not as_json):
+        manifest = make_backup(
+            store,
+            shelf,
+            datetime.now(UTC),
+            Pace(),
+            spare_bytes=config.webhook.min_free_bytes,
+        )
+        result = check_backup(store, shelf, manifest.id, datetime.now(UTC), Pace())
+        if result.problem is None:
+            shelf.drop_oldest(config.backup.keep)
+    path = shelf.place(manifest.id)
+    messages = manifest.counts.get("message", 0)
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "id": manifest.id,
+                    "path": str(path),
+                    "messages": messages,
+                    "state": "damaged" if result.problem else "verified",
+                    "problem": result.problem,
+                }
+            )
+        )
+    else:
+        size = readable_bytes(shelf.size(manifest.id))
+        click.echo(f"{path}: {messages:,} messages new or changed, {size}")
+        _tell_check(result)
+    sys.exit(1 if result.problem else 0)
+
+
+@command.command("list")
+@config_option
+@json_option
+def list_(config_file: Path | None, as_json: bool) -> None:
+    """Show what backups there are, the newest first."""
+    views = listed(shelf_of(read_config(config_file)))
+    if as_json:
+        click.echo(msgspec.json.encode({"backups": views}).decode())
+        return
+    if not views:
+        click.echo("There is no backup yet; make one with `evorelay backup now`.")
+        return
+    from rich.console import Console  # late: most commands and every script do without
+    from rich.table import Table
+
+    table = Table("id", "made at (UTC)", "messages", "size", "state")
+    for view in views:
+        table.add_row(
+            view.id,
+            f"{view.created_at:%Y-%m-%d %H:%M:%S}",
+            f"{view.messages:,}" + ("" if view.from_ else " (all)"),
+            readable_bytes(view.size_bytes),
+            view.state + (f": {view.problem}" if view.problem else ""),
+        )
+    Console().print(table)
+
+
+@command.command("verify")
+@click.argument("backup_id", required=False, metavar="[ID]")
+@click.option("--all", "everything", is_flag=True, help="Every backup there is.")
+@config_option
+@json_option
+def verify(
+    backup_id: str | None, everything: bool, config_file: Path | None, as_json: bool
+) -> None:
+    """Check every byte of a backup, the newest by default, and restore it into a scratch store.
+
+    Exit status 1 when it is damaged.
+    """
+    if everything and backup_id is not None:
+        raise click.UsageError("give an ID or --all, not both")
+    config = _prepared(config_file)
+    shelf = shelf_of(config)
+    store = backup_store(Path(config.state_dir), config.storage.url)
+    ids = shelf.ids() if everything else [shelf.chosen(backup_id)]
+    results = []
+    with shelf.locked():
+        for one in ids:
+            with _working(f"Checking {one}", is_shown=not as_json):
+                result = check_backup(store, shelf, one, datetime.now(UTC), Pace())
+            results.append(result)
+            if not as_json:
+                _tell_check(result)
+    if as_json:
+        views = [
+            {
+                "id": result.id,
+                "state": "damaged" if result.problem else "verified",
+                "problem": result.problem,
+                "verified_at": result.at.isoformat(),
+            }
+            for result in results
+        ]
+        click.echo(json.dumps({"backups": views} if everything else views[0]))
+    sys.exit(1 if any(result.problem for result in results) else 0)
+
+
+@command.command("restore")
+@click.argument("backup_id", required=False, metavar="[ID]")
+@click.option(
+    "--from-conversations",
+    is_flag=True,
+    help="Restore from the JSON Lines of all days, without the copy of the database.",
+)
+@config_option
+@json_option
+def restore(
+    backup_id: str | None, from_conversations: bool, config_file: Path | None, as_json: bool
+) -> None:
+    """Put a backup, the newest by default, into the store of this configuration.
+
+    The daemon must be stopped. An empty store becomes what it was; one that is not takes what it
+    lacks and keeps what it has, so that restoring twice changes nothing.
+    """
+    config = _prepared(config_file)
+    shelf = shelf_of(config)
+    chosen = shelf.chosen(backup_id)
+    state_dir = Path(config.state_dir)
+    try:
+        with (
+            store_for_restore(state_dir, config.storage.url) as store,
+            shelf.locked(),
+            _scratch(state_dir) as scratch,
+            _progress(is_shown=not as_json) as told,
+        ):
+            restored = restore_backup(
+                store,
+                shelf,
+                chosen,
+                scratch,
+                Pace(),
+                told,
+                from_conversations=from_conversations,
+            )
+    except StoreInUse:
+        raise RestoreRefused(
+            f"the daemon is running on {state_dir}; stop it first (systemctl stop evorelay),"
+            " then restore, then start it"
+        ) from None
+    if as_json:
+        click.echo(msgspec.json.encode(restored).decode())
+    else:
+        _tell_restored(restored)
+
+
+def _prepared(config_file: Path | None) -> Config:
+    """The configuration, by a user who will leave no file behind that the daemon cannot use."""
+    config = read_config(config_file)
+    with suppress(FileNotFoundError):
+        owner = os.stat(config.state_dir).st_uid
+        if os.geteuid() == 0 and owner != 0:
+            raise RestoreRefused(
+                f"{config.state_dir} belongs to another user than root, and so must its files:"
+                f" run this as that user (sudo -u '#{owner}' evorelay backup …)"
+            )
+    with suppress(OSError):
+        os.nice(_NICE)
+    return config
+
+
+def _tell_check(result: CheckResult) -> None:
+    if result.problem is None:
+        click.echo(f"{result.id}: restored into a scratch store, and all of it is right")
+    else:
+        click.echo(f"{result.id}: damaged: {result.problem}", err=True)
+
+
+def _tell_restored(restored: Restored) -> None:
+    if not restored.rows:
+        click.echo(f"{restored.id}: everything in it was here already; nothing was changed")
+        return
+    click.echo(
+        f"{restored.id}: restored {restored.messages:,} messages, {restored.rows:,} rows in all"
+    )
+    if restored.missing_before is not None:
+        click.echo(
+            f"What was said before {restored.missing_before:%Y-%m-%d %H:%M} UTC is not in it: the"
+            " backups that held it are gone.",
+            err=True,
+        )
+    if restored.failed_replies:
+        click.echo(
+            f"{restored.failed_replies:,} replies were waiting to be sent then. They count as"
+            " failed now: they may have been sent since.",
+            err=True,
+        )
+
+
+@contextmanager
+def _scratch(state_dir: Path) -> Iterator[Path]:
+    for leftover in state_dir.glob(".restore-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".restore-", dir=state_dir) as directory:
+        yield Path(directory)
+
+
+@contextmanager
+def _working(what: str, *, is_shown: bool) -> Iterator[None]:
+    if not (is_shown and sys.stderr.isatty()):
+        yield
+        return
+    from rich.console import Console  # late: most commands and every script do without
+
+    with Console(stderr=True).status(what):
+        yield
+
+
+@contextmanager
+def _progress(*, is_shown: bool) -> Iterator[Told]:
+    """Bars on a terminal; elsewhere a line for each step."""
+    if not is_shown:
+        yield lambda what, done, total: None
+        return
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    from rich.console import Console  # late: most commands and every script do without
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, Any] = {}
+
+        def told(what: str, done: int, total: int) -> None:
+            for other, task in tasks.items():
+                if other != what:
+                    progress.update(task, completed=progress.tasks[task].total)
+            if what not in tasks:
+                tasks[what] = progress.add_task(what)
+            progress.update(tasks[what], completed=done, total=total)
+
+        yield told
+
+
+def _lines() -> Callable[[str, int, int], None]:
+    last = ""
+
+    def told(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if what != last:
+            click.echo(f"{what} …", err=True)
+            last = what
+
+    return told

@@ -1,0 +1,137 @@
+"""One backup, from the live store to a directory that is whole or not there."""
+
+import logging
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+from evorelay import __version__
+from evorelay.model.backup import (
+    FORMAT,
+    BackupFailed,
+    DamagedBackup,
+    FileEntry,
+    Link,
+    Manifest,
+    Media,
+)
+from evorelay.model.sizes import readable_bytes
+from evorelay.protocol.backup_manifest import (
+    CONVERSATIONS,
+    DATABASE,
+    MANIFEST,
+    MEDIA,
+    encode_manifest,
+)
+from evorelay.relay.backup.files import write_new
+from evorelay.relay.backup.packing import Breathe, pack_file, packed
+from evorelay.relay.backup.shelf import Shelf
+from evorelay.storage.ports.backup import BackupStore, StoreCopy
+
+log = logging.getLogger(__name__)
+
+_ROOM = 2
+"""Times the store's size: the copy at rest, its compressed form, and another copy to check it."""
+
+
+def make_backup(
+    store: BackupStore, shelf: Shelf, now: datetime, breathe: Breathe, *, spare_bytes: int
+) -> Manifest:
+    """Write one; the caller holds the shelf's lock.
+
+    ``spare_bytes``: what must be left on the disk for everything else. Raises ``BackupFailed``,
+    ``StoreUnavailable``, and whatever ``breathe`` raises; nothing is left behind then.
+    """
+    _check_room(store.size_bytes() * _ROOM + spare_bytes, shelf)
+    backup_id = shelf.new_id(now)
+    try:
+        with shelf.scratch(backup_id) as work, shelf.scratch(backup_id + "-copy") as aside:
+            manifest = _write(store, shelf, work, aside / "store.db", backup_id, now, breathe)
+            shelf.put(work, backup_id)
+    except OSError as error:
+        raise BackupFailed(f"the backup could not be written: {error.strerror or error}") from error
+    return manifest
+
+
+def _check_room(needed: int, shelf: Shelf) -> None:
+    free = shelf.free_bytes()
+    if free < needed:
+        raise BackupFailed(
+            f"{readable_bytes(free)} are free at {shelf.path}, a backup needs"
+            f" {readable_bytes(needed)}; free some, lower backup.keep, or set backup.dir to a"
+            " larger disk"
+        )
+
+
+def _write(
+    store: BackupStore,
+    shelf: Shelf,
+    work: Path,
+    copy_path: Path,
+    backup_id: str,
+    now: datetime,
+    breathe: Breathe,
+) -> Manifest:
+    # Everything is read from one copy: what is in the files is the same moment, to the row.
+    mark = store.copy_to(copy_path, breathe)
+    with store.open_copy(copy_path) as copy:
+        previous = _previous(shelf)
+        continues = previous is not None and copy.continues(previous[0].mark)
+        since = previous[0].mark.revision if previous is not None and continues else None
+        conversations, counts = _conversations(copy, work / CONVERSATIONS, since, breathe)
+        media_file, media = _media(copy, work / MEDIA, breathe)
+        totals = copy.totals(breathe)
+    files = {
+        CONVERSATIONS: conversations,
+        MEDIA: media_file,
+        DATABASE: pack_file(copy_path, work / DATABASE, breathe),
+    }
+    manifest = Manifest(
+        format=FORMAT,
+        evorelay=__version__,
+        id=backup_id,
+        created_at=now,
+        from_=previous[0].created_at if previous is not None and continues else None,
+        since=since,
+        mark=mark,
+        previous=None if previous is None else Link(previous[0].id, previous[1]),
+        counts=counts,
+        totals=totals,
+        media=media,
+        files=files,
+    )
+    write_new(work / MANIFEST, encode_manifest(manifest)[0])
+    return manifest
+
+
+def _previous(shelf: Shelf) -> tuple[Manifest, str] | None:
+    """The newest backup, with the SHA-256 of its manifest; nothing continues a damaged one."""
+    ids = shelf.ids()
+    if not ids:
+        return None
+    try:
+        return shelf.manifest(ids[-1])
+    except DamagedBackup as error:
+        log.warning("backup %s is damaged, the next one holds everything: %s", ids[-1], error)
+        return None
+
+
+def _conversations(
+    copy: StoreCopy, path: Path, since: int | None, breathe: Breathe
+) -> tuple[FileEntry, dict[str, int]]:
+    counts: Counter[str] = Counter()
+    with packed(path) as packer:
+        for kind, count, text in copy.lines(since, breathe):
+            counts[kind] += count
+            packer.write(text)
+    return packer.entry, dict(counts)
+
+
+def _media(copy: StoreCopy, path: Path, breathe: Breathe) -> tuple[FileEntry, Media]:
+    files = size = 0
+    with packed(path) as packer:
+        for count, size_bytes, text in copy.media(breathe):
+            files += count
+            size += size_bytes
+            packer.write(text)
+    return packer.entry, Media(files=files, bytes=size)

@@ -1,0 +1,121 @@
+"""A backup put into a store: from its copy of the database, or from conversations alone."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from evorelay.model.backup import DamagedBackup, Manifest, Restored, RestoreRefused
+from evorelay.model.sizes import readable_bytes
+from evorelay.protocol.backup_manifest import CONVERSATIONS, DATABASE
+from evorelay.relay.backup.checking import check_files, compare
+from evorelay.relay.backup.packing import Breathe, lines, unpack_file, unpacked
+from evorelay.relay.backup.shelf import Shelf
+from evorelay.storage.ports.backup import BackupStore
+
+Told = Callable[[str, int, int], None]
+"""(what is being done, how far, of how much)."""
+
+
+class _Source(NamedTuple):
+    name: str
+    missing_before: datetime | None
+
+
+def restore_backup(
+    store: BackupStore,
+    shelf: Shelf,
+    backup_id: str,
+    scratch: Path,
+    breathe: Breathe,
+    told: Told,
+    *,
+    from_conversations: bool = False,
+) -> Restored:
+    """Put it into the store, which the caller has for itself alone. Checked before it is believed.
+
+    ``scratch``: a directory on the store's disk. ``from_conversations``: do without the copy of
+    the database, which is also what happens where it is damaged or missing. Raises
+    ``DamagedBackup`` before anything was changed.
+    """
+    copy_path = scratch / "copy.db"
+    manifest, _ = shelf.manifest(backup_id)
+    _check_room(manifest, scratch)
+    source = None
+    if not from_conversations and DATABASE in manifest.files:
+        told("checking", 0, 1)
+        manifest, _ = check_files(shelf, backup_id, breathe)
+        told("unpacking", 0, 1)
+        unpack_file(shelf.place(backup_id) / DATABASE, manifest.files[DATABASE], copy_path, breathe)
+        with store.open_copy(copy_path) as copy:
+            told("comparing", 0, 1)
+            compare(copy, manifest, breathe)
+        source = _Source("database", None)
+    else:
+        source = _build(store, shelf, manifest, copy_path, breathe, told)
+    total = manifest.totals["messages"].rows
+    merged = store.restore(
+        copy_path, manifest.mark, breathe, lambda done: told("restoring", done, total)
+    )
+    return Restored(
+        id=backup_id,
+        source=source.name,
+        messages=merged.messages,
+        rows=merged.rows,
+        epoch=merged.epoch,
+        failed_replies=merged.failed_replies,
+        missing_before=source.missing_before,
+    )
+
+
+def _build(
+    store: BackupStore,
+    shelf: Shelf,
+    last: Manifest,
+    copy_path: Path,
+    breathe: Breathe,
+    told: Told,
+) -> _Source:
+    """Make a store of the chain of conversations that leads to ``last``."""
+    links = _chain(shelf, last)
+
+    def text(manifest: Manifest) -> Iterator[bytes]:
+        path = shelf.place(manifest.id) / CONVERSATIONS
+        return lines(unpacked(path, manifest.files[CONVERSATIONS], breathe), CONVERSATIONS)
+
+    def days() -> Iterator[Iterator[bytes]]:
+        for number, manifest in enumerate(links):
+            told("reading conversations", number, len(links))
+            yield text(manifest)
+
+    store.build_copy(copy_path, chain.from_iterable(days()), breathe)
+    with store.open_copy(copy_path) as copy:
+        if problem := copy.problem():
+            raise DamagedBackup(problem)
+    return _Source("conversations", links[0].from_)
+
+
+def _chain(shelf: Shelf, last: Manifest) -> list[Manifest]:
+    """Back to the backup that holds everything, or as far as there are backups; oldest first."""
+    links = [last]
+    while links[0].since is not None and links[0].previous is not None:
+        link = links[0].previous
+        if link.id not in shelf.ids():
+            break
+        manifest, sums = shelf.manifest(link.id)
+        if sums != link.sha256:
+            raise DamagedBackup(f"{links[0].id} continues another {link.id} than the one there")
+        links.insert(0, manifest)
+    return links
+
+
+def _check_room(manifest: Manifest, scratch: Path) -> None:
+    entry = manifest.files.get(DATABASE, manifest.files[CONVERSATIONS])
+    free, needed = shutil.disk_usage(scratch).free, entry.raw_bytes * 2
+    if free < needed:
+        raise RestoreRefused(
+            f"{readable_bytes(free)} are free at {scratch.parent}, the restore needs"
+            f" {readable_bytes(needed)}"
+        )

@@ -1,0 +1,418 @@
+"""A copy's rows put into a store: merging, in small transactions, the same again changes nothing.
+
+What is in the store stays as it is. Only where the copy is a later state of the same life, and the
+store has not changed the row by itself since, the copy's row takes its place. A person the store
+knows under another id, for it was filled anew in the meantime, is that person: by the aliases.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from evorelay.model.backup import Mark
+from evorelay.model.clock import now_ms
+from evorelay.storage.ports.backup import Breathe, Merged
+from evorelay.storage.sqlite.bulk import Table
+from evorelay.storage.sqlite.connection import transaction
+from evorelay.storage.sqlite.copying import begin_life, read_ancestors, read_mark
+from evorelay.storage.sqlite.lines import KIND, KINDS, Kind
+from evorelay.storage.sqlite.merging import Merging
+from evorelay.storage.sqlite.transaction import (
+    CONTACTS,
+    EARLY,
+    FETCHES,
+    MESSAGES,
+    OUTBOX,
+    QUARANTINE,
+    TICKETS,
+    UPLOADS,
+)
+
+_STEP = 2000
+"""Messages in one transaction: memory and the log of writes stay flat."""
+_RECOUNTED = 500
+_REPLY_ERROR = {
+    "code": "restored",
+    "message": "it was waiting when the backup was made, and may have been sent after it: look at"
+    " the phone before you send it again",
+}
+_PREPARE = """
+    CREATE TEMP TABLE own (kind TEXT, key TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+    CREATE TEMP TABLE person (id TEXT PRIMARY KEY, known_as TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TEMP TABLE place (id TEXT PRIMARY KEY, known_as TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TEMP TABLE fresh (id TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TEMP TABLE touched (id TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+_PERSONS = """
+    INSERT INTO temp.person
+        SELECT s.id, (SELECT a.contact_id FROM src.aliases AS o
+            JOIN main.aliases AS a ON a.instance = o.instance AND a.alias = o.alias
+            WHERE o.contact_id = s.id ORDER BY a.contact_id LIMIT 1) AS found
+        FROM src.contacts AS s
+        WHERE NOT EXISTS (SELECT 1 FROM main.contacts AS c WHERE c.id = s.id)
+            AND found IS NOT NULL
+"""
+"""People of the copy whom the store knows under another id."""
+_PLACES = """
+    INSERT INTO temp.place
+        SELECT s.id, t.id FROM src.tickets AS s
+        JOIN main.tickets AS t ON t.contact_id = coalesce(
+            (SELECT known_as FROM temp.person AS p WHERE p.id = s.contact_id), s.contact_id)
+            AND t.status <> 'closed' AND t.id <> s.id
+        WHERE s.status <> 'closed' AND NOT (:wins
+            AND EXISTS (SELECT 1 FROM src.tickets AS z
+                WHERE z.id = t.id AND z.status = 'closed')
+            AND NOT EXISTS (SELECT 1 FROM temp.own AS o WHERE o.kind = 'ticket' AND o.key = t.id))
+"""
+"""Open tickets of the copy whose person has another open one in the store: it takes them over."""
+_PERSON = "coalesce((SELECT p.known_as FROM temp.person AS p WHERE p.id = {0}), {0})"
+_PLACE = "coalesce((SELECT p.known_as FROM temp.place AS p WHERE p.id = {0}), {0})"
+_IS_MOVED = "EXISTS (SELECT 1 FROM temp.place AS p WHERE p.id = s.id)"
+_IS_WAITING = "s.state IN ('queued', 'sending', 'unknown')"
+_IS_PENDING = "s.direction = 'out' AND s.status = 'pending'"
+_CONTACT = {"contact_id": _PERSON.format("s.contact_id")}
+_IS_ALONE = f"""
+    s.status = 'closed' OR {_IS_MOVED} OR NOT EXISTS (SELECT 1 FROM main.tickets AS t
+        WHERE t.contact_id = {_PERSON.format("s.contact_id")} AND t.status <> 'closed'
+            AND t.id <> s.id)
+"""  # noqa: S608 -- our own names
+_HAS_ITS_MESSAGE = (
+    "EXISTS (SELECT 1 FROM main.messages AS m WHERE m.id = s.message_id)"  # noqa: S608 -- our own names
+    f" AND EXISTS (SELECT 1 FROM main.contacts AS c WHERE c.id = {_CONTACT['contact_id']})"
+)
+_NEEDED_BY = {
+    "contact": (
+        ("aliases", "contact_id"),
+        ("tickets", "contact_id"),
+        ("messages", "contact_id"),
+        ("members", "contact_id"),
+        ("members", "group_id"),
+        ("outbox", "contact_id"),
+    ),
+    "ticket": (("messages", "ticket_id"), ("seen", "ticket_id")),
+}
+_ERROR_JSON = msgspec.json.encode(_REPLY_ERROR).decode()
+
+
+def settle_in_place(db: apsw.Connection, mark: Mark, *, settles: bool) -> Merged:
+    """Make a copy the store itself: replies that waited are failed, and a new life begins."""
+    failed = 0
+    with transaction(db):
+        if settles:
+            db.execute(
+                f"UPDATE outbox AS s SET {_assigned(_failed_reply(now_ms()))} WHERE {_IS_WAITING}"  # noqa: S608 -- our own names
+            )
+            failed = db.changes()
+            db.execute(
+                f"UPDATE messages AS s SET {_assigned(_failed_message())} WHERE {_IS_PENDING}"  # noqa: S608 -- our own names
+            )
+        last = db.execute("SELECT coalesce(max(revision), 0) FROM changes").get
+        epoch = begin_life(db, [(mark.epoch, mark.revision, int(last or 0))])
+        counts = {
+            table.name: int(db.execute(f"SELECT count(*) FROM {table.name}").get or 0)  # noqa: S608 -- our own names
+            for table in (CONTACTS, TICKETS, MESSAGES, OUTBOX, QUARANTINE)
+        }
+    return Merged(sum(counts.values()), counts["messages"], failed, epoch)
+
+
+def absorb(
+    db: apsw.Connection, copy: Path, mark: Mark, breathe: Breathe, told: Callable[[int], None]
+) -> Merged:
+    """Merge the copy, a checked store of this schema, into the store behind ``db``."""
+    db.execute("ATTACH ? AS src", (str(copy),))
+    try:
+        return _Absorbing(db, mark, breathe, told).run()
+    finally:
+        db.execute("DETACH src")
+
+
+class _Absorbing:
+    def __init__(
+        self, db: apsw.Connection, mark: Mark, breathe: Breathe, told: Callable[[int], None]
+    ) -> None:
+        self._db = db
+        self._mark = mark
+        self._breathe = breathe
+        self._told = told
+        self._rows = 0
+        self._wins = False
+        self._known = 0
+        """The revision of the copy's life up to which the store has it."""
+
+    def run(self) -> Merged:
+        db = self._db
+        db.execute(_PREPARE)
+        messages, failed = self._count("messages"), self._count_failed()
+        self._compare_lives()
+        names = {"wins": self._wins}
+        with transaction(db):
+            db.execute(_PERSONS)
+            if self._wins:
+                self._remove()
+            self._take_people()
+            db.execute(_PLACES, names)
+            self._take_tickets()
+        self._take_messages()
+        with transaction(db):
+            self._take_the_rest()
+        self._recount()
+        if self._rows:
+            with transaction(db):
+                epoch = self._begin_life()
+        else:
+            epoch = read_mark(db).epoch
+        return Merged(
+            self._rows,
+            self._count("messages") - messages,
+            self._count_failed() - failed,
+            epoch,
+        )
+
+    def _compare_lives(self) -> None:
+        """Is the copy a later state of what the store is, or was restored from?"""
+        db, mark = self._db, self._mark
+        now = read_mark(db)
+        if now.epoch == mark.epoch:  # an older state of the store was put back
+            same = db.execute(
+                "SELECT kind || ' ' || key FROM src.changes WHERE revision = ?", (now.revision,)
+            ).get
+            self._wins = mark.revision > now.revision and same == now.change
+            self._known = now.revision
+            return
+        for epoch, revision, own in read_ancestors(db):
+            if epoch == mark.epoch and mark.revision > revision:
+                oldest = db.execute("SELECT coalesce(min(revision), 0) FROM changes").get
+                self._wins = oldest <= own + 1
+                self._known = revision
+                db.execute(
+                    "INSERT OR IGNORE INTO temp.own"
+                    " SELECT kind, key FROM main.changes WHERE revision > ?",
+                    (own,),
+                )
+
+    def _remove(self) -> None:
+        """What the copy's life dropped since the store was like it, unless something needs it."""
+        for kind in reversed(KINDS):
+            table = kind.table.name
+            needed = "".join(
+                f" AND NOT EXISTS (SELECT 1 FROM main.{other} AS n WHERE n.{column} = t.id)"  # noqa: S608 -- our own names
+                for other, column in _NEEDED_BY.get(kind.name, ())
+            )
+            self._do(
+                f"DELETE FROM main.{table} AS t WHERE {kind.key_of('t')} IN (SELECT c.key"  # noqa: S608 -- our own names
+                " FROM src.changes AS c WHERE c.revision > :known AND c.kind = :kind)"
+                f" AND NOT EXISTS (SELECT 1 FROM src.{table} AS s WHERE {kind.same('s', 't')})"
+                f" AND {self._not_own(kind, 't')}{needed}",
+                {"known": self._known, "kind": kind.name},
+            )
+
+    def _take_people(self) -> None:
+        self._take(KIND["instance"])
+        merged_into = {"merged_into": _PERSON.format("s.merged_into")}
+        is_new = "NOT EXISTS (SELECT 1 FROM temp.person AS p WHERE p.id = s.id)"
+        self._take(KIND["contact"], merged_into, where=is_new)
+        self._take(KIND["alias"], _CONTACT)
+        group = {"group_id": _PERSON.format("s.group_id")}
+        self._take(KIND["member"], {**_CONTACT, **group})
+
+    def _take_tickets(self) -> None:
+        db = self._db
+        before = self._revision()
+        # One that gives way to another open ticket leaves a closed shell that leads there.
+        changed = {
+            **_CONTACT,
+            "status": f"iif({_IS_MOVED}, 'closed', s.status)",
+            "closed_at": f"iif({_IS_MOVED}, coalesce(s.closed_at, {now_ms()}), s.closed_at)",
+            "merged_into": f"iif({_IS_MOVED}, {_PLACE.format('s.id')},"
+            f" {_PLACE.format('s.merged_into')})",
+            "last_message": f"iif({_IS_MOVED}, NULL, s.last_message)",
+            "last_message_id": f"iif({_IS_MOVED}, NULL, s.last_message_id)",
+            "waiting_since": f"iif({_IS_MOVED}, NULL, s.waiting_since)",
+        }
+        # Closed ones first: each person has one open ticket at most.
+        self._take(KIND["ticket"], changed, where=_IS_ALONE, order="s.status <> 'closed', s.id")
+        db.execute(
+            "INSERT INTO temp.fresh SELECT DISTINCT key FROM main.changes"
+            " WHERE kind = 'ticket' AND revision > ?",
+            (before,),
+        )
+        self._take(KIND["merge"])
+
+    def _take_messages(self) -> None:
+        db = self._db
+        after = done = 0
+        changed = {**_CONTACT, "ticket_id": _PLACE.format("s.ticket_id"), **_failed_message()}
+        # Of one message on WhatsApp there is one row (P2), the store's.
+        is_alone = (
+            "s.arrival > :after AND s.arrival <= :last AND NOT EXISTS (SELECT 1 FROM main.messages"
+            " AS m WHERE m.instance = s.instance AND m.whatsapp_id = s.whatsapp_id"
+            " AND m.id <> s.id)"
+        )
+        while True:
+            self._breathe()
+            last, count = db.execute(
+                "SELECT max(arrival), count(*) FROM (SELECT arrival FROM src.messages"
+                " WHERE arrival > ? ORDER BY arrival LIMIT ?)",
+                (after, _STEP),
+            ).fetchone()  # type: ignore[misc]  # an aggregate always has a row
+            if not count:
+                return
+            with transaction(db):
+                before = self._revision()
+                self._take(
+                    KIND["message"],
+                    changed,
+                    where=is_alone,
+                    order="s.arrival",
+                    names={"after": after, "last": last},
+                )
+                db.execute(
+                    "INSERT OR IGNORE INTO temp.touched SELECT m.ticket_id FROM main.changes AS c"
+                    " CROSS JOIN main.messages AS m ON m.id = c.key"
+                    " WHERE c.kind = 'message' AND c.revision > ? AND m.ticket_id IS NOT NULL"
+                    " AND NOT EXISTS (SELECT 1 FROM temp.fresh AS f WHERE f.id = m.ticket_id)",
+                    (before,),
+                )
+            after = last
+            done += count
+            self._told(done)
+
+    def _take_the_rest(self) -> None:
+        self._take(KIND["seen"], {"ticket_id": _PLACE.format("s.ticket_id")})
+        has_message = (
+            "EXISTS (SELECT 1 FROM main.messages AS m"
+            " WHERE m.instance = s.instance AND m.whatsapp_id = s.whatsapp_id)"
+        )
+        self._add(EARLY, where=f"NOT {has_message}")
+        self._add(UPLOADS)
+        self._add(
+            FETCHES,
+            where="EXISTS (SELECT 1 FROM main.messages AS m WHERE m.id = s.message_id"
+            " AND m.media->>'id' IS NULL)",
+        )
+        self._add(QUARANTINE)
+        replies = {
+            **_CONTACT,
+            "ticket_id": _PLACE.format("s.ticket_id"),
+            **_failed_reply(now_ms()),
+        }
+        self._add(OUTBOX, replies, where=_HAS_ITS_MESSAGE, replaces=self._wins)
+        # A store that knows how far it has come knows best; going there again changes nothing.
+        self._do("INSERT OR IGNORE INTO main.cursors SELECT journal, seq FROM src.cursors")
+
+    def _recount(self) -> None:
+        """What tickets say of messages, where some came to one that was there before."""
+        merging = Merging(self._db)
+        ids = [id_ for (id_,) in self._db.execute("SELECT id FROM temp.touched")]
+        for first in range(0, len(ids), _RECOUNTED):
+            self._breathe()
+            with transaction(self._db):
+                merging.recount(ids[first : first + _RECOUNTED])
+
+    def _begin_life(self) -> str:
+        last = self._revision()
+        inherited = [
+            (epoch, revision, last)
+            for epoch, revision, _ in self._db.execute(
+                "SELECT value->>0, value->>1, value->>2 FROM json_each("
+                "(SELECT value FROM src.meta WHERE key = 'ancestors'))"
+            )
+        ]
+        own = read_mark(self._db)
+        return begin_life(
+            self._db,
+            [
+                *inherited,
+                (own.epoch, own.revision, last),
+                (self._mark.epoch, self._mark.revision, last),
+            ],
+        )
+
+    def _take(
+        self,
+        kind: Kind,
+        changed: Mapping[str, str] | None = None,
+        *,
+        where: str = "true",
+        order: str = "1",
+        names: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Rows of the copy that lack in the store, and where the copy wins, those that differ."""
+        table = kind.table
+        columns = ", ".join(table.columns)
+        old = ", ".join(f"{table.name}.{column}" for column in table.columns)
+        new = ", ".join(f"excluded.{column}" for column in table.columns)
+        self._do(
+            f"INSERT INTO main.{table.name} ({columns}) SELECT {_selected(table, changed)}"  # noqa: S608 -- our own names
+            f" FROM src.{table.name} AS s WHERE ({where}) ORDER BY {order}"
+            f" ON CONFLICT ({kind.key}) DO UPDATE SET ({columns}) = ({new})"
+            f" WHERE :wins AND ({old}) IS NOT ({new}) AND {self._not_own(kind, table.name)}",
+            {"wins": self._wins, **(names or {})},
+        )
+
+    def _add(
+        self,
+        table: Table,
+        changed: Mapping[str, str] | None = None,
+        *,
+        where: str = "true",
+        replaces: bool = False,
+    ) -> None:
+        """Rows of the copy that lack in the store, by any of its keys."""
+        verb = "INSERT OR REPLACE" if replaces else "INSERT OR IGNORE"
+        self._do(
+            f"{verb} INTO main.{table.name} ({', '.join(table.columns)})"  # noqa: S608 -- our own names
+            f" SELECT {_selected(table, changed)} FROM src.{table.name} AS s WHERE {where}"
+        )
+
+    def _do(self, sql: str, names: Mapping[str, Any] | None = None) -> None:
+        self._db.execute(sql, {name: v for name, v in (names or {}).items() if f":{name}" in sql})
+        self._rows += self._db.changes()
+
+    def _not_own(self, kind: Kind, alias: str) -> str:
+        key = kind.key_of(alias)
+        return f"('{kind.name}', {key}) NOT IN (SELECT kind, key FROM temp.own)"  # noqa: S608 -- our own names
+
+    def _revision(self) -> int:
+        return int(self._db.execute("SELECT coalesce(max(revision), 0) FROM main.changes").get or 0)
+
+    def _count(self, table: str) -> int:
+        return int(self._db.execute(f"SELECT count(*) FROM main.{table}").get or 0)  # noqa: S608 -- our own names
+
+    def _count_failed(self) -> int:
+        return int(
+            self._db.execute(
+                "SELECT count(*) FROM main.outbox WHERE state = 'failed' AND error->>'code' = ?",
+                (_REPLY_ERROR["code"],),
+            ).get
+            or 0
+        )
+
+
+def _selected(table: Table, changed: Mapping[str, str] | None) -> str:
+    return ", ".join((changed or {}).get(column, f"s.{column}") for column in table.columns)
+
+
+def _failed_message() -> dict[str, str]:
+    """Columns of a message as it is restored: nobody will send what waited."""
+    return {
+        "status": f"iif({_IS_PENDING}, 'failed', s.status)",
+        "error": f"iif({_IS_PENDING}, '{_ERROR_JSON}', s.error)",
+    }
+
+
+def _failed_reply(at: int) -> dict[str, str]:
+    """Columns of a command likewise: its late echo is still welcome (``doubt_since``)."""
+    return {
+        "state": f"iif({_IS_WAITING}, 'failed', s.state)",
+        "ended_at": f"iif({_IS_WAITING}, {at}, s.ended_at)",
+        "error": f"iif({_IS_WAITING}, '{_ERROR_JSON}', s.error)",
+        "doubt_since": f"iif({_IS_WAITING}, coalesce(s.doubt_since, s.queued_at), s.doubt_since)",
+    }
+
+
+def _assigned(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in columns.items())

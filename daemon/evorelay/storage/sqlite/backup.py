@@ -1,0 +1,176 @@
+"""``BackupStore`` over one SQLite file."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby, islice
+from pathlib import Path
+
+import apsw
+from msgspec import Struct
+
+from evorelay.model.backup import DamagedBackup, Mark
+from evorelay.model.errors import StoreUnavailable
+from evorelay.storage.ports.backup import Breathe, Merged
+from evorelay.storage.sqlite.absorbing import absorb, settle_in_place
+from evorelay.storage.sqlite.connection import (
+    DamagedFile,
+    file_faults,
+    open_writer,
+    translated_errors,
+)
+from evorelay.storage.sqlite.copying import SqliteCopy, copy_store
+from evorelay.storage.sqlite.lines import KIND, PAGE, Removed, decode_line
+from evorelay.storage.sqlite.store import migrate
+from evorelay.storage.sqlite.suspicion import check_schema
+
+_UNIQUE = ("tickets_one_open", "messages_once")
+"""Indexes that hold at the end of a line's day and not between two of its lines."""
+
+
+class SqliteBackupStore:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def size_bytes(self) -> int:
+        with file_faults():
+            size = self._path.stat().st_size
+        wal = self._path.with_name(self._path.name + "-wal")
+        return size + (wal.stat().st_size if wal.exists() else 0)
+
+    def copy_to(self, path: Path, breathe: Breathe) -> Mark:
+        if not self._path.exists():
+            raise StoreUnavailable(f"there is no store at {self._path} yet")
+        return copy_store(self._path, path, breathe)
+
+    @contextmanager
+    def open_copy(self, path: Path) -> Iterator[SqliteCopy]:
+        with _scratch(path) as db:
+            yield SqliteCopy(db)
+
+    def build_copy(self, path: Path, lines: Iterable[bytes], breathe: Breathe) -> int:
+        with file_faults():
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with _scratch(path) as db:
+            indexes = [
+                db.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (name,)).get
+                for name in _UNIQUE
+            ]
+            for name in _UNIQUE:
+                db.execute(f"DROP INDEX {name}")
+            decoded = map(decode_line, lines)
+            try:
+                while page := list(islice(decoded, PAGE)):
+                    breathe()
+                    with db:
+                        _write(db, page)
+                for sql in indexes:
+                    db.execute(sql)
+            except (apsw.ConstraintError, apsw.MismatchError) as error:
+                raise DamagedBackup(f"its lines contradict each other: {error}") from error
+            return _without_orphans(db)
+
+    def at(self, path: Path) -> "SqliteBackupStore":
+        return SqliteBackupStore(path)
+
+    def restore(
+        self,
+        copy: Path,
+        mark: Mark,
+        breathe: Breathe,
+        told: Callable[[int], None],
+        *,
+        settles: bool = True,
+    ) -> Merged:
+        if self._is_empty():
+            with _scratch(copy) as db:
+                merged = settle_in_place(db, mark, settles=settles)
+            told(merged.messages)
+            self._put_in_place(copy)
+            return merged
+        with translated_errors(self._path):
+            db = open_writer(self._path)
+            try:
+                migrate(db)
+                return absorb(db, copy, mark, breathe, told)
+            finally:
+                db.close()
+
+    def _is_empty(self) -> bool:
+        if not self._path.exists() or self._path.stat().st_size == 0:
+            return True
+        with translated_errors(self._path):
+            db = open_writer(self._path)
+            try:
+                migrate(db)
+                tables = ("contacts", "tickets", "messages", "quarantine", "outbox")
+                return not any(
+                    db.execute(f"SELECT 1 FROM {table} LIMIT 1").get  # noqa: S608 -- literals above
+                    for table in tables
+                )
+            finally:
+                db.close()
+
+    def _put_in_place(self, copy: Path) -> None:
+        with file_faults():
+            with copy.open("rb") as file:
+                os.fsync(file.fileno())
+            for suffix in ("-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            os.replace(copy, self._path)
+            descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+@contextmanager
+def _scratch(path: Path) -> Iterator[apsw.Connection]:
+    """A file of a backup, which may come from anybody, as a store of this version."""
+    try:
+        with translated_errors(path):
+            db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+            try:
+                db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+                db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+                db.pragma("synchronous", "off")
+                db.pragma("foreign_keys", False)
+                check_schema(db)
+                migrate(db)
+                yield db
+            finally:
+                db.close()
+    except DamagedFile as error:
+        raise DamagedBackup(f"its copy of the database is damaged: {error.__cause__}") from error
+
+
+def _write(db: apsw.Connection, page: list[Struct]) -> None:
+    for kind, run in groupby(page, key=type):
+        if kind is Removed:
+            for line in run:
+                line.apply(db)  # type: ignore[attr-defined]  # a ``Removed``, says its type
+        else:
+            KIND[kind.__name__].write(db, list(run))
+
+
+def _without_orphans(db: apsw.Connection) -> int:
+    """Take out rows that refer to others which are not there; returns how many."""
+    dropped = 0
+    while broken := db.execute("PRAGMA foreign_key_check").fetchall():
+        for table in {row[0] for row in broken}:
+            dropped += _drop_orphans(db, str(table))
+    return dropped
+
+
+def _drop_orphans(db: apsw.Connection, table: str) -> int:
+    dropped = 0
+    for _, _, parent, column, target, *_ in db.execute(
+        "SELECT * FROM pragma_foreign_key_list(?)", (table,)
+    ).fetchall():
+        db.execute(
+            f"DELETE FROM {table} WHERE {column} IS NOT NULL"  # noqa: S608 -- our schema, it was checked
+            f" AND {column} NOT IN (SELECT {target} FROM {parent})"
+        )
+        dropped += db.changes()
+    return dropped

@@ -1,0 +1,278 @@
+"""A copy of the store: made beside its writer, and read at rest."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from evorelay.model.backup import Mark, Total
+from evorelay.storage.ports.backup import Breathe
+from evorelay.storage.sqlite.connection import file_faults, translated_errors
+from evorelay.storage.sqlite.lines import KINDS, PAGE, Kind
+from evorelay.storage.sqlite.schema import MIGRATIONS
+from evorelay.storage.sqlite.store import migrate
+from evorelay.storage.sqlite.transaction import LOG
+
+_VM_STEPS = 20_000
+"""Of SQLite's machine between two breaths of the copying: about 1 ms."""
+_CONTEXT = (
+    """
+    INSERT OR IGNORE INTO wanted_messages
+        SELECT t.arrival FROM changes AS c CROSS JOIN messages AS t ON t.id = c.key
+        WHERE c.revision > ?1 AND c.kind = 'message'
+    """,
+    """
+    INSERT OR IGNORE INTO wanted_seen
+        SELECT t.ticket_id, t.agent FROM changes AS c CROSS JOIN seen AS t
+            ON t.ticket_id = c.key->>0 AND t.agent = c.key->>1
+        WHERE c.revision > ?1 AND c.kind = 'seen'
+    """,
+    """
+    INSERT OR IGNORE INTO wanted_members
+        SELECT t.group_id, t.contact_id FROM changes AS c CROSS JOIN members AS t
+            ON t.group_id = c.key->>0 AND t.contact_id = c.key->>1
+        WHERE c.revision > ?1 AND c.kind = 'member'
+    """,
+    """
+    INSERT OR IGNORE INTO wanted_merges
+        SELECT t.id FROM changes AS c CROSS JOIN merges AS t ON t.id = c.key
+        WHERE c.revision > ?1 AND c.kind = 'merge'
+    """,
+    """
+    INSERT OR IGNORE INTO wanted_tickets
+        SELECT t.id FROM changes AS c CROSS JOIN tickets AS t ON t.id = c.key
+        WHERE c.revision > ?1 AND c.kind = 'ticket'
+        UNION SELECT ticket_id FROM wanted_seen
+        UNION SELECT t.ticket_id FROM wanted_messages AS w CROSS JOIN messages AS t
+            ON t.arrival = w.arrival WHERE t.ticket_id IS NOT NULL
+    """,
+    """
+    INSERT OR IGNORE INTO wanted_contacts
+        SELECT t.id FROM changes AS c CROSS JOIN contacts AS t ON t.id = c.key
+        WHERE c.revision > ?1 AND c.kind = 'contact'
+        UNION SELECT t.contact_id FROM changes AS c CROSS JOIN aliases AS t
+            ON t.instance = c.key->>0 AND t.alias = c.key->>1
+        WHERE c.revision > ?1 AND c.kind = 'alias'
+        UNION SELECT group_id FROM wanted_members
+        UNION SELECT contact_id FROM wanted_members
+        UNION SELECT t.contact_id FROM wanted_tickets AS w CROSS JOIN tickets AS t ON t.id = w.id
+        UNION SELECT t.contact_id FROM wanted_messages AS w CROSS JOIN messages AS t
+            ON t.arrival = w.arrival
+    """,
+    """
+    INSERT OR IGNORE INTO wanted_aliases
+        SELECT t.instance, t.alias FROM wanted_contacts AS w CROSS JOIN aliases AS t
+            ON t.contact_id = w.id
+    """,
+    "INSERT OR IGNORE INTO wanted_instances SELECT name FROM instances",
+)
+"""What changed, and the people and tickets it is about, so that a day can be read by itself."""
+
+
+def copy_store(source: Path, target: Path, breathe: Breathe) -> Mark:
+    """``BackupStore.copy_to``: VACUUM INTO, which leaves behind what was deleted in the file."""
+    with file_faults():
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    raised: list[BaseException] = []
+
+    def breathed() -> bool:
+        try:
+            breathe()
+        except BaseException as error:  # it must not pass through C; it is raised below
+            raised.append(error)
+        return bool(raised)
+
+    with translated_errors(source):
+        db = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            db.set_busy_timeout(5000)
+            db.set_progress_handler(breathed, _VM_STEPS)
+            db.execute("VACUUM INTO ?", (str(target),))
+        except apsw.InterruptError:
+            raise raised[0] from None
+        finally:
+            db.close()
+    return _make_presentable(target)
+
+
+def _make_presentable(path: Path) -> Mark:
+    """Bring a fresh copy up to date, take out what is secret, and give it a life of its own.
+
+    Whoever puts the file in place by hand has a store whose clients are told to load anew.
+    """
+    with translated_errors(path):
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            db.pragma("synchronous", "off")  # whoever wants it durable syncs the file
+            db.pragma("secure_delete", True)
+            migrate(db)
+            mark = read_mark(db)
+            with db:
+                db.execute("DELETE FROM sockets")  # who has a pid may have what it missed
+                db.execute("UPDATE instances SET qrcode = NULL")
+                begin_life(db, [(mark.epoch, mark.revision, mark.revision)])
+        finally:
+            db.close()
+    return mark
+
+
+def begin_life(db: apsw.Connection, ancestors: list[tuple[str, int, int]]) -> str:
+    """Give the store a new epoch, which voids its clients' cursors, and note what it holds.
+
+    ``ancestors``: (epoch, revision, own revision): all of that life up to that revision is here,
+    and what was changed here since has a higher one than the last number.
+    """
+    epoch = uuid.uuid4().hex[:12]
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (epoch,))
+    known = {row[0]: row for row in read_ancestors(db)} | {row[0]: row for row in ancestors}
+    text = msgspec.json.encode(list(known.values())[-_ANCESTORS_MAX:]).decode()
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('ancestors', ?)", (text,))
+    return epoch
+
+
+_ANCESTORS_MAX = 100
+
+
+def read_ancestors(db: apsw.Connection) -> list[tuple[str, int, int]]:
+    text = db.execute("SELECT value FROM meta WHERE key = 'ancestors'").get
+    return msgspec.json.decode(text or "[]", type=list[tuple[str, int, int]])
+
+
+def read_mark(db: apsw.Connection) -> Mark:
+    """Where the store is in its life."""
+    revision, change = db.execute(
+        "SELECT revision, kind || ' ' || key FROM changes ORDER BY revision DESC LIMIT 1"
+    ).fetchone() or (0, "")
+    return Mark(
+        epoch=str(db.execute("SELECT value FROM meta WHERE key = 'epoch'").get),
+        schema=len(MIGRATIONS),
+        revision=revision,
+        change=change,
+        event_id=db.execute("SELECT head FROM channels WHERE name = ?", (LOG,)).get or 0,
+        arrival=db.execute("SELECT max(arrival) FROM messages").get or 0,
+        cursors=dict(db.execute("SELECT journal, seq FROM cursors")),
+    )
+
+
+class SqliteCopy:
+    """``StoreCopy`` on a file that nobody writes to."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._db = connection
+
+    def continues(self, mark: Mark) -> bool:
+        *_, (copied, _, _) = read_ancestors(self._db)
+        if copied != mark.epoch:
+            return False
+        if mark.revision == 0:
+            return self._db.execute("SELECT min(revision) FROM changes").get in (None, 1)
+        change = self._db.execute(
+            "SELECT kind || ' ' || key FROM changes WHERE revision = ?", (mark.revision,)
+        ).get
+        return bool(change == mark.change)
+
+    def lines(self, since: int | None, breathe: Breathe) -> Iterator[tuple[str, int, bytes]]:
+        if since is not None:
+            yield from self._removed(since, breathe)
+            self._want(since, breathe)
+        for kind in KINDS:
+            source = f"{kind.table.name} AS t"
+            if since is not None:
+                same = " AND ".join(f"t.{column} = w.{column}" for column in kind.place)
+                source = f"wanted_{kind.table.name} AS w CROSS JOIN {source} ON {same}"
+            for count, text in self._pages(kind, kind.line, source, breathe):
+                yield kind.name, count, text
+
+    def media(self, breathe: Breathe) -> Iterator[tuple[int, int, bytes]]:
+        after = ""
+        while True:
+            breathe()
+            rows = self._db.execute(
+                "SELECT media->>'id' AS id, max(media->>'size') FROM messages"
+                " INDEXED BY messages_by_media WHERE media IS NOT NULL AND media->>'id' > ?"
+                " GROUP BY media->>'id' ORDER BY media->>'id' LIMIT ?",
+                (after, PAGE),
+            ).fetchall()
+            if not rows:
+                return
+            after = str(rows[-1][0])
+            text = b"".join(
+                msgspec.json.encode({"sha256": id_, "bytes": size}) + b"\n" for id_, size in rows
+            )
+            yield len(rows), sum(int(size or 0) for _, size in rows), text
+
+    def totals(self, breathe: Breathe) -> dict[str, Total]:
+        found = {}
+        for kind in KINDS:
+            rows, hashed = 0, sha256()
+            source = f"{kind.table.name} AS t"
+            for count, text in self._pages(kind, kind.table.array, source, breathe):
+                rows += count
+                hashed.update(text)
+            found[kind.table.name] = Total(rows, hashed.hexdigest())
+        return found
+
+    def problem(self) -> str | None:
+        found = self._db.execute("PRAGMA integrity_check(1)").get
+        if found != "ok":
+            return f"SQLite's integrity check says: {found}"
+        broken = self._db.execute("PRAGMA foreign_key_check").fetchone()
+        if broken is not None:
+            return f"a row of {broken[0]} belongs to one of {broken[2]} that is not there"
+        self._db.execute("INSERT INTO messages_text (messages_text) VALUES ('integrity-check')")
+        return None
+
+    def _want(self, since: int, breathe: Breathe) -> None:
+        self._db.pragma("temp_store", "file")
+        for kind in KINDS:
+            columns = ", ".join(kind.place)
+            self._db.execute(
+                f"CREATE TEMP TABLE IF NOT EXISTS wanted_{kind.table.name}"
+                f" ({columns}, PRIMARY KEY ({columns})) WITHOUT ROWID"
+            )
+            self._db.execute(f"DELETE FROM wanted_{kind.table.name}")  # noqa: S608 -- our own names
+        for sql in _CONTEXT:
+            breathe()
+            self._db.execute(sql, (since,) if "?1" in sql else ())
+
+    def _removed(self, since: int, breathe: Breathe) -> Iterator[tuple[str, int, bytes]]:
+        for kind in KINDS:
+            after: Any = ""
+            while True:
+                breathe()
+                text, count, after = self._db.execute(
+                    "SELECT group_concat(json_object('kind', 'removed', 'of', kind, 'key', key),"  # noqa: S608 -- our own names
+                    " char(10)), count(*), max(key) FROM (SELECT DISTINCT kind, key FROM changes"
+                    f" WHERE revision > ? AND kind = ? AND key > ?"
+                    f" AND NOT EXISTS (SELECT 1 FROM {kind.table.name} AS t"
+                    f" WHERE {kind.key_of('t')} = changes.key)"
+                    f" ORDER BY key LIMIT {PAGE})",
+                    (since, kind.name, after),
+                ).fetchone()  # type: ignore[misc]  # an aggregate always has a row
+                if not count:
+                    break
+                yield "removed", count, text.encode() + b"\n"
+
+    def _pages(
+        self, kind: Kind, shown: str, source: str, breathe: Breathe
+    ) -> Iterator[tuple[int, bytes]]:
+        after: list[Any] | None = None
+        while True:
+            breathe()
+            text, count, place = self._db.execute(
+                kind.page(shown, source, after), after or ()
+            ).fetchone()  # type: ignore[misc]  # an aggregate always has a row
+            if not count:
+                return
+            after = msgspec.json.decode(place)
+            yield count, text.encode() + b"\n"
+            if count < PAGE:
+                return
+
+    def mark(self) -> Mark:
+        return read_mark(self._db)
