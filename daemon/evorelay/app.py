@@ -160,6 +160,9 @@ def services(
         Service(name="flusher", run=relay.flusher.run),
         Service(name="catchup", run=partial(relay.catchup.run, relay.hub)),
     ]
+    observers = [Service(name="health", run=relay.health.run)]
+    if relay.canary is not None:
+        observers.append(Service(name="canary", run=relay.canary.run))
     if relay.jwks is not None:
         helpers.append(Service(name="jwks", run=relay.jwks.run))
     drain_s = config.server.drain_timeout
@@ -195,7 +198,7 @@ def services(
             ),
             Service(name="fetching", run=relay.fetching.run),
             Service(name="retention", run=relay.retention.run),
-            Service(name="health", run=relay.health.run),
+            *observers,
             Service(name="overview", run=relay.overview.run),
             Service(name="backups", run=relay.backups.run),
         ),

@@ -57,6 +57,8 @@ def test_verbs_move_what_they_say(scraped: Scraped) -> None:
     metrics.webhook_refused("unauthorized")
     metrics.journal_committed(10, 5000, 0.003)
     metrics.batch_applied(10, 0.02)
+    metrics.canary_returned(0.004)
+    metrics.canary_lost()
     metrics.event_published(20)
     metrics.webhook_to_publish_seconds([0.001, 0.004, 40.0])
     metrics.command_joined("rest")
@@ -88,7 +90,9 @@ def test_verbs_move_what_they_say(scraped: Scraped) -> None:
         ("evorelay_loop_lag_seconds_count", {}, 1),
     ]
     for name, labels, value in expected:
-        assert scraped.value(name, **labels) == value, name
+        assert scraped.value("evorelay_canary_seconds_count") == 1
+    assert scraped.value("evorelay_canaries_lost_total") == 1
+    assert scraped.value(name, **labels) == value, name
 
 
 def test_what_alerts_are_built_on_is_there_before_it_happens(scraped: Scraped) -> None:

@@ -21,6 +21,7 @@ from evorelay.edge.http_client import HttpClient
 from evorelay.edge.jwks import Jwks
 from evorelay.relay.backups import Backups
 from evorelay.relay.blobs import BlobStore
+from evorelay.relay.canary import Canary
 from evorelay.relay.catchup import CatchUp
 from evorelay.relay.fetching import Fetching
 from evorelay.relay.health import Health
@@ -56,6 +57,7 @@ class Relay(Struct, frozen=True, kw_only=True):
     fetching: Fetching
     silent_sends: SilentSends
     retention: Retention
+    canary: Canary | None
     health: Health
     overview: Overview
     backups: Backups
@@ -108,6 +110,7 @@ def build(
         silent_sends=outward.silent_sends,
         fetching=outward.fetching,
         retention=core.retention,
+        canary=edges.canary,
         health=edges.health,
         overview=edges.overview,
         backups=backups,

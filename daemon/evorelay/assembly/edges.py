@@ -9,8 +9,9 @@ from msgspec import Struct
 from evorelay import __version__
 from evorelay.assembly.core import Core
 from evorelay.assembly.outward import Outward
-from evorelay.config import Config, ServerConfig
+from evorelay.config import Config, HealthConfig, ServerConfig
 from evorelay.edge.auth import Authenticator
+from evorelay.edge.canary_client import CanaryClient
 from evorelay.edge.centrifuge import CentrifugeEdge
 from evorelay.edge.certificate import certificate_until
 from evorelay.edge.engineio.options import EngineOptions
@@ -34,6 +35,7 @@ from evorelay.model.ids import new_id
 from evorelay.protocol.socketio_events import SocketIoDialect
 from evorelay.relay.backups import Backups
 from evorelay.relay.blobs import BlobStore
+from evorelay.relay.canary import Canary
 from evorelay.relay.health import Health, Surroundings
 from evorelay.relay.ingest import Ingest
 from evorelay.relay.lanes import Lanes
@@ -52,6 +54,7 @@ class Edges(Struct, frozen=True, kw_only=True):
     sessions: Sessions
     jwks: Jwks | None
     engineio: EngineServer
+    canary: Canary | None
     health: Health
     overview: Overview
     gate: Gate
@@ -96,6 +99,7 @@ def build_edges(
     )
     websockets = WebSocketEdge(centrifuge, config.auth, core.flusher, WebSockets(engineio))
     ingest = Ingest(config.webhook, core.journal, blobs, core.metrics, now=now_ms)
+    canary = _canary(config.health, core, CanaryClient(engine, core.flusher))
     health = Health(
         core.journal,
         core.pipeline,
@@ -107,6 +111,7 @@ def build_edges(
         free_bytes_min=config.webhook.min_free_bytes,
         limits=config.health,
         surroundings=Surroundings(
+            canary=lambda: None if canary is None else canary.facts(),
             outside=partial(_outside, outward, core.lanes),
             keys=partial(_key_facts, jwks),
             backup=backups.facts,
@@ -151,6 +156,7 @@ def build_edges(
         sessions=sessions,
         jwks=jwks,
         engineio=engineio,
+        canary=canary,
         health=health,
         overview=overview,
         gate=gate,
@@ -163,6 +169,21 @@ def can_send(gateway: EvolutionClient) -> bool:
     Beside named ones ``[evolution]`` may hold no more than what they have in common.
     """
     return all(gateway.is_configured(name) for name in gateway.instances() or ("",))
+
+
+def _canary(config: HealthConfig, core: Core, client: CanaryClient) -> Canary | None:
+    if not config.canary_every:
+        return None
+    return Canary(
+        core.journal,
+        client,
+        core.metrics,
+        handled=lambda: core.pipeline.cursor,
+        every_s=config.canary_every,
+        lost_s=config.canary_fail,
+        new_id=new_id,
+        now=now_ms,
+    )
 
 
 def _outside(outward: Outward, lanes: Lanes) -> Outside:

@@ -18,6 +18,8 @@ class Envelope(Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     instance: str
     body: bytes
     body_blob: str | None = None
+    canary: str | None = None
+    """Set by ``relay/canary.py`` alone: this is its test message of that id, and no webhook."""
 
 
 class Entry(Struct, frozen=True, gc=False):

@@ -184,6 +184,12 @@ class IgnoredFact(Struct, frozen=True, kw_only=True):
     event: str
 
 
+class CanaryFact(Struct, frozen=True, kw_only=True):
+    """A test message of ours; its one consequence is an event for whoever sent it."""
+
+    id: str
+
+
 class QuarantineFact(Struct, frozen=True, kw_only=True):
     """Not understood. ``reason`` is a code from protocol/normalise, ``detail`` for a person."""
 
@@ -199,5 +205,6 @@ Fact = (
     | InstanceFact
     | QrCodeFact
     | IgnoredFact
+    | CanaryFact
     | QuarantineFact
 )

@@ -33,6 +33,9 @@ def instance_channel(instance: str) -> str:
     return "instance:" + instance
 
 
+CANARY_CHANNEL = "canary"
+"""Carries the test messages of health; nobody may subscribe to it (``parse_channel``)."""
+
 ALL_INSTANCES = "*"
 """``instance:*`` carries the state of every instance, for who may see all of them."""
 

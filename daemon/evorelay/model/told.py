@@ -51,6 +51,13 @@ class InstanceEvent(Struct, kw_only=True):
     instance: Instance
 
 
+class CanaryEvent(Struct, kw_only=True):
+    """A test message of ours has come this far (relay/canary.py). No client is told."""
+
+    type: str
+    id: str
+
+
 class SeenEvent(Struct, kw_only=True):
     """An agent has read a ticket. Transient: no offset, never stored."""
 

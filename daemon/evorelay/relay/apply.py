@@ -14,6 +14,7 @@ from msgspec import Struct
 from evorelay.model.change import Change, Edit, Revoke, Status
 from evorelay.model.envelope import Entry
 from evorelay.model.fact import (
+    CanaryFact,
     ChangeFact,
     Chat,
     Fact,
@@ -187,6 +188,9 @@ class _Application:
             case QuarantineFact():
                 self._quarantine.keep(entry, fact)
                 self._count(event, "quarantined")
+                return
+            case CanaryFact():
+                self._draft.tell_canary(fact.id)
                 return
             case PersonFact():
                 self._person(fact)

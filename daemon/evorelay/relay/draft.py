@@ -6,6 +6,7 @@ import msgspec
 
 from evorelay.model.ids import (
     ALL_INSTANCES,
+    CANARY_CHANNEL,
     NewId,
     inbox_channel,
     instance_channel,
@@ -20,6 +21,7 @@ from evorelay.model.records import (
 )
 from evorelay.model.rendering import instance_view, message_view, ticket_view
 from evorelay.model.told import (
+    CanaryEvent,
     InstanceEvent,
     MessageEvent,
     MessageRemovedEvent,
@@ -155,6 +157,9 @@ class Draft:
         event = InstanceEvent(type="instance.updated", instance=instance_view(instance))
         channels = (instance_channel(instance.name), instance_channel(ALL_INSTANCES))
         self._tell("instance.updated", event, channels)
+
+    def tell_canary(self, id_: str) -> None:
+        self._tell("canary", CanaryEvent(type="canary", id=id_), (CANARY_CHANNEL,))
 
     def _tell(
         self,

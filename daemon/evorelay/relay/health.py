@@ -19,7 +19,14 @@ from evorelay.relay.pipeline import Pipeline
 from evorelay.relay.progress import Growth, Stall, Steady
 from evorelay.relay.sessions import Sessions
 from evorelay.relay.store_probe import StoreProbe
-from evorelay.relay.vitals import BackupFacts, InstanceSeen, KeyFacts, Outside, Vitals
+from evorelay.relay.vitals import (
+    BackupFacts,
+    CanaryFacts,
+    InstanceSeen,
+    KeyFacts,
+    Outside,
+    Vitals,
+)
 from evorelay.telemetry.metrics import Metrics
 
 SAMPLE_S = 1.0
@@ -34,6 +41,8 @@ LOG_SPAN_S = 600.0
 class Surroundings(Struct, frozen=True, kw_only=True):
     """What health is told by others. Callables are quick, without IO."""
 
+    canary: Callable[[], CanaryFacts | None] = lambda: None
+    """None: none is sent."""
     outside: Callable[[], Outside] = Outside
     """How it stands with Evolution."""
     keys: Callable[[], KeyFacts | None] = lambda: None
@@ -105,6 +114,7 @@ class Health:
             lag=self._pipeline.lag,
             pipeline_stalled_s=self._batches.seconds(now),
             oldest_unhandled_s=0.0 if oldest is None else max(0.0, (at - oldest) / 1000),
+            canary=around.canary(),
             loop_lag_s=self._loop_lag.value(now),
             store_read_s=store.reading.seconds,
             read_error=store.reading.error,

@@ -157,7 +157,9 @@ class Pipeline:
         self, entry: Entry, facts: list[Fact] | QuarantineFact, *, is_whole: bool = True
     ) -> Understood:
         arrived = entry.arrived
-        if arrived is None:
+        if entry.envelope.canary is not None:
+            arrived = None  # no webhook: what is measured of those is not of it
+        elif arrived is None:
             arrived = trio.current_time() - (self._now() - entry.envelope.received_at) / 1000
         return Understood(entry, facts if isinstance(facts, list) else [facts], is_whole, arrived)
 

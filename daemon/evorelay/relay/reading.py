@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from evorelay.model.envelope import Envelope
-from evorelay.model.fact import Fact, MessageFact, QuarantineFact
+from evorelay.model.fact import CanaryFact, Fact, MessageFact, QuarantineFact
 from evorelay.protocol.elements import (
     OUTER_BYTES_MAX,
     Outline,
@@ -62,6 +62,8 @@ class Reader:
         Raises ``StoreUnavailable`` and ``JournalUnavailable`` when the disk fails; whatever is
         wrong with the body is a fact.
         """
+        if envelope.canary is not None:
+            return [CanaryFact(id=envelope.canary)]
         if len(envelope.body) > THREAD_BYTES:
             return await self._kept(await trio.to_thread.run_sync(self._normalise, envelope))
         return await self._kept(self._normalise(envelope))

@@ -139,7 +139,11 @@ class Replay:
                 size = min(BATCH_ENTRIES, params.limit - done)
                 batch, entries = entries[:size], entries[size:]
                 inside = [entry for entry in batch if _is_inside(entry, last, until)]
-                wanted = [entry for entry in inside if params.wants(entry.envelope)]
+                wanted = [
+                    entry
+                    for entry in inside
+                    if entry.envelope.canary is None and params.wants(entry.envelope)
+                ]
                 await _entries(self._again[params.dry_run], wanted, found)
                 done += len(wanted)
                 position = batch[-1].seq

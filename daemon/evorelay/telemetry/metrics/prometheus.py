@@ -205,6 +205,8 @@ class PrometheusMetrics:
             counter("evorelay_service_restarts_total", "Services that crashed", "service")
         )
         self._loop_lag_s = histogram("evorelay_loop_lag_seconds", "Lateness of the event loop")
+        self._canary_s = histogram("evorelay_canary_seconds", "A test message's way through it all")
+        self._canaries_lost = counter("evorelay_canaries_lost_total", "Test messages given up")
 
     def webhook_answered(self, status: int, seconds: float) -> None:
         self._webhooks[str(status),].inc()
@@ -307,6 +309,12 @@ class PrometheusMetrics:
 
     def loop_lag(self, seconds: float) -> None:
         self._loop_lag_s.observe(seconds)
+
+    def canary_returned(self, seconds: float) -> None:
+        self._canary_s.observe(seconds)
+
+    def canary_lost(self) -> None:
+        self._canaries_lost.inc()
 
     def log_dropped(self, read: Reading) -> None:
         name = "evorelay_log_records_dropped_total"

@@ -103,6 +103,12 @@ class Metrics(Protocol):
     def loop_lag(self, seconds: float) -> None:
         """How much later than due a timer of the event loop fired."""
 
+    def canary_returned(self, seconds: float) -> None:
+        """A test message of health went through the whole daemon and came out (P8)."""
+
+    def canary_lost(self) -> None:
+        """One was given up."""
+
     def log_dropped(self, read: Reading) -> None:
         """Register how many log records were dropped since the start."""
 
@@ -169,6 +175,10 @@ class NopMetrics:
     def service_restarted(self, name: str) -> None: ...
 
     def loop_lag(self, seconds: float) -> None: ...
+
+    def canary_returned(self, seconds: float) -> None: ...
+
+    def canary_lost(self) -> None: ...
 
     def log_dropped(self, read: Reading) -> None: ...
 
