@@ -1,5 +1,7 @@
 """What every journal promises: seq without holes, all or nothing, there again after a restart."""
 
+import time
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -33,6 +35,26 @@ def test_every_field_of_an_envelope_survives(driver: Driver) -> None:
     with driver.journal() as journal:
         journal.append([odd])
         assert journal.read(0, FUTURE) == [Entry(1, odd)]
+
+
+def test_one_entry_is_found_by_its_number(driver: Driver) -> None:
+    """P8: for the trace of a message; with when its commit began, None when it is not there."""
+    before = time.time_ns() // 1_000_000
+    with driver.journal() as journal:
+        assert journal.find(1) is None
+        for batch in ([b"1", b"2"], [b"3"], [b"4", b"5", b"6"]):
+            journal.append([envelope(body) for body in batch])
+        for seq in range(1, 7):
+            found = journal.find(seq)
+            assert found is not None
+            assert found.entry == Entry(seq, envelope(b"%d" % seq))
+            assert before <= found.committed_at <= time.time_ns() // 1_000_000
+        assert journal.find(0) is None
+        assert journal.find(7) is None
+        journal.trim(3, FUTURE)
+        found = journal.find(4)
+        assert [journal.find(seq) for seq in (1, 2, 3)] == [None] * 3
+        assert found is not None
 
 
 def test_a_new_journal_is_empty(driver: Driver) -> None:

@@ -12,12 +12,13 @@ from evorelay.model.records import (
     QuarantineRecord,
     UploadRecord,
 )
-from evorelay.storage.ports import Plan, StoreCounts, Transaction
+from evorelay.storage.ports import Plan, StoreCounts, ToldEvent, Transaction
 from tests.conformance.harness import (
     T0,
     Driver,
     Store,
     contact,
+    event,
     every_driver,
     make_message,
     make_ticket,
@@ -208,6 +209,32 @@ def test_works_of_one_transaction_stand_and_fall_by_themselves(driver: Driver) -
         assert [type(result) for result in results[:3]] == [type(None), ValueError, type(None)]
         assert isinstance(results[3], Exception)
         assert set(store.look(lambda tx: tx.outbox(["o1", "o2", "o3"]))) == {"o1", "o3"}
+
+
+def test_all_there_is_about_one_message(driver: Driver) -> None:
+    """P8: its row, the commands about it, and the events that show it; of its ticket alone."""
+    about = '{"message":{"id":"m1"}}'
+    with opened(driver) as store:
+        tried = command(2, tries=[{"at": T0, "end": T0 + 1, "outcome": "accepted"}])
+        fill(store, tried, command(1, message_id="other"))
+        store.write(
+            events=[
+                event(("ticket:t1", 1), ("inbox:loja", 1), data=about),
+                event(("ticket:t1", 2), ("inbox:loja", 2), data='{"message":{"id":"m2"}}'),
+                event(("ticket:t1", 3), ("inbox:loja", 3), data='{"ticket":{"id":"m1"}}'),
+                event(("ticket:t2", 1), ("inbox:loja", 4), data=about),
+                event(("ticket:t1", 4), ("inbox:loja", 5), at=T0 + 9, data=about),
+            ]
+        )
+        story = store.reader.story("m1")
+        assert story is not None
+        assert story.message == make_message()
+        assert story.commands == [tried]
+        assert story.events == [
+            ToldEvent(T0, 1, 1, "message.created", about.encode()),
+            ToldEvent(T0 + 9, 5, 4, "message.created", about.encode()),
+        ]
+        assert store.reader.story("m2") is None
 
 
 def test_what_should_not_be_there_is_counted(driver: Driver) -> None:

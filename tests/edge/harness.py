@@ -58,6 +58,7 @@ from evorelay.relay.replay import Replay
 from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
 from evorelay.relay.socket_memory import SocketMemory
+from evorelay.relay.trace import Traces
 from evorelay.storage.open import Storage, open_storage
 from evorelay.telemetry.metrics import NopMetrics, Totals
 from tests.engine.evolution import PlayedEvolution
@@ -308,7 +309,8 @@ class Port:
             now=now_ms,
         )
         backups = backups_of(storage, ledger, reads, metrics)
-        rpc = Rpc(desk, self.hub, replay, reconnects, outbox, overview, backups)
+        traces = Traces(reads, self.journal)
+        rpc = Rpc(desk, self.hub, replay, reconnects, outbox, overview, traces, backups)
         authenticator = Authenticator(auth, None, now_ms)
         self.centrifuge = CentrifugeEdge(
             engine, self.sessions, rpc, authenticator, new_id=new_id, now=now_ms

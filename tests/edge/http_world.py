@@ -58,6 +58,7 @@ from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.replay import Replay
 from evorelay.relay.sessions import Sessions
 from evorelay.relay.store_probe import StoreProbe
+from evorelay.relay.trace import Traces
 from evorelay.relay.uploads import Uploads
 from evorelay.storage.open import Storage, open_storage
 from evorelay.telemetry.metrics import PrometheusMetrics, Totals
@@ -203,6 +204,7 @@ class World:
                 secrets=(SECRET, EVOLUTION_KEY),
                 patience_s=patience_s,
                 overview=self.overview,
+                traces=Traces(self.reads, self.journal),
                 backups=self.backups,
                 sessions=self.sessions,
                 health=self.health,

@@ -142,6 +142,11 @@ async def test_a_foreign_ticket_and_an_unknown_one_are_alike(tmp_path: Path) -> 
             assert (await client.rpc("tickets.list"))["tickets"] == []
             methods = ["tickets.get", "messages.list", "seen", "typing", "tickets.claim"]
             methods += ["tickets.participants", "tickets.update"]
+            (message,) = (await admin.rpc("messages.list", ticket_id=ticket_id))["messages"]
+            foreign = {"message_id": message["id"]}
+            assert (await admin.rpc("messages.trace", **foreign))["steps"]
+            code = await failed(client, rpc={"method": "messages.trace", "data": foreign})
+            assert code == 1004
             for method in methods:
                 replies = [
                     await client.ask(rpc={"method": method, "data": {"ticket_id": id_}})

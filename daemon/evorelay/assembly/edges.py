@@ -43,6 +43,7 @@ from evorelay.relay.overview import Overview, standing
 from evorelay.relay.session import Engine
 from evorelay.relay.sessions import Sessions
 from evorelay.relay.socket_memory import SocketMemory
+from evorelay.relay.trace import Traces
 from evorelay.relay.vitals import KeyFacts, Outside
 from evorelay.secrets import all_secrets
 from evorelay.storage.open import Storage
@@ -81,8 +82,16 @@ def build_edges(
     overview = Overview(
         core.totals, core.reads, partial(standing, sessions, core.pipeline, core.lanes), now=now_ms
     )
+    traces = Traces(core.reads, core.journal)
     rpc = Rpc(
-        core.desk, core.hub, core.replay, outward.reconnects, outward.outbox, overview, backups
+        core.desk,
+        core.hub,
+        core.replay,
+        outward.reconnects,
+        outward.outbox,
+        overview,
+        traces,
+        backups,
     )
     centrifuge = CentrifugeEdge(engine, sessions, rpc, authenticator, new_id=new_id, now=now_ms)
     dialect = SocketIoDialect(epoch)
@@ -132,6 +141,7 @@ def build_edges(
             blobs=blobs,
             uploads=outward.uploads,
             overview=overview,
+            traces=traces,
             backups=backups,
             sessions=sessions,
             health=health,

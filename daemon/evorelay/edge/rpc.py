@@ -34,6 +34,7 @@ from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.replay import Replay
 from evorelay.relay.replay_questions import QuarantineReplay
 from evorelay.relay.session import Session
+from evorelay.relay.trace import Traces
 
 P = TypeVar("P", bound=Struct)
 Call = Callable[[Principal, Any], Awaitable[Any]]
@@ -53,6 +54,7 @@ class Rpc:
         reconnects: Reconnects,
         outbox: Outbox,
         overview: Overview,
+        traces: Traces,
         backups: Backups,
     ) -> None:
         self._desk = desk
@@ -69,6 +71,7 @@ class Rpc:
             "messages.list": (MessagesParams, desk.messages_list),
             "messages.send": (SendParams, partial(outbox.submit, via=Via(path="rpc"))),
             "messages.retry": (MessageRef, outbox.retry),
+            "messages.trace": (MessageRef, traces.of),
             "outbox.list": (OutboxParams, outbox.page),
             "seen": (TicketRef, desk.tickets.seen),
             "instances.list": (NoParams, desk.instances_list),

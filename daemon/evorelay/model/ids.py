@@ -16,6 +16,17 @@ def uuid7(unix_ms: int, random_74_bits: int) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def moment_of(id_: str) -> int | None:
+    """Unix ms of a UUIDv7; None for what is none."""
+    digits = id_.replace("-", "")
+    if len(digits) != 32 or digits[12] != "7":
+        return None
+    try:
+        return int(digits[:12], 16)
+    except ValueError:
+        return None
+
+
 def new_id() -> str:
     """Return a UUIDv7 of now. Deciding code takes a ``NewId`` argument instead of calling this."""
     return uuid7(time.time_ns() // 1_000_000, secrets.randbits(74))

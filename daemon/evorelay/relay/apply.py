@@ -245,7 +245,15 @@ class _Application:
             return None
         row, message = mine
         whatsapp_id = fact.whatsapp_id
-        join(self._draft, row, message, whatsapp_id, early=self._early, tickets=self._tickets)
+        join(
+            self._draft,
+            row,
+            message,
+            whatsapp_id,
+            known="echoed",
+            early=self._early,
+            tickets=self._tickets,
+        )
         self._messages[fact.instance, whatsapp_id] = message
         return message
 

@@ -16,6 +16,7 @@ from evorelay.model.outcome import Accepted, FaultKind, GatewayFault
 from evorelay.model.outgoing import Delivery, Outgoing, Target
 from evorelay.model.records import ContactRecord, MessageRecord, OutboxRecord
 from evorelay.protocol.changes import apply_change
+from evorelay.relay import tries
 from evorelay.relay.draft import Draft
 from evorelay.relay.joining import carried_out, join_by_answer
 
@@ -57,6 +58,7 @@ def begin(draft: Draft, outbox_id: str, rules: Rules) -> Delivery | None:
     if row.doubt_since is None:
         row.doubt_since = draft.now
     row.attempts += 1
+    tries.begun(row, draft.now)
     draft.plan.changed_outbox.append(row)
     return Delivery(number=_number(contact), outgoing=outgoing, target=target, own_id=row.own_id)
 
@@ -65,9 +67,9 @@ def succeed(draft: Draft, outbox_id: str, accepted: Accepted) -> None:
     """Evolution took the message."""
     row = draft.tx.outbox([outbox_id])[outbox_id]
     if row.outgoing["type"] == "reaction":
-        carried_out(draft, row)
+        carried_out(draft, row, "answered")
         return
-    join_by_answer(draft, outbox_id, accepted.whatsapp_id, accepted.jid)
+    join_by_answer(draft, outbox_id, accepted.whatsapp_id, accepted.jid, known="answered")
 
 
 Next = Literal["sent", "over", "retry", "park", "look"]
@@ -83,7 +85,10 @@ def fail(draft: Draft, outbox_id: str, fault: GatewayFault, rules: Rules, due_at
     kind = fault.kind
     if kind is FaultKind.UNKNOWN and row.outgoing["type"] == "reaction":
         kind = FaultKind.RETRY  # the same reaction twice is one reaction
-    if kind is FaultKind.UNKNOWN:
+    is_unknown = kind is FaultKind.UNKNOWN
+    said = f"{fault.code}: {fault.message}"
+    tries.ended(row, draft.now, "unknown" if is_unknown else "refused", said)
+    if is_unknown:
         row.state, row.ended_at = "unknown", draft.now
         draft.plan.changed_outbox.append(row)
         return "look"
@@ -135,6 +140,7 @@ def after_a_bug(draft: Draft, outbox_id: str) -> Next:
     row = draft.tx.outbox([outbox_id])[outbox_id]
     if row.state in MEANWHILE_OVER:
         return _ended(row)
+    tries.ended(row, draft.now, "unknown", "internal: a bug here, see the log")
     if row.state in ("sending", "unknown") and row.outgoing["type"] != "reaction":
         row.state, row.ended_at = "unknown", row.ended_at or draft.now
         draft.plan.changed_outbox.append(row)
@@ -152,6 +158,7 @@ def doubt_what_was_cut(draft: Draft) -> int:
         # The same reaction twice is one reaction: it needs no finding out.
         is_harmless = row.outgoing["type"] == "reaction"
         row.state, row.ended_at = "queued" if is_harmless else "unknown", draft.now
+        tries.ended(row, draft.now, "unknown", "cut off: the relay ended during the call")
     draft.plan.changed_outbox.extend(cut)
     return len(cut)
 

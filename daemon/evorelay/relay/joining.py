@@ -5,6 +5,7 @@ of its own before anybody knew whose it was, the two become one (P2).
 """
 
 import logging
+from typing import Literal
 
 import msgspec
 
@@ -13,6 +14,7 @@ from evorelay.model.fact import Chat, phone_key
 from evorelay.model.records import MessageRecord, OutboxRecord
 from evorelay.protocol.changes import apply_change
 from evorelay.protocol.duplicates import absorb
+from evorelay.relay import tries
 from evorelay.relay.draft import Draft
 from evorelay.relay.early import EarlyChanges
 from evorelay.relay.merging import merge_contacts
@@ -21,6 +23,13 @@ from evorelay.relay.placing import Tickets
 
 log = logging.getLogger(__name__)
 
+Known = Literal["answered", "echoed", "listed"]
+_KNOWN: dict[Known, str | None] = {
+    "answered": None,
+    "echoed": "Evolution posted it before it answered, or did not answer",
+    "listed": "found in Evolution's list of messages",
+}
+"""How it became known, where that is not by the answer; for the trace."""
 FIRST_LOOK_MS = 60_000
 """A send that stays silent for this long is asked about (relay/silent_sends.py)."""
 
@@ -31,12 +40,13 @@ def join(
     message: MessageRecord,
     whatsapp_id: str,
     *,
+    known: Known,
     early: EarlyChanges,
     tickets: Tickets,
 ) -> None:
     """The command was carried out, and this is the message's WhatsApp id, which no row has yet."""
     message.whatsapp_id = whatsapp_id
-    carried_out(draft, row, ask_at=draft.now + FIRST_LOOK_MS)
+    carried_out(draft, row, known, ask_at=draft.now + FIRST_LOOK_MS)
     if message.status in ("pending", "failed"):
         message.status, message.error = "sent", None
         # Evolution took it; what WhatsApp says of it, an error included, counts for more.
@@ -48,15 +58,22 @@ def join(
     draft.tell_message("message.updated", message)
 
 
-def carried_out(draft: Draft, row: OutboxRecord, *, ask_at: int = 0) -> None:
+def carried_out(draft: Draft, row: OutboxRecord, known: Known, *, ask_at: int = 0) -> None:
     """The command is done. ``ask_at``: when to ask what became of it (Unix ms), 0 for never."""
+    tries.ended(row, draft.now, "accepted", _KNOWN[known])
     row.state, row.error = "sent", None
     row.ended_at, row.due_at = draft.now, ask_at
     draft.plan.changed_outbox.append(row)
 
 
 def join_by_answer(
-    draft: Draft, outbox_id: str, whatsapp_id: str, jid: str | None, *, is_sure: bool = True
+    draft: Draft,
+    outbox_id: str,
+    whatsapp_id: str,
+    jid: str | None,
+    *,
+    known: Known,
+    is_sure: bool = True,
 ) -> None:
     """Like ``join``, whatever the store knows of that WhatsApp id already.
 
@@ -76,7 +93,7 @@ def join_by_answer(
         row, message = _load(draft, outbox_id)
         other = draft.tx.messages([key]).get(key)
     if other is not None and not _is_double(draft, other):
-        _go_without(draft, row, message, whatsapp_id)
+        _go_without(draft, row, message, whatsapp_id, known)
         return
     if message.whatsapp_id is not None:
         _give_back(draft, message)
@@ -84,7 +101,7 @@ def join_by_answer(
     tickets = Tickets(draft, [message.contact_id], reopen_within_ms=0)
     if other is not None:
         _take_over(draft, message, other)
-    join(draft, row, message, whatsapp_id, early=early, tickets=tickets)
+    join(draft, row, message, whatsapp_id, known=known, early=early, tickets=tickets)
     early.settle()
 
 
@@ -121,10 +138,12 @@ def _unite(draft: Draft, message: MessageRecord, double: MessageRecord) -> None:
         merge_contacts(draft, standing)
 
 
-def _go_without(draft: Draft, row: OutboxRecord, message: MessageRecord, whatsapp_id: str) -> None:
+def _go_without(
+    draft: Draft, row: OutboxRecord, message: MessageRecord, whatsapp_id: str, known: Known
+) -> None:
     """Evolution took it, but names an id that is another message's: neither may be lost."""
     log.warning("Evolution gave two messages one id", extra={"instance": row.instance})
-    carried_out(draft, row)
+    carried_out(draft, row, known)
     message.status, message.error = "sent", None
     message.metadata["unconfirmed"] = True
     message.metadata["shared_id"] = whatsapp_id

@@ -15,7 +15,7 @@ import trio
 
 from evorelay.model.envelope import Entry, Envelope
 from evorelay.model.errors import JournalUnavailable
-from evorelay.storage.ports import JournalStore
+from evorelay.storage.ports import Journaled, JournalStore
 from evorelay.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -213,6 +213,10 @@ class Journal:
         return await trio.to_thread.run_sync(
             self._store.read, after, READ_BYTES, limiter=self._read_limiter
         )
+
+    async def find(self, seq: int) -> Journaled | None:
+        """One entry as long as it is kept; raises ``StoreUnavailable``."""
+        return await trio.to_thread.run_sync(self._store.find, seq, limiter=self._read_limiter)
 
     async def before(self, moment_ms: int) -> int:
         """A seq beyond which everything has arrived that arrived at a moment or later.

@@ -95,6 +95,7 @@ def _send_successor(
         op_id=f"retry:{new_id}",
         own_id=new_own_id(),
         doubt_since=None,
+        tries=[],
     )
     _queue_again(again, draft.now)
     draft.plan.new_outbox.append(again)

@@ -131,7 +131,9 @@ def recognise(draft: Draft, outbox_id: str, facts: list[MessageFact]) -> bool:
             continue
         is_sure = bool(own & set(fact.chat.aliases))
         if is_sure or _may_be_theirs(draft, row, contact, fact):
-            join_by_answer(draft, row.id, fact.whatsapp_id, fact.chat.jid, is_sure=is_sure)
+            join_by_answer(
+                draft, row.id, fact.whatsapp_id, fact.chat.jid, known="listed", is_sure=is_sure
+            )
             return True
     return False
 

@@ -80,7 +80,7 @@ def _add_rest(app: QuartTrio, deps: HttpDeps, access: Access) -> None:
         *reply_routes(deps.outbox),
         *replay_routes(deps.replay),
         *reconcile_routes(deps.reconciler),
-        *insight_routes(deps.overview),
+        *insight_routes(deps.overview, deps.traces),
         *backup_routes(deps.backups),
     )
     for route in routes:

@@ -18,6 +18,7 @@ from evorelay.relay.reconciler import Reconciler
 from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.replay import Replay
 from evorelay.relay.sessions import Sessions
+from evorelay.relay.trace import Traces
 from evorelay.relay.uploads import Uploads
 from evorelay.telemetry.metrics import Metrics
 
@@ -48,6 +49,7 @@ class HttpDeps(Struct, frozen=True, kw_only=True):
     blobs: BlobStore
     uploads: Uploads
     overview: Overview
+    traces: Traces
     sessions: Sessions
     health: Health
     authenticator: Authenticator

@@ -4,15 +4,17 @@ Every method here is synchronous and may block on a disk or a network: the engin
 worker threads only. Faults are raised as ``StoreUnavailable`` / ``JournalUnavailable``.
 """
 
-from evorelay.storage.ports.journal import JournalStore
+from evorelay.storage.ports.journal import Journaled, JournalStore
 from evorelay.storage.ports.plan import AliasKey, MessageKey, OpKey, Plan
 from evorelay.storage.ports.reading import (
     NOT_WAITING,
     PAGE_BYTES_MAX,
     ChannelPage,
+    MessageStory,
     StoreCounts,
     StoreReader,
     TicketQuery,
+    ToldEvent,
 )
 from evorelay.storage.ports.writing import Maintenance, StoreWriter, Transaction
 
@@ -22,13 +24,16 @@ __all__ = [
     "AliasKey",
     "ChannelPage",
     "JournalStore",
+    "Journaled",
     "Maintenance",
     "MessageKey",
+    "MessageStory",
     "OpKey",
     "Plan",
     "StoreCounts",
     "StoreReader",
     "StoreWriter",
     "TicketQuery",
+    "ToldEvent",
     "Transaction",
 ]

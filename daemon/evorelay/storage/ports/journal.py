@@ -1,9 +1,16 @@
 """The log of webhooks as received."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from evorelay.model.envelope import Entry, Envelope
+
+
+class Journaled(NamedTuple):
+    """An entry, and when its commit began (Unix ms)."""
+
+    entry: Entry
+    committed_at: int
 
 
 class JournalStore(Protocol):
@@ -18,6 +25,9 @@ class JournalStore(Protocol):
 
     def read(self, after: int, limit_bytes: int) -> list[Entry]:
         """Entries with ``seq > after`` in order: at least one if there is any."""
+
+    def find(self, seq: int) -> Journaled | None:
+        """One entry, None when it was trimmed or never there."""
 
     def last_seq(self) -> int: ...
 

@@ -1,7 +1,7 @@
 """Reading the store beside its writer."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -75,6 +75,26 @@ class StoreCounts(Struct, frozen=True):
     """Webhooks that are not understood so far."""
     instances: dict[str, int]
     """By state."""
+
+
+class ToldEvent(NamedTuple):
+    """A committed event as one ticket's channel has it."""
+
+    at: int
+    id: int
+    offset: int
+    type: str
+    data: bytes
+
+
+class MessageStory(NamedTuple):
+    """All the store knows of a message's way."""
+
+    message: MessageRecord
+    commands: list[OutboxRecord]
+    """Those that made it, reacted to it, or were answered with it; oldest first."""
+    events: list[ToldEvent]
+    """Those that show it, oldest first, as far as retention has left them."""
 
 
 class StoreReader(Protocol):
@@ -163,6 +183,9 @@ class StoreReader(Protocol):
         """Sent ones whose turn it is to be asked about, with their messages."""
 
     def message(self, message_id: str) -> MessageRecord | None: ...
+
+    def story(self, message_id: str) -> MessageStory | None:
+        """Bounded: of a message behind 20,000 later events of its ticket the events are missing."""
 
     def latest_reply(self, instance: str) -> MessageRecord | None:
         """The reply written here that was sent last."""

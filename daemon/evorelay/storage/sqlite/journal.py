@@ -15,6 +15,7 @@ import msgspec
 
 from evorelay.model.envelope import Entry, Envelope
 from evorelay.model.errors import JournalUnavailable, StoreUnavailable
+from evorelay.storage.ports import Journaled
 from evorelay.storage.sqlite.connection import (
     DamagedFile,
     open_reader,
@@ -86,6 +87,18 @@ class SqliteJournal:
                     break
             rows.close()
         return entries
+
+    def find(self, seq: int) -> Journaled | None:
+        with translated_errors(self._reader.filename):
+            row = self._reader.execute(
+                "SELECT first_seq, committed_at, envelopes FROM batches WHERE last_seq >= ?"
+                " ORDER BY last_seq LIMIT 1",
+                (seq,),
+            ).fetchone()
+        if row is None or row[0] > seq:
+            return None
+        first_seq, committed_at, envelopes = row
+        return Journaled(Entry(seq, self._decoded(envelopes)[seq - first_seq]), committed_at)
 
     def _decoded(self, envelopes: bytes) -> list[Envelope]:
         try:

@@ -20,6 +20,7 @@ from evorelay.storage.sqlite.connection import open_reader, snapshot, translated
 from evorelay.storage.sqlite.log_reads import LogReads
 from evorelay.storage.sqlite.merging import MERGES
 from evorelay.storage.sqlite.outbox_reads import OutboxReads
+from evorelay.storage.sqlite.trace_reads import TraceReads
 from evorelay.storage.sqlite.transaction import (
     CONTACTS,
     INSTANCES,
@@ -48,7 +49,7 @@ _REFERRED = """
 """
 
 
-class SqliteReader(LogReads, OutboxReads):
+class SqliteReader(LogReads, OutboxReads, TraceReads):
     """``StoreReader`` on a connection of its own; used by one thread at a time."""
 
     def __init__(self, path: Path) -> None:

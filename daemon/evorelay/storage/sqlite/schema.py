@@ -333,4 +333,8 @@ MIGRATIONS: tuple[str, ...] = (
     );
     """
     + _change_triggers(),
+    """
+    -- What was tried with a command, for the trace of its message.
+    ALTER TABLE outbox ADD COLUMN tries TEXT NOT NULL DEFAULT '[]';
+    """,
 )
