@@ -25,7 +25,7 @@ from evorelay.relay.blobs import BlobStore
 from evorelay.relay.progress import Stall
 from evorelay.runtime.stop import watch_signals
 from evorelay.runtime.supervisor import RestartPolicy, Service, supervise
-from evorelay.runtime.systemd import Notifier, Watchdog, listen_sockets
+from evorelay.runtime.systemd import Notifier, StatusLine, Watchdog, listen_sockets
 from evorelay.secrets import all_secrets
 from evorelay.simulator.options import SimulatorOptions, demo_options
 from evorelay.simulator.run import run as simulate
@@ -160,7 +160,13 @@ def services(
         Service(name="flusher", run=relay.flusher.run),
         Service(name="catchup", run=partial(relay.catchup.run, relay.hub)),
     ]
-    observers = [Service(name="health", run=relay.health.run)]
+    observers = [
+        Service(name="health", run=relay.health.run),
+        Service(
+            name="status line",
+            run=StatusLine(notifier, lambda: relay.health.report().summary).run,
+        ),
+    ]
     if relay.canary is not None:
         observers.append(Service(name="canary", run=relay.canary.run))
     if relay.jwks is not None:
@@ -215,6 +221,7 @@ def services(
 async def _announce_stop(stop: trio.Event, notifier: Notifier) -> None:
     await stop.wait()
     notifier.stopping()
+    notifier.status("finishing what is under way")
 
 
 def _simulated_evolution(listener: socket.socket) -> EvolutionConfig:

@@ -175,4 +175,4 @@ def test_a_daemon_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith("evorelay: the daemon at 127.0.0.1:")
-    assert line.endswith("start it with `evorelay serve`")
+    assert line.endswith("start it with `systemctl start evorelay`, or `evorelay serve`")

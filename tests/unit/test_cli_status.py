@@ -1,8 +1,10 @@
 """``evorelay status`` against real servers over TCP, TLS and a unix socket."""
 
 import json
+import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -97,6 +99,77 @@ def test_the_health_is_asked_with_a_credential_and_shown_as_a_table() -> None:
     assert claims["app_metadata"]["evorelay"]["role"] == "admin"
 
 
+def test_the_worst_comes_first_and_each_instance_has_its_line() -> None:
+    checks = {
+        "a:well": [{"status": "pass", "observedValue": 0.0123, "observedUnit": "s"}],
+        "b:late": [{"status": "warn", "output": "late"}],
+        "instance:silence": [
+            {
+                "componentId": "loja",
+                "status": "pass",
+                "observedValue": 7500,
+                "observedUnit": "s",
+                "state": "open",
+            }
+        ],
+        "c:broken": [{"status": "fail", "output": "broken"}],
+    }
+    body = HEALTH | {"status": "fail", "uptime_seconds": 7300, "checks": checks}
+    with serving(json.dumps(body).encode(), 503) as (bind, _):
+        result = status(bind)
+    head, _, _, *rows = [line.split() for line in result.stdout.splitlines()]
+    assert " ".join(head) == "EvoRelay 9.9.9: fail, 2 of 4 checks, up for 2 h"
+    assert rows == [
+        ["c:broken", "fail", "broken"],
+        ["b:late", "warn", "late"],
+        ["a:well", "pass", "12", "ms"],
+        ["instance:silence", "loja", "pass", "open,", "2", "h"],
+    ]
+    assert result.exit_code == 1
+
+
+def test_watching_is_for_people() -> None:
+    result = status("127.0.0.1:1", "--watch", "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--watch is for people" in result.stderr
+
+
+def test_watching_ends_well_by_ctrl_c_and_says_when_the_daemon_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", pause)
+    with serving(json.dumps(HEALTH).encode()) as (bind, _):
+        shown = status(bind, "--watch")
+    assert (shown.exit_code, len(pauses)) == (0, 2)
+    assert "9.9.9: pass" in shown.stdout
+    pauses.clear()
+    gone = status(bind, "--watch")
+    assert gone.exit_code == 0
+    assert "cannot be reached" in gone.stdout
+
+
+def test_a_daemon_that_is_stuck_is_told_from_one_that_is_gone() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, monkeypatched_patience(0.2):
+        bind = f"127.0.0.1:{silent.getsockname()[1]}"
+        result = status(bind)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "does not answer: it is stuck" in result.stderr
+
+
+@contextmanager
+def monkeypatched_patience(seconds: float) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evorelay.cli.status._TIMEOUT_S", seconds)
+        yield
+
+
 def test_sizes_are_for_people_and_a_trouble_is_not_preceded_by_its_number() -> None:
     checks = {
         "disk:free": [{"status": "pass", "observedValue": 77437337600, "observedUnit": "bytes"}],
@@ -161,7 +234,7 @@ def test_a_daemon_that_is_not_there_is_one_line() -> None:
     result = status(bind)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith(f"evorelay: the daemon at {bind} cannot be reached (")
-    assert result.stderr.endswith("start it with `evorelay serve`\n")
+    assert result.stderr.endswith("start it with `systemctl start evorelay`, or `evorelay serve`\n")
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b"\xff"])

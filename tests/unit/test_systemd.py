@@ -13,7 +13,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from evorelay.runtime.systemd import Notifier, Watchdog, listen_sockets
+from evorelay.runtime.systemd import (
+    STATUS_EVERY_S,
+    Notifier,
+    StatusLine,
+    Watchdog,
+    listen_sockets,
+)
 
 UNITS = Path(__file__).parents[2] / "systemd"
 
@@ -118,6 +124,33 @@ async def test_without_a_watchdog_the_service_only_waits(nursery: trio.Nursery) 
         return True
 
     await nursery.start(Watchdog(Notifier(None), progress).run)
+    await wait_all_tasks_blocked()
+    assert not asked
+
+
+async def test_the_status_line_is_told_when_it_changes(
+    receiver: tuple[str, socket.socket], mock_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """P8: ``systemctl status`` shows what health says."""
+    mock_clock.autojump_threshold = 0
+    address, bound = receiver
+    line = ["all is well"]
+    await nursery.start(StatusLine(Notifier(address), lambda: line[0]).run)
+    await trio.sleep(10 * STATUS_EVERY_S)
+    line[0] = "warn: the disk\nis slow"
+    await trio.sleep(2 * STATUS_EVERY_S)
+    assert received(bound) == ["STATUS=all is well", "STATUS=warn: the disk is slow"]
+
+
+async def test_without_systemd_no_status_is_made(nursery: trio.Nursery) -> None:
+    asked = False
+
+    def summary() -> str:
+        nonlocal asked
+        asked = True
+        return ""
+
+    await nursery.start(StatusLine(Notifier(None), summary).run)
     await wait_all_tasks_blocked()
     assert not asked
 

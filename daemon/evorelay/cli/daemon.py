@@ -40,10 +40,17 @@ class Daemon:
         """
         try:
             answer = self._client.request(method, path, params=query, json=body)
+        except httpx.TimeoutException:
+            raise RelayError(
+                f"the daemon at {self._bind} does not answer: it is stuck, or the machine is"
+                " overloaded (top). If it lasts: systemctl restart evorelay"
+            ) from None
         except httpx.HTTPError as error:
             raise RelayError(
                 f"the daemon at {self._bind} cannot be reached"
-                f" ({error or type(error).__name__}); start it with `evorelay serve`"
+                f" ({error or type(error).__name__}), so no webhook is taken; Evolution keeps them"
+                " for about 20 minutes. Why it ended: `journalctl -u evorelay`; start it with"
+                " `systemctl start evorelay`, or `evorelay serve`"
             ) from None
         if answer.status_code == 401:
             raise RelayError(

@@ -11,6 +11,8 @@ from evorelay.relay.reads import Reads
 from evorelay.storage.ports import Maintenance, StoreReader
 
 PROBE_EVERY_S = 10.0
+FIRST_EVERY_S = 1.0
+"""Until there are enough for a reading."""
 SAMPLES = 3
 HOLD_S = 30.0
 HOUR_MS = 3_600_000
@@ -22,6 +24,7 @@ class _Probe:
     def __init__(self) -> None:
         self._steady = Steady(SAMPLES, HOLD_S)
         self._began_at: float | None = None
+        self._count = 0
         self.error: str | None = None
 
     def begin(self) -> None:
@@ -33,6 +36,10 @@ class _Probe:
         self._steady.observe(now - self._began_at, now)
         self._began_at = None
         self.error = None if error is None else str(error)
+
+    async def pause(self) -> None:
+        self._count += 1
+        await trio.sleep(FIRST_EVERY_S if self._count < SAMPLES else PROBE_EVERY_S)
 
     @property
     def seconds(self) -> float:
@@ -75,7 +82,7 @@ class StoreProbe:
                 self.reading.end(error)
             else:
                 self.reading.end(None)
-            await trio.sleep(PROBE_EVERY_S)
+            await self.reading.pause()
 
     def _look(self, reader: StoreReader) -> tuple[list[InstanceRecord], int, int]:
         since = self._now() - HOUR_MS
@@ -90,4 +97,4 @@ class StoreProbe:
                 self.writing.end(error)
             else:
                 self.writing.end(None)
-            await trio.sleep(PROBE_EVERY_S)
+            await self.writing.pause()

@@ -19,6 +19,9 @@ FIRST_LISTEN_FD = 3
 LISTEN_FDS_MAX = 64
 """Far above what a unit of ours lists; bounds what a broken environment makes us touch."""
 
+STATUS_EVERY_S = 2.0
+"""How late a change is told at most."""
+
 Environ = MutableMapping[str, str]
 
 
@@ -29,7 +32,14 @@ class Notifier:
         """``address``: a socket's path, ``@name`` for an abstract one, None for nobody."""
         self.watchdog_s = watchdog_s
         """Silence after which systemd restarts us; None: no watchdog."""
-        self._address = "\0" + address[1:] if address and address[0] == "@" else address
+        if address and address[0] == "@":
+            address = "\0" + address[1:]
+        self._address = address or None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is a systemd to tell anything."""
+        return self._address is not None
 
     @classmethod
     def from_environ(cls, environ: Environ, pid: int) -> "Notifier":
@@ -54,7 +64,7 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def _send(self, assignment: str) -> None:
-        if not self._address:
+        if self._address is None:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
@@ -65,6 +75,27 @@ class Notifier:
                 "could not notify systemd",
                 extra={"message_lost": assignment.partition("=")[0], "error": str(error)},
             )
+
+
+class StatusLine:
+    """A service that keeps systemd's status line true: ``summary()`` is told when it changes."""
+
+    def __init__(self, notifier: Notifier, summary: Callable[[], str]) -> None:
+        """``summary`` is one line for a person; quick, and asked every few seconds."""
+        self._notifier = notifier
+        self._summary = summary
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        if not self._notifier.is_heard:
+            await trio.sleep_forever()
+        told = None
+        while True:
+            line = self._summary()
+            if line != told:
+                self._notifier.status(line)
+                told = line
+            await trio.sleep(STATUS_EVERY_S)
 
 
 class Watchdog:
