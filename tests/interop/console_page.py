@@ -5,6 +5,8 @@ import json
 import re
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
@@ -20,9 +22,41 @@ JID = "5531988887777@s.whatsapp.net"
 expect.set_options(timeout=PATIENCE_MS)
 
 
-def address(daemon: Daemon, sub: str = "ana") -> str:
+def address(daemon: Daemon, sub: str = "ana", role: str = "agent", **claims: Any) -> str:
     """What ``evorelay urls`` prints: the token is in the fragment, which is sent to nobody."""
-    return f"{daemon.url}/console#token={token(sub)}"
+    return f"{daemon.url}/console#token={token(sub, role=role, **claims)}"
+
+
+def go(page: Page, view: str) -> Locator:
+    """Open another view by the navigation, as an operator does; returns it."""
+    page.locator(f"#views a[data-view={view}]").click()
+    shown = page.locator(f"#view-{view}")
+    expect(shown).to_be_visible()
+    return shown
+
+
+@contextmanager
+def no_trouble(page: Page) -> Iterator[None]:
+    """Nothing the browser complains about happens meanwhile: no error, no breach of the policy."""
+    troubles: list[str] = []
+    page.on("console", lambda line: troubles.append(line.text))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.evaluate(
+        """() => addEventListener("securitypolicyviolation", (event) =>
+            console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`))"""
+    )
+    yield
+    assert troubles == [], troubles
+
+
+def expect_it_fits(page: Page) -> None:
+    """Nothing is wider than the screen, and nothing outside of what was written is turned."""
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll("body *")].filter((one) =>
+            one.getBoundingClientRect().right > innerWidth + 1 && one.checkVisibility()
+        ).map((one) => one.outerHTML.slice(0, 200))"""
+    )
+    assert wide == [], wide
 
 
 def post(daemon: Daemon, whatsapp_id: str, text: str = "", **fields: Any) -> None:
@@ -93,6 +127,14 @@ def with_file(whatsapp_id: str, media: Media) -> dict[str, Any]:
     webhook = message(whatsapp_id, kind, {"mimetype": media.mimetype, "fileName": media.filename})
     webhook["data"]["message"]["base64"] = base64.b64encode(media.content).decode()
     return webhook
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what the daemon does by itself."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.05)
 
 
 def ago(seconds: int) -> int:

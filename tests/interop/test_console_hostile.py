@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.interop.console_page import (
     address,
     ago,
     bubbles,
+    expect_it_fits,
     expect_state,
     of_group,
     reaction,
@@ -22,16 +23,6 @@ from tests.support.webhooks import INSTANCE, text_message
 FIXTURES = sorted((Path(__file__).parents[1] / "fixtures" / "webhooks").glob("*.json"))
 TURNED = "\u202eoirartnoc oa"
 """What follows this in a careless page is written from right to left."""
-
-
-def expect_it_fits(page: Page) -> None:
-    """Nothing is wider than the screen, and nothing outside of what was written is turned."""
-    wide = page.evaluate(
-        """() => [...document.querySelectorAll("body *")].filter((one) =>
-            one.getBoundingClientRect().right > innerWidth + 1 && one.checkVisibility()
-        ).map((one) => one.outerHTML.slice(0, 200))"""
-    )
-    assert wide == []
 
 
 def test_every_body_ever_captured_is_shown_without_a_fault(daemon: Daemon) -> None:

@@ -117,7 +117,7 @@ def test_what_is_written_while_the_daemon_is_away_is_sent_once_and_in_order(
         ticket(page).click()
         expect(bubbles(page)).to_have_count(1)
         daemon.kill()
-        expect_state(page, re.compile("^Not connected"))
+        expect_state(page, re.compile("^Stale since"))
         for text in ("um", "dois", "três"):
             write(page, text)
         unsent = page.locator("#unsent li")

@@ -83,7 +83,7 @@ def test_a_merge_takes_along_what_waits_to_be_sent(daemon: Daemon) -> None:
         expect(own(page).locator(".text")).to_have_text(["um"])
         expect(page.locator("#unsent li")).to_have_count(1)  # its answer never came
         daemon.kill()
-        expect_state(page, re.compile("^Not connected"))
+        expect_state(page, re.compile("^Stale since"))
         write(page, "dois")
         expect(page.locator("#unsent li")).to_have_count(2)
         daemon.start()

@@ -2,6 +2,7 @@
 
 import { adOf, contentOf } from "./contents.js";
 import { element, isolated } from "./dom.js";
+import { icon } from "./icons.js";
 import { authorOf, reactorOf } from "./persons.js";
 import { clock, moment, texts } from "./texts.js";
 
@@ -12,8 +13,8 @@ const REACTIONS = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
 
 // `file` is the element that shows its file, or null; `quoted` the message it answers, if that is
 // on the page; `onQuote` is called when somebody wants to see it, `onAnswer`, `onReact` (with an
-// emoji) and `onRetry` when they want to do that.
-export function bubble(message, { contact, file, quoted, onQuote, onAnswer, onReact, onRetry }) {
+// emoji), `onRetry` and `onTrace` when they want to do that.
+export function bubble(message, { contact, file, quoted, onQuote, onAnswer, onReact, onRetry, onTrace }) {
   const { metadata } = message;
   const item = element("li", classesOf(message));
   const author = authorOf(message, contact);
@@ -25,7 +26,7 @@ export function bubble(message, { contact, file, quoted, onQuote, onAnswer, onRe
     file,
     ...contentOf(message, contact),
     message.error && failure(message, onRetry),
-    message.whatsapp_id && !message.deleted_at && actions(onAnswer, onReact),
+    !message.is_internal && actions(message.whatsapp_id && !message.deleted_at, { onAnswer, onReact, onTrace }),
     foot(message),
     message.reactions.length && reactions(message.reactions, contact),
   ];
@@ -109,8 +110,14 @@ function failure({ error, status }, onRetry) {
 }
 
 // What can be done with a message: seen when the pointer or the focus is in it.
-function actions(onAnswer, onReact) {
+function actions(isOnWhatsApp, { onAnswer, onReact, onTrace }) {
   const line = element("p", "actions");
+  const trace = action("", "", texts.trace, onTrace);
+  trace.append(icon("trace"));
+  if (!isOnWhatsApp) {
+    line.append(trace);
+    return line;
+  }
   const emojis = REACTIONS.map((emoji) => action("emoji", emoji, texts.reactWith(emoji), () => onReact(emoji)));
   for (const one of emojis) one.hidden = true;
   const react = action("", "☺", texts.react, () => {
@@ -118,7 +125,7 @@ function actions(onAnswer, onReact) {
     react.setAttribute("aria-expanded", String(!emojis[0].hidden));
   });
   react.setAttribute("aria-expanded", "false");
-  line.append(action("", "↩", texts.answer, onAnswer), react, ...emojis);
+  line.append(action("", "↩", texts.answer, onAnswer), react, ...emojis, trace);
   return line;
 }
 

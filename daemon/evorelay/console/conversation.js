@@ -1,6 +1,7 @@
 // The ticket under the reader's eyes, as it happens: its messages, who else is there, who types.
 
 import { Composer } from "./composer.js";
+import { Deeds } from "./deeds.js";
 import { $, element, isolated } from "./dom.js";
 import { People } from "./people.js";
 import { texts } from "./texts.js";
@@ -13,8 +14,8 @@ const NOTICE_MS = 15_000;
 export class Conversation {
   // `onRead` is called, and awaited, with the id of the ticket whose messages are being read;
   // `onSeen` with the event that somebody read it elsewhere; `onMoved` with the ticket that took
-  // its place.
-  constructor(live, token, { onRead, onSeen, onMoved, onProblem }) {
+  // its place; `onTrace` with the message whose way somebody wants to see.
+  constructor(live, token, { onRead, onSeen, onMoved, onTrace, onProblem }) {
     this.live = live;
     this.onRead = onRead;
     this.onSeen = onSeen;
@@ -22,11 +23,13 @@ export class Conversation {
     this.onProblem = onProblem;
     this.ticket = null;
     this.people = new People(live, onProblem);
+    this.deeds = new Deeds(live, (what) => this.say(what));
     this.composer = new Composer(live, token, { onProblem });
     this.thread = new Thread(live, token, {
       onAnswer: (message) => this.composer.answer(message),
       onReact: (message, emoji) => this.composer.react(message, emoji),
       onRetry: (message) => this.composer.retry(message),
+      onTrace,
       onRead: () => { this.unseen = true; this.tellRead(); },
       onNotLoaded: () => this.say(() => texts.notLoaded),
       onProblem,
@@ -48,13 +51,13 @@ export class Conversation {
   enter(ticket) {
     this.stop();
     this.ticket = ticket;
-    this.watching = null;
+    this.others = null; // who else is looking, once it is known
     this.unseen = false;
     this.thread.show(ticket);
     this.subscription = this.live.watch(`ticket:${ticket.id}`, {
       onEvent: (event) => this.handle(event),
       onReload: () => this.reload(),
-      onMembers: () => this.countWatching(),
+      onMembers: () => this.readOthers(),
     });
     this.draw();
   }
@@ -137,10 +140,10 @@ export class Conversation {
     this.tellRead();
   }
 
-  // Nothing of an open ticket is unread while somebody looks at the page. One call at a time: what
-  // comes meanwhile is told by the next.
+  // Nothing of an open ticket is unread while somebody looks at it. One call at a time: what comes
+  // meanwhile is told by the next.
   async tellRead() {
-    if (!this.unseen || this.telling || !this.ticket || document.hidden) return;
+    if (!this.unseen || this.telling || !this.ticket || document.hidden || $("desk").hidden) return;
     this.unseen = false;
     this.telling = true;
     try {
@@ -154,11 +157,17 @@ export class Conversation {
     this.tellRead();
   }
 
-  async countWatching() {
+  async readOthers() {
+    const { subscription } = this;
     try {
-      this.watching = (await this.subscription.presenceStats()).numUsers;
+      const { clients } = await subscription.presence();
+      if (subscription !== this.subscription) return;
+      const names = Object.values(clients)
+        .filter(({ user }) => user !== this.live.user)
+        .map(({ user, connInfo }) => connInfo?.name ?? user);
+      this.others = [...new Set(names)].sort();
     } catch {
-      this.watching = null; // the next join or leave asks again
+      if (subscription === this.subscription) this.others = null; // the next join or leave asks again
     }
     this.draw();
   }
@@ -190,6 +199,7 @@ export class Conversation {
     document.body.classList.toggle("reading", ticket !== null);
     this.people.show(ticket);
     this.composer.show(ticket);
+    this.deeds.show(ticket);
     if (ticket === null) return;
     this.thread.ticket = ticket;
     $("who").textContent = ticket.contact.name;
@@ -200,8 +210,11 @@ export class Conversation {
       texts.ticket[ticket.status],
       ticket.assignee ?? texts.nobody,
     ].filter(Boolean);
-    $("facts").replaceChildren(...facts.flatMap((fact) => [element("bdi", "", fact), " · "]), waitOf(ticket));
-    $("presence").textContent = this.watching === null ? "" : texts.watching(this.watching);
+    const wait = waitOf(ticket);
+    const parts = [...facts.map((fact) => element("bdi", "", fact)), ...(wait.hidden ? [] : [wait])];
+    $("facts").replaceChildren(...parts.flatMap((part, index) => (index ? [" · ", part] : [part])));
+    $("presence").classList.toggle("alone", this.others?.length === 0);
+    $("presence").textContent = this.others === null ? "" : texts.watching(this.others.map(isolated));
   }
 
   // For another language.

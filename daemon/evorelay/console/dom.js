@@ -36,3 +36,33 @@ export function oncePerFrame(work) {
     });
   };
 }
+
+// An element with its properties and children in one go. What has a dash is an attribute; children
+// that are null, false or "" are left out.
+export function build(tag, properties, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties ?? {})) {
+    if (name.includes("-") || name === "role") made.setAttribute(name, value);
+    else made[name] = value;
+  }
+  made.append(...children.flat().filter((child) => child || child === 0));
+  return made;
+}
+
+export function button(text, onclick, properties) {
+  return build("button", { type: "button", onclick, ...properties }, text);
+}
+
+// Makes `list` show what `wanted` says, in its order: `{ key, make }` each. Elements whose key is
+// still wanted stay as they are, with focus and selection in them.
+export function keep(list, wanted) {
+  const focused = document.activeElement;
+  const present = new Map([...list.children].map((child) => [child.key, child]));
+  wanted.forEach(({ key, make }, index) => {
+    const child = present.get(key) ?? Object.assign(make(), { key });
+    present.delete(key);
+    if (list.children[index] !== child) list.insertBefore(child, list.children[index] ?? null);
+  });
+  for (const gone of present.values()) gone.remove();
+  if (list.contains(focused)) focused.focus(); // a moved element loses it
+}

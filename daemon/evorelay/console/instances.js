@@ -6,7 +6,7 @@ import { moment, texts } from "./texts.js";
 
 const KEPT_MAX = 200; // two channels each, and one connection may have 512
 const ROW_MAX = 6;
-const LATELY_MS = 24 * 60 * 60 * 1000;
+export const LATELY_MS = 24 * 60 * 60 * 1000;
 const ORDER = ["close", "connecting", "unknown", "open"]; // what needs somebody comes first
 const PHONE = matchMedia("(max-width: 45rem)");
 
@@ -14,6 +14,7 @@ export class Instances {
   // `onNew` is called once with the name of each instance that is followed here.
   constructor(onNew) {
     this.onNew = onNew;
+    this.onChange = () => {}; // of whoever else shows them
     this.known = new Map();
     this.total = 0;
     this.qrcode = new QrCode();
@@ -55,11 +56,10 @@ export class Instances {
     const popover = collapsed ? "auto" : null;
     if (list.popover !== popover) list.popover = popover;
     summary.hidden = !collapsed;
-    const all = [...this.known.values()];
+    const all = this.ordered();
     const count = (state) => all.filter((instance) => instance.state === state).length;
     summary.textContent = texts.instances(total, count("close"), count("connecting"));
     summary.dataset.state = ORDER.find((state) => state !== "unknown" && count(state)) ?? "unknown";
-    all.sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || (a.name < b.name ? -1 : 1));
     const focused = list.contains(document.activeElement) ? document.activeElement.dataset.name : null;
     list.replaceChildren(...all.map((instance) => this.line(instance)));
     if (focused) [...list.querySelectorAll("button")].find((one) => one.dataset.name === focused)?.focus();
@@ -68,6 +68,13 @@ export class Instances {
     else if (scanned) this.qrcode.update(scanned);
     const left = total - this.known.size;
     if (left > 0) list.append(element("li", "left", texts.instancesLeft(left)));
+    this.onChange();
+  }
+
+  // Those that are followed here, what needs somebody first.
+  ordered() {
+    return [...this.known.values()].sort(
+      (a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || (a.name < b.name ? -1 : 1));
   }
 
   line(instance) {
@@ -91,7 +98,7 @@ export class Instances {
 }
 
 // What its state does not say, each with the daemon's own sentence.
-function troublesOf({ suspicion, registration }) {
+export function troublesOf({ suspicion, registration }) {
   const isMissing = registration && registration.state !== "ok";
   return [
     suspicion && [texts.suspected, suspicion],
@@ -110,6 +117,6 @@ function stateOf({ state, state_since, cause, last_event_at }) {
   return cause ? `${said}: ${causeOf(cause)}` : said;
 }
 
-function causeOf(cause) {
+export function causeOf(cause) {
   return texts.cause[cause] ?? (cause.startsWith("code_") ? texts.causeCode(cause.slice(5)) : cause);
 }

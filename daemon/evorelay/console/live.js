@@ -5,13 +5,14 @@ const REFUSED_AFTER = 3; // attempts without an answer, before it is asked wheth
 const SIGNED_OUT = [1, 3500]; // the SDK's "unauthorized", the server's "invalid token"
 
 export class Live {
-  // `onChange` is called whenever `state` may have changed, `onSignedOut` when the token is over,
-  // `onEnd` with a reason when the server wants no more of us, `onRefused` when it does not let
-  // this page's origin connect.
-  constructor(token, { onChange, onSignedOut, onEnd, onRefused }) {
+  // `onChange` is called whenever `state` may have changed, `onConnected` when the daemon has said
+  // who we are, `onSignedOut` when the token is over, `onEnd` with a reason when the server wants
+  // no more of us, `onRefused` when it does not let this page's origin connect.
+  constructor(token, { onChange, onConnected, onSignedOut, onEnd, onRefused }) {
     this.onChange = onChange;
     this.onRefused = onRefused;
     this.user = null; // who we are, once the daemon has said it
+    this.role = null; // and what we may do
     this.failures = 0;
     this.freshAt = null; // when everything shown was last known to be current
     this.loading = 0;
@@ -27,7 +28,9 @@ export class Live {
     this.client.on("connecting", () => this.changed());
     this.client.on("connected", ({ data }) => {
       this.user = data.user;
+      this.role = data.role;
       this.failures = 0;
+      onConnected();
       this.changed();
     });
     this.client.on("error", ({ type }) => { if (type === "transport") this.explain(); });

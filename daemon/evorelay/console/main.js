@@ -1,14 +1,14 @@
-// The console: sign in, show the instances, the tickets and one conversation, all of them live.
+// The console: signing in and out, and what stands above every view.
 
-import { Conversation } from "./conversation.js";
-import { $ } from "./dom.js";
-import { Instances } from "./instances.js";
-import { Live } from "./live.js";
-import { clock, fillTexts, switchLanguage, texts } from "./texts.js";
-import { Tickets } from "./tickets.js";
+import { Desk } from "./desk.js";
+import { $, build } from "./dom.js";
+import { fillIcons, icon } from "./icons.js";
+import { isOpenToAll, Rest } from "./rest.js";
+import { Shortcuts } from "./shortcuts.js";
+import { clock, fillTexts, full, refusal, switchLanguage, texts } from "./texts.js";
 
 const KEY = "evorelay.token";
-const INSTANCES_EVERY_MS = 10_000;
+const AGAIN_MS = 2000;
 
 let desk = null; // what exists while somebody is signed in
 let attempts = 0; // only the newest attempt to start counts
@@ -24,86 +24,53 @@ function takeToken() {
   return sessionStorage.getItem(KEY) ?? "";
 }
 
-async function readInstances(token) {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const answer = await fetch("/v1/instances", { headers, cache: "no-store" });
-  if (!answer.ok) throw Object.assign(new Error(answer.statusText), { status: answer.status });
-  return (await answer.json()).instances;
-}
-
 async function start() {
   const attempt = ++attempts;
   const token = takeToken();
+  const rest = new Rest(token, (code) => {
+    if (attempt === attempts) askForToken(() => (code === "token_expired" ? texts.expired : texts.badToken));
+  });
   let instances;
   try {
-    instances = await readInstances(token);
-    if (attempt !== attempts) return;
+    if (!token && !(await isOpenToAll())) {
+      if (attempt === attempts) askForToken(null);
+      return;
+    }
+    ({ instances } = await rest.get("/v1/instances"));
   } catch (failure) {
-    if (attempt !== attempts) return;
-    if (failure.status === 401) askForToken(token && (() => texts.badToken));
-    else setTimeout(start, 2000); // the daemon is away: the state says "connecting" meanwhile
+    if (failure.status === 401 || attempt !== attempts) return;
+    setTimeout(() => { if (attempt === attempts) start(); }, AGAIN_MS); // the daemon is away: the state says "connecting" meanwhile
     return;
   }
-  const live = new Live(token, {
-    onChange: showState,
+  if (attempt !== attempts) return;
+  $("sign-in").hidden = true;
+  $("app").hidden = false;
+  $("help").hidden = false;
+  $("sign-out").hidden = !token;
+  desk = new Desk(token, rest, instances, {
+    onState: showState,
+    onProblem: (failure) => say(() => texts.failed(refusal(failure))),
     onSignedOut: () => askForToken(() => texts.expired),
     onEnd: (reason) => say(() => texts.ended(reason)),
     onRefused: () => say(() => texts.refused(location.origin)),
   });
-  const onProblem = (failure) => say(() => texts.failed(failure.message ?? String(failure)));
-  const conversation = new Conversation(live, token, {
-    onRead: (id) => tickets.read(id),
-    onSeen: (event) => tickets.seen(event),
-    onMoved: (ticket) => tickets.mark(ticket.id),
-    onProblem,
-  });
-  const tickets = new Tickets(live, {
-    onChoose: (ticket) => conversation.open(ticket),
-    onProblem,
-  });
-  const shown = new Instances((name) => {
-    live.watch(`inbox:${name}`, {
-      onEvent: (event) => {
-        tickets.handle(event);
-        if (event.type === "ticket.merged") conversation.merged(event);
-      },
-      onReload: () => tickets.reload(),
-    });
-    live.watch(`instance:${name}`, { onEvent: (event) => shown.put(event.instance) });
-  });
-  desk = { live, conversation, tickets, instances: shown };
-  $("sign-in").hidden = true;
-  $("desk").hidden = false;
-  $("sign-out").hidden = !token;
-  shown.show(instances);
-  live.connect();
-  tickets.reload();
-  // An instance nobody knew yet appears with its first webhook.
-  desk.timer = setInterval(async () => {
-    try {
-      shown.show(await readInstances(token));
-    } catch {
-      // the connection's own state tells it
-    }
-  }, INSTANCES_EVERY_MS);
+  showState();
 }
 
 function stop() {
-  if (desk === null) return;
-  clearInterval(desk.timer);
-  desk.tickets.close();
-  desk.conversation.close();
-  desk.instances.close();
-  desk.live.close();
+  const ended = desk;
   desk = null;
+  ended?.close();
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
 }
 
 function askForToken(why) {
+  attempts += 1;
   stop();
   sessionStorage.removeItem(KEY);
-  problem = why || null;
-  $("desk").hidden = true;
-  $("sign-out").hidden = true;
+  history.replaceState(null, "", location.pathname);
+  problem = why;
+  for (const id of ["app", "help", "sign-out"]) $(id).hidden = true;
   $("sign-in").hidden = false;
   $("token").value = "";
   $("token").focus();
@@ -122,10 +89,26 @@ function showState() {
   $("sign-in-problem").textContent = desk === null && problem ? problem() : "";
   $("state").hidden = !$("sign-in").hidden;
   $("state").dataset.state = problem ? "stale" : state;
-  const text = texts[state];
-  $("state").textContent = problem
-    ? problem()
-    : state === "stale" ? text(clock(desk.live.freshAt)) : text;
+  const said = problem ? problem() : state === "stale" ? texts.stale(clock(desk.live.freshAt)) : texts[state];
+  if ($("state").textContent !== said) $("state").textContent = said;
+  $("state").title = state === "stale" ? `${texts.stateHelp.stale} ${full(desk.live.freshAt)}` : texts.stateHelp[state];
+}
+
+function showTheme() {
+  const { current } = globalThis.EvoRelayTheme;
+  $("theme").replaceChildren(icon(current));
+  $("theme").title = texts.theme[current];
+  $("theme").setAttribute("aria-label", texts.theme[current]);
+}
+
+function showTexts() {
+  fillTexts();
+  fillIcons();
+  $("language").replaceChildren(icon("language"), build("span", {}, texts.otherLanguage));
+  $("sign-out").replaceChildren(icon("leave"), build("span", {}, texts.signOut));
+  showTheme();
+  showState();
+  desk?.redraw();
 }
 
 $("sign-in").onsubmit = (event) => {
@@ -134,26 +117,24 @@ $("sign-in").onsubmit = (event) => {
   start();
 };
 $("sign-out").onclick = () => askForToken(null);
-$("back").onclick = () => {
-  desk.conversation.leave();
-  desk.tickets.choose(null);
-};
+$("back").onclick = () => { location.hash = "#/inbox"; };
 $("language").onclick = () => {
   switchLanguage();
   showTexts();
 };
+$("theme").onclick = () => {
+  globalThis.EvoRelayTheme.next();
+  showTheme();
+};
+$("skip").onclick = (event) => {
+  event.preventDefault(); // the address says which view is shown
+  ($("app").hidden ? $("token") : $("main")).focus();
+};
 
-function showTexts() {
-  fillTexts();
-  $("language").textContent = texts.otherLanguage;
-  $("sign-out").textContent = texts.signOut;
-  showState();
-  if (desk === null) return;
-  desk.instances.render();
-  desk.tickets.render();
-  desk.conversation.redraw();
-}
-
+new Shortcuts(
+  { get keys() { return desk?.keys ?? {}; }, escape: () => desk?.escape() },
+  () => desk?.views.isOperator ?? false,
+);
 // What the same agent read on another device meanwhile is not told to this one.
 document.addEventListener("visibilitychange", () => { if (!document.hidden) desk?.tickets.reload(); });
 addEventListener("hashchange", () => { if (location.hash.includes("token=")) { stop(); start(); } });

@@ -2,7 +2,7 @@
 
 import { Attachments } from "./attachments.js";
 import { answered, bubble } from "./bubble.js";
-import { $, element } from "./dom.js";
+import { $, element, keep } from "./dom.js";
 import { day } from "./texts.js";
 
 const KEPT_MAX = 1000;
@@ -15,11 +15,11 @@ function inReadingOrder(a, b) {
 }
 
 export class Thread {
-  // `onRead` is called when the newest messages are on the page; `onAnswer`, `onReact` and `onRetry`
-  // with the message that somebody wants to do that with.
-  constructor(live, token, { onRead, onAnswer, onReact, onRetry, onNotLoaded, onProblem }) {
+  // `onRead` is called when the newest messages are on the page; `onAnswer`, `onReact`, `onRetry`
+  // and `onTrace` with the message that somebody wants to do that with.
+  constructor(live, token, { onRead, onAnswer, onReact, onRetry, onTrace, onNotLoaded, onProblem }) {
     this.live = live;
-    this.acts = { onAnswer, onReact, onRetry };
+    this.acts = { onAnswer, onReact, onRetry, onTrace };
     this.onRead = onRead;
     this.onNotLoaded = onNotLoaded;
     this.onProblem = onProblem;
@@ -120,13 +120,7 @@ export class Thread {
       wanted.push({ key: JSON.stringify(message), make: () => this.bubble(message) });
     }
     this.attachments.keepOnly(this.messages);
-    const present = new Map([...list.children].map((child) => [child.key, child]));
-    wanted.forEach(({ key, make }, index) => {
-      const child = present.get(key) ?? Object.assign(make(), { key });
-      present.delete(key);
-      if (list.children[index] !== child) list.insertBefore(child, list.children[index] ?? null);
-    });
-    for (const gone of present.values()) gone.remove();
+    keep(list, wanted);
   }
 
   bubble(message) {
@@ -138,6 +132,7 @@ export class Thread {
       onAnswer: () => this.acts.onAnswer(message),
       onReact: (emoji) => this.acts.onReact(message, emoji),
       onRetry: () => this.acts.onRetry(message),
+      onTrace: () => this.acts.onTrace(message),
     });
     made.id = `message-${message.id}`;
     return made;

@@ -126,7 +126,7 @@ export class Tickets {
     const known = this.tickets.get(ticket.id);
     // A page and an event may cross each other: the newer version wins.
     if (known && known.version > ticket.version) return;
-    if (known && at(activity(known)) > at(activity(ticket))) {
+    if (known?.last_message_at && at(known.last_message_at) > at(activity(ticket))) {
       const { last_message_at, last_message, last_message_id, waiting_since } = known;
       Object.assign(ticket, { last_message_at, last_message, last_message_id, waiting_since });
     }
@@ -157,7 +157,8 @@ export class Tickets {
     if (message.metadata.late) {
       this.ask(ticket.id); // only the daemon knows who waits then
     } else updateWait(ticket, message);
-    if (at(message.created_at) >= at(activity(ticket))) {
+    // A ticket without a message may be younger than its first one, which was replayed.
+    if (ticket.last_message_at === null || at(message.created_at) >= at(ticket.last_message_at)) {
       ticket.last_message_at = message.created_at;
       ticket.last_message_id = message.id;
       ticket.last_message = previewOf(message);
@@ -191,7 +192,8 @@ export class Tickets {
     if (list.contains(focused)) focused.focus(); // a moved element loses it
     $("more").hidden = this.cursor === null || ordered.length >= KEPT_MAX;
     $("no-tickets").hidden = !this.loaded || ordered.length > 0;
-    $("no-tickets").textContent = this.filters.q ? texts.nothingFound : texts.noTickets;
+    const nothing = this.live.user !== null && this.live.role === null ? texts.noRole : texts.noTickets;
+    $("no-tickets").textContent = this.filters.q ? texts.nothingFound : nothing;
   }
 
   forget(id) {
@@ -226,9 +228,26 @@ export class Tickets {
     this.render();
   }
 
+  // Into the list: where the open ticket is, or at its beginning.
+  focus() { (this.buttons.get(this.chosen) ?? $("ticket-list").querySelector("button"))?.focus(); }
+
+  // Opens the next ticket, or with -1 the one before. False if there is none.
+  step(by) {
+    const items = [...$("ticket-list").querySelectorAll("button")];
+    const at = items.indexOf(this.buttons.get(this.chosen));
+    const next = items[at < 0 ? 0 : at + by];
+    next?.click();
+    next?.scrollIntoView({ block: "nearest" });
+    return next !== undefined;
+  }
+
   moveFocus(event) {
-    const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
-    const next = step && event.target.closest("li")?.[step];
+    const next = {
+      ArrowDown: () => event.target.closest("li")?.nextElementSibling,
+      ArrowUp: () => event.target.closest("li")?.previousElementSibling,
+      Home: () => $("ticket-list").firstElementChild,
+      End: () => $("ticket-list").lastElementChild,
+    }[event.key]?.();
     if (next) {
       next.querySelector("button").focus();
       event.preventDefault();
