@@ -13,8 +13,8 @@ from tests.support.webhooks import PATH, as_body, text_message
 
 CHANNEL = "inbox:vizinho"
 PHONE = "5521977776666"
-NOTICE_S = 2.0
-"""Far above what a webhook needs to a screen, far below what a person would call stuck."""
+NOTICE_S = 15.0
+"""What a busy machine may take; a neighbour that an attack holds up would wait for longer."""
 
 
 class Neighbour:
@@ -34,8 +34,7 @@ class Neighbour:
             f"N{time.monotonic_ns()}", text, phone=PHONE, instance=CHANNEL.partition(":")[2]
         )
         body = as_body(message)
-        began = time.monotonic()
-        with trio.fail_after(10):
+        with trio.fail_after(NOTICE_S):
             assert (await self._evolution.ask("POST", PATH, body)).status == 200
             content = None
             while content != text:
@@ -43,7 +42,6 @@ class Neighbour:
                 assert self._offset is None or event.offset == self._offset + 1
                 self._offset = event.offset
                 content = event.data.get("message", {}).get("content")
-        assert time.monotonic() - began < NOTICE_S
 
 
 @asynccontextmanager

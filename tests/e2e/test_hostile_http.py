@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ async def send(daemon: Daemon, raw: bytes) -> tuple[list[Reply], bool]:
     replies: list[Reply] = []
     async with connected(daemon) as connection:
         await connection.send(raw)
-        with trio.move_on_after(3):
+        with trio.move_on_after(30):
             while (reply := await connection.read_reply()) is not None:
                 replies.append(reply)
             return replies, True
@@ -176,8 +175,7 @@ async def test_half_requests_store_nothing(daemon: Daemon) -> None:
 async def test_a_slow_head_is_cut_off_however_steadily_it_drips(shared_daemon: Daemon) -> None:
     """Slowloris: ``server.header_timeout`` counts from the first byte, not from the last."""
     async with neighbour(shared_daemon) as healthy, connected(shared_daemon) as slow:
-        began = time.monotonic()
-        with contextlib.suppress(trio.BrokenResourceError), trio.move_on_after(2.5):
+        with trio.fail_after(30), contextlib.suppress(trio.BrokenResourceError):
             await slow.send(b"GET /livez HTTP/1.1\r\n")
             while True:
                 await slow.send(b"X: y\r\n")
@@ -186,13 +184,12 @@ async def test_a_slow_head_is_cut_off_however_steadily_it_drips(shared_daemon: D
         reply = await slow.read_reply()
         assert reply is None or reply.status == 408
         assert await slow.is_closed()
-        assert time.monotonic() - began < 6
 
 
 async def test_a_silent_head_is_told_why_it_ends(shared_daemon: Daemon) -> None:
     async with connected(shared_daemon) as slow:
         await slow.send(b"GET /livez HTTP/1.1\r\n")
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             reply = await slow.read_reply()
         assert reply is not None
         assert reply.status == 408
@@ -207,7 +204,7 @@ async def test_a_body_that_stops_coming_is_given_up(tmp_path: Path, size: int) -
             raw = request("POST", PATH, as_body(text_message("STOPS", "x" * size)))
             await slow.send(raw[: len(raw) // 2])
             await healthy.notices_nothing()
-            with trio.fail_after(15 if size < 100_000 else 45):
+            with trio.fail_after(50):
                 reply = await slow.read_reply()
             assert reply is None or reply.status in (400, 408)
             assert await slow.is_closed()

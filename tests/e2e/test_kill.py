@@ -49,7 +49,7 @@ async def test_every_2xx_is_there_once_and_in_order(tmp_path: Path) -> None:
 async def _everybody_was_answered(customers: list[Customer]) -> None:
     """Wait until this life of the daemon has accepted something of each."""
     before = [len(customer.accepted) for customer in customers]
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         while any(len(c.accepted) <= n for c, n in zip(customers, before, strict=True)):
             await trio.sleep(0.005)
 

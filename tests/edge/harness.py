@@ -427,7 +427,7 @@ def token(sub: str = "agent", *, ttl_s: int = 3600, secret: str = JWT_SECRET, **
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
-async def until(condition: Callable[[], bool], *, within_s: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], *, within_s: float = 30.0) -> None:
     """Wait for something that will become true; raise ``TooSlowError`` when it does not."""
     with trio.fail_after(within_s):
         while not condition():

@@ -228,7 +228,7 @@ class World:
             body=msgspec.json.encode(body),
         )
         seq = await self.journal.submit(envelope)
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while self.pipeline.cursor < seq:
                 await trio.sleep(0.001)
 

@@ -455,7 +455,7 @@ class TestTheBuffer:
             await trio.testing.wait_all_tasks_blocked(0.01)
             assert not sent.is_set()
             await port.get(sid)
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 await sent.wait()
 
     async def test_whoever_waits_to_send_is_woken_when_the_session_ends(self) -> None:
@@ -473,7 +473,7 @@ class TestTheBuffer:
             nursery.start_soon(send)
             await trio.testing.wait_all_tasks_blocked(0.01)
             echo.sockets[0].end()
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 await broken.wait()
 
     async def test_progress_is_dated_while_a_large_answer_is_read(self) -> None:
@@ -486,7 +486,7 @@ class TestTheBuffer:
             await client.send(request("GET", polling(sid)))
             await trio.testing.wait_all_tasks_blocked(0.05)
             before = socket.last_progress_at
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 while socket.last_progress_at == before:
                     await client.stream.receive_some(MIB)
             assert socket.pending
@@ -546,7 +546,7 @@ async def test_a_handler_that_does_not_listen_holds_a_payload_up_for_a_moment_on
     handler = Deaf()
     async with open_engine(handler) as port:
         sid = await port.open()
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             assert (await port.post(sid, b"4one\x1e4two")).status == 200
         handler.may_listen.set()
         assert (await port.get(sid)).body.startswith(b"4one")

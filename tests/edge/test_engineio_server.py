@@ -209,7 +209,7 @@ class TestHeartbeats:
                         await trio.sleep(0.01)
 
                 nursery.start_soon(talk)
-                with trio.fail_after(5):
+                with trio.fail_after(30):
                     assert await ws.closed() is not None
                 nursery.cancel_scope.cancel()
 
@@ -278,7 +278,7 @@ class TestDraining:
             answer = await client.answer()
             assert (answer.body, answer.closes) == (b"4see you", True)
             await client.stream.aclose()
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 await port.is_done.wait()
 
     @pytest.mark.parametrize("is_known", [False, True])
@@ -297,7 +297,7 @@ class TestDraining:
                 socket.close_asap(Close.SHUTDOWN)
             assert (await client.answer()).status == 400
             await client.stream.aclose()
-            with trio.fail_after(1):
+            with trio.fail_after(30):
                 await port.is_done.wait()
 
     async def test_what_is_said_last_survives_a_post_that_does_not_get_on(self) -> None:

@@ -288,7 +288,7 @@ async def test_a_head_that_drips_is_given_up(tmp_path: Path) -> None:
                     await trio.sleep(0.02)
 
             nursery.start_soon(drip)
-            with trio.fail_after(1):
+            with trio.fail_after(30):
                 answer = await client.answer()
             assert (answer.status, answer.closes) == (408, True)
             assert answer.json["error"]["code"] == "request_timeout"
@@ -301,7 +301,7 @@ async def test_an_idle_connection_is_closed_without_a_word(tmp_path: Path) -> No
         async with await port.connect() as silent, await port.connect() as used:
             await used.call(post(1))
             await used.call(request("/hello"))
-            with trio.fail_after(1):
+            with trio.fail_after(30):
                 assert await silent.is_ended()
                 assert await used.is_ended()
             await until(lambda: port.gate.connections == 0)
@@ -313,7 +313,7 @@ async def test_a_body_that_stops_is_given_up(tmp_path: Path, kind: str) -> None:
     header = length.get(kind, "Transfer-Encoding: chunked")
     async with open_port(tmp_path, body_timeout=0.15) as port, await port.connect() as client:
         await client.send(request(HOOK, None, header, method="POST") + b"1\r\n{")
-        with trio.fail_after(8 if kind == "hot" else 2):
+        with trio.fail_after(30):
             answer = await client.answer()
         assert (answer.status, answer.closes) == (408, True)
         assert "body" in answer.json["error"]["message"]
@@ -333,7 +333,7 @@ async def test_a_body_that_drips_is_given_up(tmp_path: Path) -> None:
                     await trio.sleep(0.02)
 
             nursery.start_soon(drip)
-            with trio.fail_after(2):
+            with trio.fail_after(30):
                 assert (await client.answer()).status == 408
             nursery.cancel_scope.cancel()
 
@@ -439,7 +439,7 @@ class TestDrain:
             await until(lambda: port.gate.connections == 5)
             await trio.testing.wait_all_tasks_blocked()
             port.gate.close_asap()
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 await port.is_done.wait()
                 for client in clients:
                     assert await client.is_ended()
@@ -524,7 +524,7 @@ class TestDrain:
             answer = await client.answer()
             assert (answer.status, answer.closes) == (200, True)
             await client.stream.aclose()
-            with trio.fail_after(1):
+            with trio.fail_after(30):
                 await port.is_done.wait()
             assert numbers(port) == [1]
 
@@ -537,7 +537,7 @@ class TestDrain:
             answer = await client.answer()
             assert (answer.body, answer.closes) == (b"at last", True)
             await client.stream.aclose()
-            with trio.fail_after(1):
+            with trio.fail_after(30):
                 await port.is_done.wait()
 
     async def test_what_was_pipelined_behind_is_left_to_the_next_process(
@@ -575,7 +575,7 @@ class TestAddresses:
         ) as port:
             async with await port.connect() as silent, await port.connect() as plain:
                 await plain.send(request("/hello"))
-                with trio.fail_after(2):
+                with trio.fail_after(30):
                     assert await silent.is_ended()
                     while await plain.stream.receive_some():
                         pass  # an alert, as OpenSSL does

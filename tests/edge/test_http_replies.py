@@ -50,7 +50,7 @@ async def send(world: World, ticket_id: str, who: str | None = None, **body: Any
 
 async def message_when(world: World, ticket_id: str, *statuses: str) -> dict[str, Any]:
     """The newest message, once it has one of these states."""
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while True:
             page = await world.get(f"/v1/tickets/{ticket_id}/messages", token())
             newest: dict[str, Any] = page["messages"][-1]

@@ -232,7 +232,7 @@ async def test_an_instances_state_is_unknown_where_evolution_is_silent(
         await world.webhook(
             {"event": "connection.update", "instance": "loja", "data": {"state": "open"}}
         )
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             _, answer = await ask(world, "/webhook/check-instance/loja")
         assert (answer["connected"], answer["state"]) == (False, "unknown")
 

@@ -584,7 +584,7 @@ class TestBounds:
                 for n in range(count):
                     await customer_writes(port, f"{n} " + "x" * size)
                 for client in (fast, slow):
-                    with trio.fail_after(20):
+                    with trio.fail_after(30):
                         for n in range(count):
                             message = await client.event("new-message")
                             assert message["content"].startswith(f"{n} x")

@@ -159,7 +159,7 @@ async def test_a_broken_peer_is_told_and_its_neighbour_notices_nothing(
             if code != 3501 or raw[0] == 0x82:
                 await sign_in(agent)
             await agent.stream.send_all(raw)
-            with trio.fail_after(3):
+            with trio.fail_after(30):
                 close = await agent.closed()
             assert close is not None
             assert close.code == code
@@ -198,7 +198,7 @@ async def test_a_frame_that_announces_too_much_is_refused_at_its_header(
             await sign_in(agent)
         over = (limit + 1).to_bytes(8, "big")
         await agent.stream.send_all(header.replace(b"{over}", over))
-        with trio.fail_after(3):
+        with trio.fail_after(30):
             close = await agent.closed()
         assert close is not None
         assert (close.code, close.reason) == (code, reason.format(limit=limit))
@@ -275,7 +275,7 @@ async def test_closing_does_not_wait_for_a_peer_that_does_not_answer(
     async with open_port(tmp_path) as port, agent_of(port) as agent:
         await sign_in(agent)
         port.sessions.close_all_asap()
-        await until(lambda: port.gate.connections == 0, within_s=1)
+        await until(lambda: port.gate.connections == 0)
 
 
 async def test_closing_a_stalled_peer_does_not_hang(
@@ -290,7 +290,7 @@ async def test_closing_a_stalled_peer_does_not_hang(
         await trio.testing.wait_all_tasks_blocked()
         assert session.wire.pending
         port.sessions.close_all_asap()
-        await until(lambda: port.gate.connections == 0, within_s=1)
+        await until(lambda: port.gate.connections == 0)
 
 
 async def test_draining_tells_every_client_to_come_back(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ async def test_draining_tells_every_client_to_come_back(tmp_path: Path) -> None:
             await trio.testing.wait_all_tasks_blocked()
             port.gate.close_asap()
             port.sessions.close_all_asap()
-            with trio.fail_after(1):
+            with trio.fail_after(30):
                 for agent in (known, stranger, late):
                     close = await agent.closed()
                     assert close is not None

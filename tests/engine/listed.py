@@ -157,6 +157,6 @@ class Reconciled:
         )
 
     async def ended(self, count: int = 1) -> None:
-        with trio.fail_after(20):
+        with trio.fail_after(30):
             while len(self.metrics.outcomes) < count:
                 await trio.sleep(0.002)

@@ -131,7 +131,7 @@ class Office(World):
         )
 
     async def final(self, message: Message) -> Message:
-        with trio.fail_after(20):
+        with trio.fail_after(30):
             return await self.outbox.wait_final(message, 20)
 
     async def all_over(self) -> None:

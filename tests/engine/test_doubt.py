@@ -38,7 +38,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 
 
 async def until(state: str, office: Office, written: Message) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while office.row(written.id).state != state:
             await trio.sleep(0.001)
 
@@ -111,7 +111,7 @@ async def test_an_echo_that_comes_while_it_waits_to_be_repeated_counts(office: O
         written = await office.say(ticket, "bom dia")
         await until("unknown", office, written)
         office.evolution.states["loja"] = "close"
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while not office.lanes.parked():
                 await trio.sleep(0.001)
         await office.echo(Sent("loja", ANA, "text", "bom dia", "FIRST", now_ms()))
@@ -178,7 +178,7 @@ async def test_a_reaction_cut_by_a_crash_is_sent_again_and_joins_nothing(tmp_pat
         evolution.trouble.append(hangs)
         async with running(office):
             await office.say(ticket, "👍", type="reaction", reply_to=target.id)
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 while evolution.trouble:
                     await trio.sleep(0.001)
     with stored(tmp_path) as storage:
@@ -240,7 +240,7 @@ async def test_a_wait_that_evolution_asked_for_is_shown(office: Office) -> None:
     office.evolution.trouble.append(refuses(FaultKind.RETRY, "busy", retry_after_s=3600.0))
     async with running(office):
         await office.say(ticket, "bom dia")
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while not office.lanes.trouble():
                 await trio.sleep(0.001)
         assert office.lanes.trouble()[0][:2] == ("loja", "busy")

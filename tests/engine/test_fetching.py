@@ -165,7 +165,7 @@ async def running(fetched: Fetched) -> AsyncIterator[Fetching]:
 
 
 async def until(is_so: Callable[[], Any]) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while not is_so():
             await trio.sleep(0.002)
 
@@ -324,7 +324,7 @@ async def test_a_file_that_always_meets_a_bug_holds_nobody_up_and_is_given_up(
             assert row.attempts == attempt
             world.now.ms = row.due_at
         await fetched.arrive(picture("Q"))
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while await fetched.rows():
                 await trio.sleep(0.002)
     assert len(fetched.evolution.asked) == len(WAITS_MS) + 1
@@ -349,7 +349,7 @@ async def test_a_file_that_comes_with_another_webhook_is_not_fetched(world: Worl
     blob = await world.blobs.put(b"the same")
     await fetched.arrive(picture(media=MediaFact(blob=blob)))
     async with running(fetched):
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while await fetched.rows():
                 await trio.sleep(0.002)
     assert fetched.evolution.asked == []
@@ -362,7 +362,7 @@ async def test_a_file_of_a_message_that_is_deleted_meanwhile_is_not_told(world: 
     await fetched.arrive(ChangeFact(instance="loja", whatsapp_id="P", change=Revoke(T0)))
     told = fetched.told()
     async with running(fetched):
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while await fetched.rows():
                 await trio.sleep(0.002)
     assert fetched.evolution.asked == []

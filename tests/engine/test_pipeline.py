@@ -370,7 +370,7 @@ async def test_a_journal_put_back_from_an_older_copy_loses_nothing_new(
 async def test_draining_finishes_what_the_journal_holds(storage: Storage, tmp_path: Path) -> None:
     storage.journal.append(numbered(600))
     world = World(storage, await open_blobs(tmp_path))
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             await nursery.start(world.pipeline.run)
             world.pipeline.close_asap()
@@ -384,7 +384,7 @@ async def test_with_nothing_to_do_draining_is_done_at_once(
 ) -> None:
     """Before it runs: its supervisor started it anew in the middle of a drain."""
     world = World(storage, await open_blobs(tmp_path))
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             if asked == "before it runs":
                 world.pipeline.close_asap()

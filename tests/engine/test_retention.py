@@ -193,7 +193,7 @@ async def test_a_disk_that_fills_up_or_empties_is_noticed(
     monkeypatch.setattr(housekeeping, "DISK_CHECK_S", 0.002)
 
     async def until(refused: bool) -> None:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while (world.journal.refusal is not None) is not refused:
                 await trio.sleep(0.001)
 
@@ -216,7 +216,7 @@ async def test_it_sweeps_by_itself_and_the_cache_forgets(
     world.now.ms = LONG_AFTER
     async with trio.open_nursery() as nursery:
         await nursery.start(make(world).run)
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while world.storage.readers[0].events_after("inbox:loja", 0, 1).floor != 5:
                 await trio.sleep(0.002)
         assert len(world.cache) == 0

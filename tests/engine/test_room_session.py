@@ -352,7 +352,7 @@ async def test_a_client_that_does_not_read_gets_the_rest_when_it_does(world: Wor
         for number in range(300):
             await world.apply(message(f"X{number}"))
         assert client.told == [before + 1]
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while len(client.told) < 300:
                 client.wire.drain()
                 await trio.sleep(0.001)
@@ -375,7 +375,7 @@ async def test_a_slow_client_that_retention_passed_by_must_load_anew(world: Worl
         world.cache.evict(world.now() + 2 * HOUR)
         world.storage.maintenance.trim_events(world.now() + HOUR, 100)
         client.wire.drain()
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while not client.session.is_closed:
                 await trio.sleep(0.002)
         assert client.session.close_reason is Close.INSUFFICIENT_STATE

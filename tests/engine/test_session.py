@@ -130,7 +130,7 @@ async def test_a_feed_is_silent_until_its_answer_and_misses_nothing_meanwhile(
         await world.apply(message("during"))
         assert (wire.frames, answer.feed.state) == ([], State.OPENING)
         session.answered(answer)
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while wire.offsets != [12]:
                 await trio.sleep(0.002)
         await world.apply(message("after"))

@@ -70,7 +70,7 @@ async def asking(world: World, evolution: ListedEvolution) -> AsyncIterator[None
 
 
 async def becomes(world: World, id_: str, due: int) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while await due_at(world, id_) != due:
             await trio.sleep(0.002)
 

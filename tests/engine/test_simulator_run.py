@@ -64,7 +64,7 @@ def _message_ids(receiver: Receiver) -> set[tuple[str, str]]:
 
 
 async def _until(condition: Any) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while not condition():
             await trio.sleep(0.01)
 

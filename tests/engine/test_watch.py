@@ -49,7 +49,7 @@ async def test_a_webhook_that_came_after_the_question_knows_better(world: World)
     await world.apply(connection("close", reason=408))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watched.watch.look, "loja")
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while not evolution.calls["connection_state"]:
                 await trio.sleep(0.001)
         world.now.ms += 10
@@ -101,7 +101,7 @@ async def test_one_that_hangs_delays_no_other(world: World) -> None:
     watched = Watched(world, evolution, poll_every=0.01)
     async with trio.open_nursery() as nursery:
         await nursery.start(watched.watch.run)
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while evolution.calls["connection_state loja"] < 5:
                 await trio.sleep(0.01)
         assert sum(evolution.calls[f"connection_state {name}"] for name in "abcde") == 4
@@ -117,7 +117,7 @@ async def test_a_bug_over_one_instance_ends_no_watching(
     watched = Watched(world, evolution, poll_every=0.01)
     async with trio.open_nursery() as nursery:
         await nursery.start(watched.watch.run)
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while min(evolution.calls[f"connection_state {n}"] for n in ("broken", "loja")) < 3:
                 await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
@@ -133,7 +133,7 @@ async def test_instances_that_only_the_store_knows_are_watched(world: World) -> 
     world.now.ms += 1
     async with trio.open_nursery() as nursery:
         await nursery.start(watched.watch.run)
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while watched.row().state != "close":
                 await trio.sleep(0.01)
         nursery.cancel_scope.cancel()

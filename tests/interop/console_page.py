@@ -64,7 +64,7 @@ def post(daemon: Daemon, whatsapp_id: str, text: str = "", **fields: Any) -> Non
 
 
 def send(daemon: Daemon, webhook: dict[str, Any]) -> None:
-    with urllib.request.urlopen(f"{daemon.url}{PATH}", as_body(webhook), timeout=10) as reply:
+    with urllib.request.urlopen(f"{daemon.url}{PATH}", as_body(webhook), timeout=30) as reply:
         assert json.load(reply)["received"] is True
 
 
@@ -87,7 +87,7 @@ def ask(
             "Content-Type": "application/json",
         },
     )
-    with urllib.request.urlopen(request, timeout=10) as reply:
+    with urllib.request.urlopen(request, timeout=30) as reply:
         return json.load(reply)
 
 

@@ -16,7 +16,7 @@ import trio
 
 HERE = Path(__file__).parent
 NODE_MODULES = HERE.parent / "node_modules"
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 
 Line = dict[str, Any]
 

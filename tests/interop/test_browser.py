@@ -30,7 +30,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 HERE = Path(__file__).parent
-PATIENCE_MS = 20_000
+PATIENCE_MS = 40_000
 FILES = {
     "/": HERE / "page.html",
     "/page.js": HERE / "page.js",
@@ -99,7 +99,7 @@ def told(page: Page, event: str, count: int) -> list[dict[str, Any]]:
 
 def post(daemon: Daemon, whatsapp_id: str) -> None:
     body = as_body(text_message(whatsapp_id, whatsapp_id))
-    with urllib.request.urlopen(f"{daemon.url}{PATH}", body, timeout=10) as reply:
+    with urllib.request.urlopen(f"{daemon.url}{PATH}", body, timeout=30) as reply:
         assert json.load(reply)["received"] is True
 
 

@@ -36,7 +36,7 @@ async def _stays(healthy: Agent, daemon: Daemon, silent: trio.Nursery) -> None:
             with trio.move_on_after(0.5):
                 await healthy.event()
     await post_text(daemon, "STILL", "ainda aqui?", phone="5511911112222")
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while (await healthy.event()).data.get("message", {}).get("whatsapp_id") != "STILL":
             pass
 

@@ -152,7 +152,7 @@ async def test_a_command_is_repeated_through_crashes_until_it_is_answered(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_write, eli, it, 30)
             for sent in (5, 12, 20):
-                with trio.fail_after(20):
+                with trio.fail_after(30):
                     while len(it.gateway.sent) < sent:
                         await trio.sleep(0.005)
                 await trio.to_thread.run_sync(it.daemon.kill)

@@ -1,5 +1,6 @@
 """The real daemon as a child process: started, asked to stop, killed, and started again."""
 
+import fcntl
 import json
 import os
 import random
@@ -8,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,22 +20,34 @@ import jwt
 
 WEBHOOK_SECRET = "webhook-secret-of-the-tests-0123456789"
 JWT_SECRET = "jwt-secret-of-the-tests-0123456789abcdef"
-START_S = 20.0
+START_S = 60.0
 """Ample for a start on two busy cores; a start takes about one second."""
 _BELOW_EPHEMERAL = (20_000, 32_000)
 """A client that retries a port of the ephemeral range may connect to itself while nobody listens
 (TCP's simultaneous open), and then holds it against the daemon that comes back."""
 
 
+_PORTS = open(Path(tempfile.gettempdir()) / f"evorelay-test-ports-{os.getuid()}", "ab")  # noqa: SIM115  # open for as long as we run
+_reserved: set[int] = set()
+
+
 def free_port() -> int:
+    """A port that nobody listens on and no other test process is given as long as this one runs.
+
+    Reserved by a lock on the byte of its number, because a daemon may be away for a while.
+    """
     while True:
         port = random.randint(*_BELOW_EPHEMERAL)
-        with socket.socket() as probe:
-            try:
+        if port in _reserved:
+            continue
+        try:
+            fcntl.lockf(_PORTS, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        except OSError:
+            continue
+        _reserved.add(port)
+        return port
 
 
 class Daemon:
@@ -108,7 +122,7 @@ class Daemon:
             self.process.kill()
             self._reap()
 
-    def terminate(self, within_s: float = 15.0) -> int:
+    def terminate(self, within_s: float = 40.0) -> int:
         """Ask it to stop, as systemd does, and return its exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)

@@ -49,7 +49,7 @@ class Connection:
         body, self._held = self._held[:length], self._held[length:]
         return Reply(int(first.split()[1]), headers, body)
 
-    async def is_closed(self, within_s: float = 5.0) -> bool:
+    async def is_closed(self, within_s: float = 30.0) -> bool:
         """Whether the daemon ends the connection and sends nothing more."""
         with trio.move_on_after(within_s):
             return not self._held and not await self._fill()

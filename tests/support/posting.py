@@ -71,4 +71,4 @@ async def handled(daemon: Daemon) -> None:
     async def is_idle() -> bool:
         return await metric(daemon, "evorelay_pipeline_lag_entries") == 0
 
-    await eventually(is_idle, what="end of the backlog", within_s=30)
+    await eventually(is_idle, what="end of the backlog", within_s=60)

@@ -56,7 +56,7 @@ def with_evolution(state_dir: Path, **settings: str) -> Iterator[tuple[Daemon, E
 
     thread = threading.Thread(target=trio.run, args=(play,))
     thread.start()
-    simulator, token = started.get(timeout=20)
+    simulator, token = started.get(timeout=60)
     daemon.settings |= {"EVOLUTION__URL": simulator.url, "EVOLUTION__API_KEY": API_KEY}
     try:
         daemon.start()

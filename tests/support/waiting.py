@@ -10,7 +10,7 @@ POLL_S = 0.02
 
 
 async def eventually(
-    probe: Callable[[], Awaitable[T | None]], *, what: str, within_s: float = 15.0
+    probe: Callable[[], Awaitable[T | None]], *, what: str, within_s: float = 30.0
 ) -> T:
     """The first result of ``probe`` that is neither None nor False."""
     with trio.move_on_after(within_s):

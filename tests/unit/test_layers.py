@@ -62,6 +62,9 @@ def imports(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+IMPORTS = {name: frozenset(imports(tree)) for name, tree in MODULES.items()}
+
+
 def layer(name: str) -> str:
     """The layer a module of ours belongs to."""
     for own in OWN_LAYERS:
@@ -70,9 +73,12 @@ def layer(name: str) -> str:
     return name.partition(".")[0]
 
 
-def ours(tree: ast.Module) -> set[str]:
+def ours(name: str) -> set[str]:
+    """Which of our modules a module imports."""
     return {
-        name.removeprefix(PACKAGE + ".") for name in imports(tree) if name.startswith(PACKAGE + ".")
+        found.removeprefix(PACKAGE + ".")
+        for found in IMPORTS[name]
+        if found.startswith(PACKAGE + ".")
     }
 
 
@@ -80,8 +86,8 @@ def importers(of: str) -> set[str]:
     """Modules of ours that import a third party's or the standard library's ``of``."""
     return {
         name
-        for name, tree in MODULES.items()
-        if any(found == of or found.startswith(of + ".") for found in imports(tree))
+        for name, all_found in IMPORTS.items()
+        if any(found == of or found.startswith(of + ".") for found in all_found)
     }
 
 
@@ -91,7 +97,7 @@ def test_the_tree_is_found() -> None:
 
 @pytest.mark.parametrize("name", [name for name in MODULES if layer(name) not in (*TOP, PACKAGE)])
 def test_imports_go_one_way(name: str) -> None:
-    used = {layer(one) for one in ours(MODULES[name])} - {"__version__"}
+    used = {layer(one) for one in ours(name)} - {"__version__"}
     assert used - MAY_IMPORT[layer(name)] == set()
 
 
@@ -105,22 +111,20 @@ def test_imports_go_one_way(name: str) -> None:
     ],
 )
 def test_the_top_has_an_order_of_its_own(top: str, users: set[str]) -> None:
-    found = {n for n, tree in MODULES.items() if any(layer(one) == top for one in ours(tree))}
+    found = {name for name in MODULES if any(layer(one) == top for one in ours(name))}
     assert {layer(name) for name in found} <= users
 
 
 def test_only_the_composition_names_the_drivers() -> None:
     """Of the drivers, ``storage/open.py`` knows which there are; they know each other."""
     users = {
-        name
-        for name, tree in MODULES.items()
-        if any(one.startswith("storage.sqlite") for one in ours(tree))
+        name for name in MODULES if any(one.startswith("storage.sqlite") for one in ours(name))
     }
     assert {name for name in users if not name.startswith("storage.sqlite")} == {"storage.open"}
 
 
 def test_only_the_composition_opens_stores() -> None:
-    users = {n for n, tree in MODULES.items() if any("storage.open" in one for one in ours(tree))}
+    users = {name for name in MODULES if any("storage.open" in one for one in ours(name))}
     assert {layer(name) for name in users} <= set(TOP)
 
 
@@ -160,9 +164,9 @@ def test_a_library_has_one_home(library: str, homes: set[str]) -> None:
 def test_deciding_code_does_no_io(layer_name: str) -> None:
     """Sans-IO: no trio, no sockets, no files; time and chance are arguments (model/clock, ids)."""
     forbidden = {"trio", "socket", "os", "pathlib", "threading", "random"}
-    for name, tree in MODULES.items():
+    for name, all_found in IMPORTS.items():
         if layer(name) == layer_name:
-            roots = {found.partition(".")[0] for found in imports(tree)}
+            roots = {found.partition(".")[0] for found in all_found}
             assert roots & forbidden == set(), name
 
 

@@ -1,6 +1,7 @@
 """Webhooks with one thing wrong: never an exception, never another customer's chat (P2, P5).
 
-What is mutated is every fixture and, where the corpus of captures is at hand, each of its bodies.
+What is mutated is every fixture and, where the corpus of captures is at hand, each of its bodies;
+where it is not, the fixtures have to do for it.
 """
 
 import json
@@ -71,6 +72,8 @@ CAPTURES = {
     name: body for name, body in captures() if "deep" not in name and not name.startswith("rest")
 }
 
+SAMPLED = CAPTURES or BODIES
+
 
 def places(value: Any, at: Place = ()) -> Iterator[Place]:
     """Every place in a document, index objects left out: they are alike."""
@@ -129,10 +132,10 @@ def test_one_huge_value_anywhere_stays_within_bounds(stem: str) -> None:
         checked(normalise(envelope_of(mutated(body, place, wrong))))
 
 
-@pytest.mark.parametrize("name", CAPTURES)
+@pytest.mark.parametrize("name", SAMPLED)
 def test_captures_with_one_wrong_value_never_raise(name: str) -> None:
     """Some of all that could be wrong; which is random, and the same every time."""
-    body = CAPTURES[name]
+    body = SAMPLED[name]
     chosen = random.Random(name)
     everywhere = list(places(body))
     for place in chosen.sample(everywhere, min(12, len(everywhere))):

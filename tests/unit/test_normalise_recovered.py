@@ -1,6 +1,7 @@
 """Rows of ``chat/findMessages`` as webhooks: an upsert, marked, and its later statuses (P6)."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from evorelay.model.change import Reaction, Revoke, Status
 from evorelay.model.fact import ChangeFact, Fact, MessageFact, QuarantineFact
 from evorelay.protocol.normalise import normalise
-from tests.unit.test_normalise import RECEIVED_AT, envelope_of
+from tests.unit.test_normalise import FIXTURES, RECEIVED_AT, envelope_of
 
 PHONE = "5531988887777@s.whatsapp.net"
 CORPUS = sorted(
@@ -101,11 +102,29 @@ def test_from_outside_it_does_no_more_than_an_upsert() -> None:
         }
 
 
-@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
-def test_real_rows_are_understood(path: Path) -> None:
-    answer = json.loads(path.read_text())
-    records = (answer.get("body") or answer["response"])["messages"]["records"]
-    for record in records:
-        facts = read(record)
-        assert facts
-        assert not any(isinstance(fact, QuarantineFact) for fact in facts)
+def rows() -> Iterator[tuple[str, Any]]:
+    """What ``data`` of an upsert is, a row is too; captured rows come on top, where they are."""
+    for path in FIXTURES:
+        body = json.loads(path.read_text())["body"]
+        if body.get("event") == "messages.upsert" and isinstance(body.get("data"), dict):
+            yield path.stem, body["data"]
+    for path in CORPUS:
+        answer = json.loads(path.read_text())
+        records = (answer.get("body") or answer["response"])["messages"]["records"]
+        for number, record in enumerate(records):
+            yield f"{path.stem}-{number}", record
+
+
+ROWS = {
+    name: row
+    for name, row in rows()
+    if not any(isinstance(fact, QuarantineFact) for fact in read(row, "messages.upsert"))
+}
+assert len(ROWS) >= 100
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_is_understood_wherever_the_webhook_was(name: str) -> None:
+    facts = read(ROWS[name])
+    assert facts
+    assert not any(isinstance(fact, QuarantineFact) for fact in facts)
