@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
+from evorelay.edge.engineio.options import EngineOptions
 from evorelay.edge.engineio.socket import EngineSocket
 from evorelay.edge.framestream import BUFFER_BYTES_MAX
 from evorelay.protocol.engineio import PACKETS_MAX
@@ -268,15 +270,23 @@ class TestLimits:
             assert answer.status == 400
             assert (await port.get(sid)).status == 400
 
-    async def test_a_client_that_is_held_back_is_not_blamed_for_its_silence(self) -> None:
+    async def test_a_client_that_is_held_back_is_not_blamed_for_its_silence(
+        self, mock_clock: MockClock
+    ) -> None:
         """Its pong lies behind the messages that nobody takes."""
-        deaf = Deaf()
-        async with open_engine(deaf, ping_interval_s=0.05, ping_timeout_s=0.1) as port:
+        deaf, options = Deaf(), EngineOptions()
+        async with open_engine(deaf, patience_s=60) as port:
             async with session(port) as (sid, client):
+                mock_clock.jump(options.ping_interval_s)
                 assert (await port.get(sid)).body == b"2"
                 payload = b"\x1e".join([b"4x"] * 50) + b"\x1e3"
                 await client.send(request("POST", polling(sid), payload))
-                await trio.sleep(0.3)
+                held = port.server.find(sid)
+                assert held is not None
+                while not held._inbox.is_full:
+                    await trio.testing.wait_all_tasks_blocked()
+                mock_clock.jump(options.ping_timeout_s * 2)
+                await trio.testing.wait_all_tasks_blocked()
                 deaf.may_listen.set()
                 assert (await client.answer()).body == b"ok"
                 assert port.server.find(sid) is not None
@@ -286,7 +296,7 @@ class TestOverlaps:
     async def test_a_second_post_ends_the_session(self) -> None:
         async with open_engine() as port, session(port) as (sid, client):
             await client.send(request("POST", polling(sid), b"4hello")[:-1])
-            await trio.testing.wait_all_tasks_blocked(0.01)
+            await until(lambda: getattr(port.server.find(sid), "is_posting", False))
             assert (await port.post(sid, b"4other")).status == 400
             await client.send(b"o")
             assert (await client.answer()).status == 400
@@ -304,11 +314,12 @@ class TestOverlaps:
         async with open_engine(echo) as port, session(port) as (sid, client):
             await until(lambda: bool(echo.sockets))
             echo.sockets[0].push(frame_of("x" * (8 * MIB)))
+            before = echo.sockets[0].last_progress_at
             await client.send(request("GET", polling(sid)))
-            await trio.testing.wait_all_tasks_blocked(0.01)
+            await until(lambda: echo.sockets[0].last_progress_at > before)
             async with await port.connect() as other:
                 await other.send(request("GET", polling(sid)))
-                await trio.testing.wait_all_tasks_blocked(0.01)
+                await port.is_polled(sid)
                 assert len((await client.answer()).body) == 8 * MIB + 1
                 assert echo.sockets[0].push(frame_of("next"))
                 assert (await other.answer()).body == b"4next"
@@ -531,7 +542,9 @@ class Thoughtful(Echo):
             await socket.send(frame_of(message))
 
 
-async def test_the_poll_behind_a_payload_has_the_answers_to_all_of_it() -> None:
+async def test_the_poll_behind_a_payload_has_the_answers_to_all_of_it(
+    mock_clock: MockClock,
+) -> None:
     """As with the reference server, whose suite failed on it in 2 of 20 runs."""
     payload = b"\x1e".join(b"4test%d" % number for number in range(10))
     async with open_engine(Thoughtful()) as port:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 from websockets.exceptions import InvalidStatus
 
+from evorelay.edge.engineio.options import EngineOptions
 from evorelay.edge.engineio.socket import EngineSocket
 from evorelay.edge.framestream import BUFFER_BYTES_MAX
 from tests.certificates import self_signed
@@ -179,26 +181,32 @@ async def test_a_websocket_that_goes_away_disturbs_no_polling(is_probed: bool) -
 
 
 @pytest.mark.parametrize("is_probed", [False, True])
-async def test_an_upgrade_that_takes_too_long_is_dropped(is_probed: bool) -> None:
-    async with open_engine(upgrade_timeout_s=0.05) as port:
+async def test_an_upgrade_that_takes_too_long_is_dropped(
+    is_probed: bool, mock_clock: MockClock
+) -> None:
+    async with open_engine() as port:
         sid = await port.open()
         async with port.websocket(websocket(sid)) as ws:
             if is_probed:
                 await probe(ws)
+            while not getattr(port.server.find(sid), "is_linked", False):
+                await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(EngineOptions().upgrade_timeout_s)
             assert await ws.closed() is not None
         assert (await port.post(sid, b"4hello")).body == b"ok"
         assert (await port.get(sid)).body == b"4hello"
 
 
-async def test_an_upgrade_in_time_has_no_limit_behind_it() -> None:
-    async with open_engine(upgrade_timeout_s=0.1) as port:
+async def test_an_upgrade_in_time_has_no_limit_behind_it(mock_clock: MockClock) -> None:
+    async with open_engine() as port:
         sid = await port.open()
         async with port.websocket(websocket(sid)) as ws:
             await probe(ws)
             await ws.send("5")
-            await trio.sleep(0.2)
-            await ws.send("4hello")
-            assert await ws.receive() == "4hello"
+            for _ in range(2):
+                await ws.send("4hello")
+                assert await ws.receive() == "4hello"
+                mock_clock.jump(EngineOptions().upgrade_timeout_s)
 
 
 async def test_only_one_websocket_tries_at_a_time() -> None:
