@@ -128,8 +128,12 @@ async def test_a_second_sigterm_aborts(tmp_path: Path) -> None:
             async with connected(daemon) as asking:
                 await post_text(daemon, "OTHER", "oi")
                 await ticket_of(daemon)
-                target, bearer = f"/api/chat/findMessages/{INSTANCE}", f"Bearer {token()}"
-                await asking.send(request("POST", target, b"{}", {"Authorization": bearer}))
+                headers = {
+                    "Authorization": f"Bearer {token()}",
+                    "Content-Type": "application/json",
+                }
+                target = f"/api/chat/findMessages/{INSTANCE}"
+                await asking.send(request("POST", target, b"{}", headers))
                 await asked.wait()
                 assert daemon.process is not None
                 daemon.process.send_signal(signal.SIGTERM)
