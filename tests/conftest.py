@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support.daemon import Daemon, running
+
+# An example may take as long as the machine takes for it.
+hypothesis.settings.register_profile("evorelay", deadline=None)
+hypothesis.settings.load_profile("evorelay")
 
 
 @pytest.fixture

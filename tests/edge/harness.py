@@ -417,7 +417,9 @@ def numbers(port: Port) -> list[int]:
     return [msgspec.json.decode(envelope.body)["n"] for envelope in port.envelopes()]
 
 
-def token(sub: str = "agent", *, ttl_s: int = 3600, secret: str = JWT_SECRET, **grant: Any) -> str:
+def token(
+    sub: str = "agent", *, ttl_s: int = 86_400, secret: str = JWT_SECRET, **grant: Any
+) -> str:
     """A signed token; by default an admin's."""
     claims = {
         "sub": sub,

@@ -309,7 +309,10 @@ async def open_world(
 
 
 def token(
-    role: str | None = "agent", instances: list[str] | str = "*", sub: str = "ana", ttl_s: int = 600
+    role: str | None = "agent",
+    instances: list[str] | str = "*",
+    sub: str = "ana",
+    ttl_s: int = 86_400,
 ) -> str:
     claims: dict[str, Any] = {"sub": sub, "exp": now_ms() // 1000 + ttl_s}
     if role is not None:

@@ -84,7 +84,7 @@ class TestConnect:
             result = reply["connect"]
             assert result["client"]
             assert (result["ping"], result["pong"], result["expires"]) == (25, True, True)
-            assert 590 <= result["ttl"] <= 600
+            assert 500 <= result["ttl"] <= 600
             assert result["data"] == {"user": "ana", "role": "admin"}
             assert len(port.sessions) == 1
         await until(lambda: len(port.sessions) == 0)

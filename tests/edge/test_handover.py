@@ -21,11 +21,13 @@ CONTEXT = RequestContext("203.0.113.9", True)
 class Served:
     """A connection whose every request is handed over, and what came of each."""
 
-    def __init__(self, app: Any, client: Client, transport: trio.SocketStream) -> None:
+    def __init__(
+        self, app: Any, client: Client, transport: trio.SocketStream, send_timeout_s: float
+    ) -> None:
         self.client = client
         self.inbound = Inbound(transport, ServerConfig())
         self.transport = transport
-        self.handover = Handover(app, send_timeout_s=0.2)
+        self.handover = Handover(app, send_timeout_s=send_timeout_s)
         self.results: list[bool] = []
         self.ended = trio.Event()
 
@@ -42,12 +44,12 @@ class Served:
 
 
 @asynccontextmanager
-async def handed_over(app: Any) -> AsyncIterator[Served]:
+async def handed_over(app: Any, *, send_timeout_s: float = 60.0) -> AsyncIterator[Served]:
     ours, theirs = (
         trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in socket.socketpair()
     )
     async with trio.open_nursery() as nursery, Client(theirs) as client:
-        served = Served(app, client, ours)
+        served = Served(app, client, ours, send_timeout_s)
         nursery.start_soon(served.run)
         yield served
         nursery.cancel_scope.cancel()
@@ -233,7 +235,7 @@ async def test_a_client_that_hangs_up_in_its_body_ends_its_handler() -> None:
 
 async def test_a_client_that_does_not_read_its_answer_is_cut_off() -> None:
     """Hypercorn shields its sends: without this a stalled reader would block the shutdown."""
-    async with handed_over(App()) as served:
+    async with handed_over(App(), send_timeout_s=0.2) as served:
         await served.client.send(request("/big?50000000"))
         with trio.fail_after(30):
             await served.ended.wait()

@@ -186,7 +186,7 @@ def token(
     *,
     role: str = "agent",
     instances: Any = "*",
-    ttl: float = 3600.0,
+    ttl: float = 86_400.0,
     **claims: Any,
 ) -> str:
     """A JWT as the team's own login would sign it."""
