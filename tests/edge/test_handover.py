@@ -205,7 +205,7 @@ async def test_an_answer_in_the_middle_of_very_many_chunks_does_not_hang() -> No
         await answer(send, b"enough")
 
     head = request("/x", None, "Transfer-Encoding: chunked", method="POST")
-    async with handed_over(app) as served:
+    async with handed_over(app, send_timeout_s=1.0) as served:
         assert (await served.client.call(head + b"1\r\nx\r\n" * 5_000)).body == b"enough"
         with trio.fail_after(30):
             await served.ended.wait()

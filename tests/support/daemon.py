@@ -84,8 +84,12 @@ class Daemon:
         return self.process.pid
 
     def environ(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """What the process gets to see: nothing of the developer's own EvoRelay."""
+        """What the process gets to see: nothing of the developer's own EvoRelay.
+
+        It may keep its compiled modules: hundreds of starts would each compile them again.
+        """
         ours = {k: v for k, v in os.environ.items() if not k.startswith("EVORELAY_")}
+        ours.pop("PYTHONDONTWRITEBYTECODE", None)
         settings = {f"EVORELAY_{name}": value for name, value in self.settings.items()}
         return {**ours, **settings, **(extra or {})}
 
