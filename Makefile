@@ -12,7 +12,7 @@ run: $(VENV)/run.stamp      ## Install, then serve with a simulated Evolution AP
 	$(BIN)/evorelay serve --demo
 
 test: $(VENV)/dev.stamp tests/node_modules/.stamp $(VENV)/tools.stamp      ## Install whatever the tests need, then run them all
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: $(VENV)/dev.stamp      ## ruff and mypy --strict
 	$(BIN)/ruff check .
