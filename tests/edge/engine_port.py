@@ -182,6 +182,9 @@ class WebSocket:
         self._messages: deque[str | bytes] = deque()
 
     async def send(self, message: str | bytes) -> None:
+        """Once it is closing this does nothing, as in browsers."""
+        if self.protocol.state is not State.OPEN:
+            return
         if isinstance(message, str):
             self.protocol.send_text(message.encode())
         else:

@@ -49,7 +49,7 @@ class Pair:
 
 @asynccontextmanager
 async def a_pair(
-    tmp_path: Path, dialect: str = V2, *, timeout: float = 5.0, **changed: Any
+    tmp_path: Path, dialect: str = V2, *, timeout: float = 30.0, **changed: Any
 ) -> AsyncIterator[Pair]:
     blobs = await BlobStore.open(tmp_path / "blobs")
     async with a_bench(dialect, **changed) as bench:
@@ -167,7 +167,7 @@ async def test_what_goes_wrong_is_understood(
     kind: str, more: dict[str, Any], fault: FaultKind, tmp_path: Path
 ) -> None:
     """P4: what may have been sent is in doubt, what certainly was not is tried again."""
-    async with a_pair(tmp_path, timeout=0.6) as pair:
+    async with a_pair(tmp_path, timeout=2 if kind == "hang" else 30) as pair:
         await pair.client.connection_state(pair.bench.instance)  # it knows the version from here
         pair.simulator.misbehave(kind, **more)
         with pytest.raises(GatewayFault) as caught:
@@ -180,7 +180,7 @@ async def test_the_id_in_the_part_of_an_answer_that_came_is_believed(
     kind: str, tmp_path: Path
 ) -> None:
     """P4: no doubt where Evolution got as far as telling the id."""
-    async with a_pair(tmp_path, timeout=1.5) as pair:
+    async with a_pair(tmp_path, timeout=3) as pair:
         pair.simulator.misbehave(kind)
         got = await pair.send(content="palavras " * 40)
         assert [sent.id for sent in pair.simulator.sent()] == [got]

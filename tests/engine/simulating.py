@@ -83,7 +83,7 @@ async def a_bench(dialect: str = V2, **changed: Any) -> AsyncIterator[Bench]:
         async with open_simulator(options) as simulator:
             headers = {"apikey": simulator.api_key}
             async with httpx.AsyncClient(
-                base_url=simulator.url, headers=headers, trust_env=False, timeout=10
+                base_url=simulator.url, headers=headers, trust_env=False, timeout=60
             ) as client:
                 bench = Bench(simulator, receiver, client)
                 linked = bench.station.dialect.links_a_phone

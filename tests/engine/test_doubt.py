@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from evorelay.model.clock import now_ms
 from evorelay.model.errors import Refusal, StoreUnavailable
-from evorelay.model.outcome import FaultKind
+from evorelay.model.outcome import Accepted, FaultKind
+from evorelay.model.outgoing import Delivery
 from evorelay.model.views import Message
 from evorelay.relay.commands import MessageRef
 from evorelay.storage.open import Storage
@@ -66,7 +67,7 @@ async def test_evolution_gets_the_time_we_would_have_waited(tmp_path: Path) -> N
     """The connection is cut while it still shows "typing": it sends a while later."""
     with stored(tmp_path) as storage:
         evolution = PlayedEvolution(now_ms)
-        evolution.patience = 1.0
+        evolution.patience = 3.0
         office = Office(storage, await open_blobs(tmp_path), evolution)
         ticket = await office.ticket(ANA)
         async with trio.open_nursery() as nursery, running(office):
@@ -106,11 +107,17 @@ async def test_an_echo_that_comes_after_giving_up_still_counts(office: Office) -
 
 async def test_an_echo_that_comes_while_it_waits_to_be_repeated_counts(office: Office) -> None:
     ticket = await office.ticket(ANA)
-    office.evolution.trouble.append(refuses(FaultKind.UNKNOWN))
+
+    async def fails_and_closes(
+        played: PlayedEvolution, instance: str, delivery: Delivery
+    ) -> Accepted:
+        played.states[instance] = "close"
+        return await refuses(FaultKind.UNKNOWN)(played, instance, delivery)
+
+    office.evolution.trouble.append(fails_and_closes)
     async with running(office):
         written = await office.say(ticket, "bom dia")
         await until("unknown", office, written)
-        office.evolution.states["loja"] = "close"
         with trio.fail_after(30):
             while not office.lanes.parked():
                 await trio.sleep(0.001)

@@ -60,7 +60,7 @@ async def test_a_failed_send_went_out_or_not_as_asked(
     async with a_bench() as bench:
         bench.simulator.misbehave(kind, sent=sent)
         try:
-            with trio.move_on_after(0.3):
+            with trio.move_on_after(1 if kind == "hang" else 30):
                 assert (await bench.send()).status_code >= 400
         except httpx.TransportError:
             pass
@@ -84,7 +84,7 @@ async def test_a_reset_comes_before_a_byte_of_the_answer_and_a_cut_in_the_middle
 
 async def test_a_hang_can_be_a_while_and_then_be_processed_without_an_answer() -> None:
     async with a_bench() as bench:
-        bench.simulator.misbehave("hang", delay_s=0.3, sent=True)
+        bench.simulator.misbehave("hang", delay_s=2, sent=True)
         with trio.move_on_after(0.15) as gave_up:
             await bench.send()
         assert gave_up.cancelled_caught
@@ -133,7 +133,7 @@ async def test_a_drip_takes_its_time() -> None:
         with trio.move_on_after(0.5) as gave_up:
             await bench.send()
         assert gave_up.cancelled_caught
-        assert bench.texts() == ["Oi"]
+        await until(lambda: bench.texts() == ["Oi"])
 
 
 async def test_trouble_waits_for_the_call_and_the_number_it_was_asked_for() -> None:

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from evorelay.model.clock import now_ms
 from evorelay.model.errors import Code, Refusal
-from evorelay.model.outcome import FaultKind, GatewayFault
+from evorelay.model.outcome import Accepted, FaultKind, GatewayFault
+from evorelay.model.outgoing import Delivery
 from evorelay.model.principal import Principal
 from evorelay.relay.commands import MessageRef, OutboxParams, PhoneSendParams, SendParams, Via
 from evorelay.relay.questions import TicketParams
@@ -462,8 +463,13 @@ async def test_the_first_message_of_an_instance_may_be_ours(office: Office) -> N
 
 
 async def test_a_closed_lane_finishes_what_is_under_way(office: Office) -> None:
-    ticket = await office.ticket(ANA)
-    office.evolution.latency_s = 0.05
+    ticket, may_answer = await office.ticket(ANA), trio.Event()
+
+    async def when_allowed(played: PlayedEvolution, instance: str, delivery: Delivery) -> Accepted:
+        await may_answer.wait()
+        return await played.deliver(instance, delivery)
+
+    office.evolution.trouble.append(when_allowed)
     async with trio.open_nursery() as nursery:
         await nursery.start(office.lanes.run)
         first, second = await office.say(ticket, "um"), await office.say(ticket, "dois")
@@ -471,6 +477,7 @@ async def test_a_closed_lane_finishes_what_is_under_way(office: Office) -> None:
             while not office.evolution.calls:
                 await trio.sleep(0.001)
         office.lanes.close_asap()
+        may_answer.set()
     assert office.row(first.id).state == "sent"
     assert office.row(second.id).state == "queued"
 

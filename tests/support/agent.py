@@ -48,6 +48,9 @@ class Agent:
         return reply["rpc"]["data"]
 
     async def send_text(self, text: str) -> None:
+        """Once it is closing this does nothing, as in browsers."""
+        if self._protocol.state is not State.OPEN:
+            return
         self._protocol.send_text(text.encode())
         await self.flush()
 
@@ -99,8 +102,7 @@ class Agent:
 
     async def _take(self, message: dict[str, Any]) -> None:
         if not message:
-            if self._protocol.state is State.OPEN:
-                await self.send_text("{}")
+            await self.send_text("{}")
         elif "push" in message:
             self._pushes.append(message["push"])
         else:

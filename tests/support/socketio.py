@@ -68,6 +68,9 @@ class WebSocketTransport:
         return transport
 
     async def send(self, *packets: str | bytes) -> None:
+        """Once it is closing this does nothing, as in browsers."""
+        if self._protocol.state is not State.OPEN:
+            return
         for packet in packets:
             if isinstance(packet, str):
                 self._protocol.send_text(packet.encode())
