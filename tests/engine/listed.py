@@ -156,6 +156,11 @@ class Reconciled:
             },
         )
 
+    async def has_heard(self, instance: str, state: str) -> None:
+        with trio.fail_after(30):
+            while (instance in self.reconciler._open) != (state == "open"):
+                await trio.sleep(0.002)
+
     async def ended(self, count: int = 1) -> None:
         with trio.fail_after(30):
             while len(self.metrics.outcomes) < count:

@@ -113,7 +113,7 @@ async def test_what_is_on_its_way_is_not_called_dropped(tmp_path: Path) -> None:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(late)
-            found, _ = await compare(world, evolution, settle_s=0.5)
+            found, _ = await compare(world, evolution, settle_s=2.0)
         assert (found.looked_at, found.recovered) == (1, 0)
         assert "recovered" not in world.messages()[0].metadata
 

@@ -140,9 +140,10 @@ async def test_an_instance_that_opens_is_looked_at_and_one_that_stays_open_is_no
         reconciled = Reconciled(world, evolution)
         async with running(reconciled):
             await reconciled.ended()
-            for state in ("open", "connecting", "open", "close"):
+            for state, looks in (("open", 1), ("connecting", 1), ("open", 2), ("close", 2)):
                 world.signals.note("loja", state)
-                await trio.sleep(0.02)
+                await reconciled.has_heard("loja", state)
+                await reconciled.ended(looks)
             evolution.rows["loja"] = [row("A1", at=T0 - 5000)]
             world.signals.note("loja", "open")
             await reconciled.ended(3)
