@@ -115,6 +115,8 @@ async def _run(
     levels = services(relay, config, sockets, notifier)
     if simulated is not None:
         levels.append(_demo(config, base, simulated))
+    flat = (one for level in levels for one in (level if isinstance(level, tuple) else (level,)))
+    relay.metrics.services_known(service.name for service in flat)
     with trio.CancelScope() as abort:
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(watch_signals, stop, abort))

@@ -205,6 +205,24 @@ async def test_a_row_is_written_once_in_its_last_state(storage: Storage) -> None
     assert len(published.events) == 3
 
 
+async def test_the_size_of_each_commit_is_told(storage: Storage) -> None:
+    """P8"""
+    told: list[tuple[int, float]] = []
+    ledger = Ledger(
+        storage.writer,
+        Recorder(),
+        new_id=counted_ids(),
+        now=Clock(),
+        on_commit=lambda changes, seconds: told.append((changes, seconds)),
+    )
+    async with trio.open_nursery() as nursery:
+        for number in range(20):
+            nursery.start_soon(ledger.change, instance_told(str(number)))
+    assert sum(changes for changes, _ in told) == 20
+    assert len(told) < 20
+    assert all(seconds > 0 for _, seconds in told)
+
+
 async def test_changes_that_wait_share_one_commit(storage: Storage) -> None:
     """100 lanes that record something cost a few fsyncs."""
     commits = 0

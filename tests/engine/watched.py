@@ -26,7 +26,6 @@ from evorelay.relay.instance_look import Looks
 from evorelay.relay.instances import Instances
 from evorelay.relay.reconnects import Reconnects
 from evorelay.relay.watch import InstanceWatch
-from evorelay.telemetry.metrics import NopMetrics
 from tests.engine.harness import World
 
 SECRET = "the-secret-of-this-relay"
@@ -136,7 +135,6 @@ class Watched:
             world.reads,
             looks,
             self.reconnects,
-            NopMetrics(),
             poll_every_s=config.poll_every,
             rand=lambda: 0.5,
         )

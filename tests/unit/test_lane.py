@@ -103,6 +103,45 @@ def test_a_recipients_rate_holds_nobody_else_up() -> None:
     assert found == 1.0
 
 
+def test_what_the_pace_holds_back_is_counted_with_how_long() -> None:
+    """P8: the instance's pace by the time until it goes, asked however often."""
+    lane = make(rate=2, burst=1)
+    for number in range(3):
+        lane.add(job(number, f"person {number}"))
+    assert isinstance(lane.next(0, 0, may_send=True), Job)
+    for now in (0.0, 0.1, 0.3):
+        assert not isinstance(lane.next(now, 0, may_send=True), Job)
+    assert lane.paced.times == 0
+    assert isinstance(lane.next(0.5, 0, may_send=True), Job)
+    assert (lane.paced.times, lane.paced.seconds) == (1, 0.5)
+    assert lane.tokens(0.5) == 0
+    assert isinstance(lane.next(2.0, 0, may_send=True), Job)  # nobody asked in between
+    assert lane.paced.times == 1
+
+
+def test_a_parked_instance_is_not_held_back_by_its_pace() -> None:
+    lane = make(rate=2, burst=1)
+    for number in range(2):
+        lane.add(job(number, f"person {number}"))
+    lane.next(0, 0, may_send=True)
+    lane.next(0, 0, may_send=True)
+    lane.next(0.1, 0, may_send=False)
+    assert isinstance(lane.next(3600.0, 0, may_send=True), Job)
+    assert lane.paced.times == 0
+
+
+def test_what_a_recipients_pace_holds_back_is_counted_apart() -> None:
+    lane = make(recipient_rate=0.5, recipient_burst=1)
+    lane.add(job(0))
+    lane.add(job(1))
+    first = lane.next(0, 0, may_send=True)
+    assert isinstance(first, Job)
+    lane.finish(first)
+    assert lane.next(0, 0, may_send=True) == 2.0
+    assert (lane.paced_recipients.times, lane.paced_recipients.seconds) == (1, 2.0)
+    assert lane.paced.times == 0
+
+
 def test_what_is_hurried_is_looked_up_at_once() -> None:
     lane = make()
     waiting = job(0, stage="look", due=100.0)

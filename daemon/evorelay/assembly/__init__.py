@@ -9,9 +9,10 @@ import shutil
 from msgspec import Struct
 
 from evorelay.assembly.backups import build_backups
-from evorelay.assembly.core import Core, build_core
-from evorelay.assembly.edges import Edges, build_edges
-from evorelay.assembly.outward import Outward, build_outward
+from evorelay.assembly.core import build_core
+from evorelay.assembly.edges import build_edges
+from evorelay.assembly.outward import build_outward
+from evorelay.assembly.readings import show
 from evorelay.config import Config
 from evorelay.edge.engineio.server import EngineServer
 from evorelay.edge.evolution.client import EvolutionClient
@@ -95,7 +96,14 @@ def build(
         free_bytes,
         lambda: pipe.dropped,
     )
-    _show(core, outward, edges, pipe)
+    show(
+        core,
+        outward,
+        edges,
+        pipe,
+        free_bytes=free_bytes,
+        free_bytes_min=config.webhook.min_free_bytes,
+    )
     return Relay(
         flusher=core.flusher,
         catchup=core.catchup,
@@ -119,36 +127,3 @@ def build(
         gate=edges.gate,
         metrics=core.metrics,
     )
-
-
-def _show(core: Core, outward: Outward, edges: Edges, pipe: LogPipe) -> None:
-    """What ``/metrics`` reads at each scrape."""
-    metrics, lanes, pipeline = core.metrics, core.lanes, core.pipeline
-    metrics.gauge(
-        "evorelay_pipeline_lag_entries",
-        "Journal entries not handled yet",
-        lambda: pipeline.lag,
-    )
-    metrics.gauge("evorelay_cache_bytes", "Recent events in memory", lambda: core.cache.bytes)
-    metrics.gauge("evorelay_connections", "Open connections", lambda: edges.gate.connections)
-    metrics.gauge(
-        "evorelay_socketio_polling",
-        "Socket.IO sessions that are carried by long-polling",
-        lambda: edges.engineio.polled,
-    )
-    metrics.gauge("evorelay_replies_waiting", "Replies not sent yet", lambda: lanes.total_waiting)
-    metrics.gauge(
-        "evorelay_reply_age_seconds", "Age of the oldest waiting reply", lanes.oldest_waiting_s
-    )
-    metrics.gauge_by_instance(
-        "evorelay_lane_parked",
-        "1 while an instance can send nothing",
-        lambda: dict.fromkeys(lanes.parked(), 1.0),
-    )
-    metrics.gauge(
-        "evorelay_media_waiting",
-        "Files to be fetched, some 500 at most",
-        lambda: outward.fetching.waiting,
-    )
-    metrics.log_dropped(lambda: pipe.dropped)
-    metrics.pipeline_age(pipeline.age_s)

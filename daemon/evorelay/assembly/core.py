@@ -31,7 +31,7 @@ from evorelay.relay.reads import Reads
 from evorelay.relay.replay import Replay
 from evorelay.relay.retention import Limits, Retention
 from evorelay.relay.store_probe import StoreProbe
-from evorelay.storage.open import Storage
+from evorelay.storage.open import Storage, sqlite_version
 from evorelay.telemetry.metrics import Metrics, PrometheusMetrics, Totals
 
 
@@ -72,7 +72,7 @@ def build_core(
     """Everything that needs the store, the journal and each other."""
     registry = CollectorRegistry()
     totals = Totals()
-    metrics = PrometheusMetrics(registry, totals)
+    metrics = PrometheusMetrics(registry, totals, built_on={"sqlite": sqlite_version()})
     cache = RecentEvents(ttl_ms=int(config.cache.ttl * 1000), bytes_max=config.cache.max_bytes)
     reads = Reads(storage.readers)
     catchup = CatchUp(cache, reads, metrics)
@@ -84,7 +84,9 @@ def build_core(
         position=storage.readers[0].position(),
         on_pushed=flusher.pushed,
     )
-    ledger = Ledger(storage.writer, hub, new_id=new_id, now=now_ms)
+    ledger = Ledger(
+        storage.writer, hub, new_id=new_id, now=now_ms, on_commit=metrics.ledger_committed
+    )
     journal = Journal(
         storage.journal,
         metrics,

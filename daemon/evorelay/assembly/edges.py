@@ -80,7 +80,11 @@ def build_edges(
     epoch = storage.readers[0].epoch()
     engine = Engine(core.hub, core.cache, core.reads, core.desk, core.catchup, epoch)
     overview = Overview(
-        core.totals, core.reads, partial(standing, sessions, core.pipeline, core.lanes), now=now_ms
+        core.totals,
+        core.reads,
+        partial(standing, sessions, core.pipeline, core.lanes),
+        now=now_ms,
+        sizes=storage.sizes,
     )
     traces = Traces(core.reads, core.journal)
     rpc = Rpc(

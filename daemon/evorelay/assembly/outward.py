@@ -60,7 +60,6 @@ def build_outward(config: Config, core: Core, blobs: BlobStore, gateway: Gateway
         core.reads,
         looks,
         reconnects,
-        core.metrics,
         poll_every_s=config.evolution.poll_every,
         rand=random.random,
     )

@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from evorelay.protocol.pacing import Pace, TokenBucket
+from evorelay.protocol.pacing import Held, Pace, TokenBucket
 
 RECIPIENTS_MAX = 10_000
 """Buckets kept; those that are full again are forgotten first."""
@@ -54,6 +54,11 @@ class Lane:
         self._under_way: dict[Stage, int] = {"send": 0, "look": 0}
         self.waiting = 0
         """Commands that are not finished, those under way included."""
+        self.paced = Held()
+        """By the instance's pace, each command once, counted when it goes."""
+        self.paced_recipients = Held()
+        """By a recipient's, counted when it has to wait."""
+        self._held_since: float | None = None
 
     @property
     def sending(self) -> int:
@@ -64,6 +69,9 @@ class Lane:
         """When the command that waits longest was queued (Unix ms)."""
         heads = (jobs[0].place[0] for jobs in self._conversations.values())
         return min(heads, default=None)
+
+    def tokens(self, now: float) -> float:
+        return self._pace.tokens(now)
 
     def add(self, job: Job) -> None:
         """At the end of its conversation."""
@@ -89,7 +97,7 @@ class Lane:
                 self._take(now)
                 return self._begin("send")
         else:
-            wait = inf
+            wait, self._held_since = inf, None  # not held by the pace
         return min(wait, self._later[0][0] - now if self._later else inf)
 
     def finish(self, job: Job) -> None:
@@ -156,9 +164,12 @@ class Lane:
     def _wait_to_send(self, now: float, now_ms: int) -> float:
         """Seconds until a message may be begun: 0 when the first ready one may, now."""
         ready = self._ready["send"]
+        if not ready:
+            self._held_since = None
         while ready and self.sending < self._in_flight_max:
             wait = self._pace.wait(now, now_ms)
             if wait > 0:
+                self._held_since = now if self._held_since is None else self._held_since
                 return wait
             conversation = ready[0][1]
             job = self._conversations[conversation][0]
@@ -169,11 +180,15 @@ class Lane:
                 return 0.0
             heappop(ready)
             heappush(self._later, (now + own, conversation))
+            self.paced_recipients.add(own)
         return inf
 
     def _take(self, now: float) -> None:
         conversation = self._ready["send"][0][1]
         job = self._conversations[conversation][0]
+        if self._held_since is not None:
+            self.paced.add(now - self._held_since)
+            self._held_since = None
         self._pace.take(now, is_new=job.is_new)
         self._bucket(conversation, now).take(now)
 

@@ -28,6 +28,11 @@ class TokenBucket:
         self._fill(now)
         self._tokens -= tokens
 
+    def tokens(self, now: float) -> float:
+        """How many there are; below 0 when more were taken."""
+        self._fill(now)
+        return self._tokens
+
     def is_full(self, now: float) -> bool:
         self._fill(now)
         return self._tokens >= self._burst
@@ -35,6 +40,18 @@ class TokenBucket:
     def _fill(self, now: float) -> None:
         self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
         self._at = max(self._at, now)
+
+
+class Held:
+    """How often messages were held back to keep a pace, and for how long all together."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.times += 1
+        self.seconds += seconds
 
 
 class Pace:
@@ -89,6 +106,10 @@ class Pace:
         self._new_today += is_new
         if self._manners.jitter_s:
             self._not_before = now + self._rand() * self._manners.jitter_s
+
+    def tokens(self, now: float) -> float:
+        """What the instance's rate allows at once; manners may still say wait."""
+        return self._bucket.tokens(now)
 
     def _turn_day(self, now_ms: int) -> None:
         today = self._manners.midnight(now_ms)

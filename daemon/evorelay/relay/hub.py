@@ -54,6 +54,11 @@ class Hub:
         self.position = position
         """Id of the last event published; at the start, of the last one in the store."""
 
+    @property
+    def channels(self) -> int:
+        """How many channels somebody is subscribed to."""
+        return len(self._channels)
+
     def publish(self, events: Sequence[EventRecord]) -> None:
         """Tell every LIVE feed of the events' channels. Synchronous: nobody can hold it up."""
         runs: dict[str, list[ChannelEvent]] = {}

@@ -16,7 +16,7 @@ from evorelay.model.clock import NowMs
 from evorelay.model.records import OutboxRecord
 from evorelay.protocol.lane import Job, Lane
 from evorelay.protocol.manners import Manners
-from evorelay.protocol.pacing import Pace, TokenBucket
+from evorelay.protocol.pacing import Held, Pace, TokenBucket
 from evorelay.relay import attempts
 from evorelay.relay.attempts import Rules
 from evorelay.relay.gateway import Gateway
@@ -186,6 +186,21 @@ class Lanes:
             for name, lane in self._lanes.items()
             if (obstacle := lane.obstacle) is not None
         }
+
+    def tokens(self) -> dict[str, float]:
+        """By instance that ever sent: how many messages its rate allows at once now."""
+        now = trio.current_time()
+        return {name: lane.lane.tokens(now) for name, lane in self._lanes.items()}
+
+    def paced(self) -> dict[str, Held]:
+        """How much was held back to keep the pace since the start, by whose pace it was."""
+        found = {"instance": Held(), "recipient": Held()}
+        for one in self._lanes.values():
+            lane = one.lane
+            for by, held in (("instance", lane.paced), ("recipient", lane.paced_recipients)):
+                found[by].times += held.times
+                found[by].seconds += held.seconds
+        return found
 
     def oldest_waiting_s(self) -> float:
         """How long ago the command was queued that waits longest; 0 when none waits."""

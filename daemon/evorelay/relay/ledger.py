@@ -57,12 +57,20 @@ class _Change(Generic[T]):
 
 class Ledger:
     def __init__(
-        self, writer: StoreWriter, publisher: Publisher, *, new_id: NewId, now: NowMs
+        self,
+        writer: StoreWriter,
+        publisher: Publisher,
+        *,
+        new_id: NewId,
+        now: NowMs,
+        on_commit: Callable[[int, float], None] | None = None,
     ) -> None:
+        """``on_commit`` is told how many changes shared a commit, and how many seconds it took."""
         self._writer = writer
         self._publisher = publisher
         self._new_id = new_id
         self._now = now
+        self._on_commit = on_commit
         self._lock = trio.Lock()
         self._limiter = trio.CapacityLimiter(1)
         self._waiting: deque[_Change[Any]] = deque()
@@ -121,8 +129,11 @@ class Ledger:
         """Commit what has waited longest."""
         await trio.lowlevel.checkpoint_if_cancelled()
         changes = [self._waiting.popleft() for _ in range(min(SHARED_MAX, len(self._waiting)))]
+        began_at = trio.current_time()
         with trio.CancelScope(shield=True):
             results = await self._committed(changes)
+        if self._on_commit is not None:
+            self._on_commit(len(changes), trio.current_time() - began_at)
         # No await from here to the last publish: commit order is publish order, and whoever is
         # told that its work is done goes on only after that.
         published: list[EventRecord] = []

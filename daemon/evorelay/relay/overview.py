@@ -6,7 +6,7 @@ begins with nothing; who wants longer memory has Prometheus.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -91,15 +91,24 @@ class _Sample(Struct, frozen=True, kw_only=True):
 
 class Overview:
     def __init__(
-        self, totals: Totals, reads: Reads, standing: Callable[[], Standing], *, now: NowMs
+        self,
+        totals: Totals,
+        reads: Reads,
+        standing: Callable[[], Standing],
+        *,
+        now: NowMs,
+        sizes: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
-        """``standing`` is quick and does no IO."""
+        """``standing`` is quick and does no IO; ``sizes`` of the database files may block."""
         self._totals = totals
         self._reads = reads
         self._standing = standing
         self._now = now
         self.counts: StoreCounts | None = None
         """As last read from the store; None until it could be read."""
+        self.sizes: Mapping[str, int] = {}
+        """Of the database files, by name; as of ``counts``."""
+        self._read_sizes = sizes
         self._recent: deque[_Step] = deque(maxlen=_LONG)
         self._hour: Series[_Sample] = Series(STEP_S, HOUR)
         self._day: Series[_Sample] = Series(LONG_STEP_S, DAY)
@@ -204,6 +213,7 @@ class Overview:
         while True:
             with suppress(StoreUnavailable):  # health says so; what was last known stands
                 self.counts = await self._reads(lambda reader: reader.counts())
+                self.sizes = await trio.to_thread.run_sync(self._read_sizes)
             await trio.sleep(STEP_S)
 
 

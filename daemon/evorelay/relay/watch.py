@@ -5,7 +5,7 @@ An Evolution that is away is asked once per round and not once per instance.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import trio
@@ -18,7 +18,6 @@ from evorelay.relay.gateway import Gateway
 from evorelay.relay.instance_look import Looks
 from evorelay.relay.reads import Reads
 from evorelay.relay.reconnects import Reconnects
-from evorelay.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +70,6 @@ class InstanceWatch:
         reads: Reads,
         looks: Looks,
         reconnects: Reconnects,
-        metrics: Metrics,
         *,
         poll_every_s: float,
         rand: Callable[[], float],
@@ -86,7 +84,6 @@ class InstanceWatch:
         self._rows: dict[str, InstanceRecord] = {}
         """Of each watched instance, as its last look found it."""
         self._followed: set[str] = set()
-        self._offer(metrics)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch until cancelled; instances that appear later are watched as well."""
@@ -165,26 +162,6 @@ class InstanceWatch:
             return host.asked(call, round_s=self._poll_every_s)
 
         return ask
-
-    def _offer(self, metrics: Metrics) -> None:
-        def each(holds: Callable[[InstanceRecord], bool]) -> Callable[[], Mapping[str, float]]:
-            return lambda: {name: float(holds(row)) for name, row in self._rows.items()}
-
-        metrics.gauge_by_instance(
-            "evorelay_instance_open",
-            "1 while the instance is connected to WhatsApp",
-            each(lambda row: row.state == "open"),
-        )
-        metrics.gauge_by_instance(
-            "evorelay_instance_suspected",
-            "1 while what the instance says of itself is not believed",
-            each(lambda row: row.suspicion is not None),
-        )
-        metrics.gauge_by_instance(
-            "evorelay_instance_unregistered",
-            "1 while Evolution does not post the instance's webhooks to us",
-            each(_is_unregistered),
-        )
 
 
 def _is_unregistered(row: InstanceRecord) -> bool:

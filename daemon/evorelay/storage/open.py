@@ -11,7 +11,7 @@ from evorelay.model.errors import RelayError
 from evorelay.storage.ports import JournalStore, Maintenance, StoreReader, StoreWriter
 from evorelay.storage.ports.backup import BackupStore
 from evorelay.storage.sqlite.backup import SqliteBackupStore
-from evorelay.storage.sqlite.connection import DamagedFile, exclusive, file_faults
+from evorelay.storage.sqlite.connection import DamagedFile, exclusive, file_faults, version
 from evorelay.storage.sqlite.journal import SqliteJournal
 from evorelay.storage.sqlite.reader import SqliteReader
 from evorelay.storage.sqlite.store import SqliteStore
@@ -30,6 +30,18 @@ class Storage(Struct, frozen=True):
     backup: BackupStore
     directory: Path
     """Where the journal grows: the disk whose free space matters."""
+    store_path: Path
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each database file and of the log in front of it (``…_wal``). Blocks."""
+        return {
+            name + suffix.replace("-", "_"): _size(path.with_name(path.name + suffix))
+            for name, path in (
+                ("journal", self.directory / "journal.db"),
+                ("store", self.store_path),
+            )
+            for suffix in ("", "-wal")
+        }
 
 
 @contextmanager
@@ -49,7 +61,9 @@ def open_storage(state_dir: Path, url: str | None) -> Iterator[Storage]:
             readers = tuple(
                 stack.enter_context(closing(SqliteReader(store_path))) for _ in range(READERS)
             )
-        yield Storage(journal, store, store, readers, SqliteBackupStore(store_path), state_dir)
+        yield Storage(
+            journal, store, store, readers, SqliteBackupStore(store_path), state_dir, store_path
+        )
 
 
 def backup_store(state_dir: Path, url: str | None) -> BackupStore:
@@ -83,6 +97,18 @@ def _price_of_a_new_one(price: str) -> Iterator[None]:
         yield
     except DamagedFile as error:
         raise RelayError(f"{error}; a new one is begun then: {price}") from error
+
+
+def sqlite_version() -> str:
+    """The version of the SQLite that comes with the driver, whatever the system has."""
+    return version()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _store_path(state_dir: Path, url: str | None) -> Path:

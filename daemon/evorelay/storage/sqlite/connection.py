@@ -43,6 +43,11 @@ class DamagedFile(RelayError):
         )
 
 
+def version() -> str:
+    """Of the SQLite that apsw brings along."""
+    return apsw.sqlite_lib_version()
+
+
 def open_writer(path: Path, *, durable: bool = True) -> apsw.Connection:
     """Open (creating it 0600) the file for its only writer."""
     with file_faults():

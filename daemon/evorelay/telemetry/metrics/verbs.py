@@ -4,11 +4,13 @@ All are synchronous, never block, never raise, and may be called from any thread
 phone number, a JID or a user. Times are seconds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, Protocol
 
-Reading = Callable[[], float]
-"""Called in the event loop at each scrape: quick, no IO, does not raise."""
+Reading = Callable[[], float | None]
+"""Called in the event loop at each scrape: quick, no IO, does not raise. None: no value now."""
+Readings = Callable[[], Mapping[str, float]]
+"""The same for several values, by the one label; whoever registers it keeps the labels few."""
 
 
 class Metrics(Protocol):
@@ -34,8 +36,8 @@ class Metrics(Protocol):
     def batch_applied(self, entries: int, seconds: float) -> None:
         """One transaction of the pipeline with ``entries`` journal entries."""
 
-    def pipeline_age(self, read: Reading) -> None:
-        """Register how old the oldest unhandled envelope is, 0 when there is none."""
+    def ledger_committed(self, changes: int, seconds: float) -> None:
+        """One transaction of the store that ``changes`` shared."""
 
     def event_published(self, count: int) -> None: ...
 
@@ -98,6 +100,9 @@ class Metrics(Protocol):
     def backup_checked(self, is_whole: bool, seconds: float) -> None:
         """One was restored into a scratch store and compared."""
 
+    def services_known(self, names: Iterable[str]) -> None:
+        """These may crash: they are shown before they do."""
+
     def service_restarted(self, name: str) -> None: ...
 
     def loop_lag(self, seconds: float) -> None:
@@ -109,16 +114,27 @@ class Metrics(Protocol):
     def canary_lost(self) -> None:
         """One was given up."""
 
-    def log_dropped(self, read: Reading) -> None:
-        """Register how many log records were dropped since the start."""
-
     def gauge(self, name: str, documentation: str, read: Reading) -> None:
         """Register a value read at each scrape. The same name again replaces the reading."""
 
+    def counter(self, name: str, documentation: str, read: Reading) -> None:
+        """Like ``gauge``, of what only grows; ``name`` ends in ``_total``."""
+
+    def gauge_by(self, label: str, name: str, documentation: str, read: Readings) -> None:
+        """Like ``gauge``, one value for each value of ``label``."""
+
+    def counter_by(self, label: str, name: str, documentation: str, read: Readings) -> None:
+        """Like ``counter``, one value for each value of ``label``."""
+
     def gauge_by_instance(
-        self, name: str, documentation: str, read: Callable[[], Mapping[str, float]]
+        self,
+        name: str,
+        documentation: str,
+        read: Readings,
+        rest: Literal["sum", "max"] = "sum",
     ) -> None:
-        """Like ``gauge``, one value for each Evolution instance."""
+        """Like ``gauge``, one value for each Evolution instance; of those beyond a bound the sum,
+        or the largest."""
 
 
 class NopMetrics:
@@ -134,7 +150,7 @@ class NopMetrics:
 
     def batch_applied(self, entries: int, seconds: float) -> None: ...
 
-    def pipeline_age(self, read: Reading) -> None: ...
+    def ledger_committed(self, changes: int, seconds: float) -> None: ...
 
     def event_published(self, count: int) -> None: ...
 
@@ -172,6 +188,8 @@ class NopMetrics:
 
     def backup_checked(self, is_whole: bool, seconds: float) -> None: ...
 
+    def services_known(self, names: Iterable[str]) -> None: ...
+
     def service_restarted(self, name: str) -> None: ...
 
     def loop_lag(self, seconds: float) -> None: ...
@@ -180,10 +198,18 @@ class NopMetrics:
 
     def canary_lost(self) -> None: ...
 
-    def log_dropped(self, read: Reading) -> None: ...
-
     def gauge(self, name: str, documentation: str, read: Reading) -> None: ...
 
+    def counter(self, name: str, documentation: str, read: Reading) -> None: ...
+
+    def gauge_by(self, label: str, name: str, documentation: str, read: Readings) -> None: ...
+
+    def counter_by(self, label: str, name: str, documentation: str, read: Readings) -> None: ...
+
     def gauge_by_instance(
-        self, name: str, documentation: str, read: Callable[[], Mapping[str, float]]
+        self,
+        name: str,
+        documentation: str,
+        read: Readings,
+        rest: Literal["sum", "max"] = "sum",
     ) -> None: ...
