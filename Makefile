@@ -19,7 +19,7 @@ lint: $(VENV)/dev.stamp      ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/dev.stamp      ## Every bench, briefly (see bench/README.md for the real runs)
+bench: $(VENV)/dev.stamp tests/node_modules/.stamp      ## Every bench, briefly (see bench/README.md for the real runs)
 	$(BIN)/python -m bench --quick
 
 lock:           ## Renew the locked dependencies (needs uv)

@@ -15,6 +15,7 @@ BENCHES = (
     "catchup",
     "search",
     "replies",
+    "restarts",
 )
 
 

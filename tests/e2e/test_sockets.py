@@ -1,8 +1,6 @@
 """Where the daemon listens: systemd's socket, a shared port, a unix path, TLS (design §2)."""
 
-import socket
 import ssl
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,46 +9,30 @@ import pytest
 import trio
 
 from tests.certificates import self_signed
+from tests.support.activated import socket_unit
 from tests.support.agent import shake_hands
 from tests.support.daemon import Daemon, running, token
 from tests.support.http import Connection, connected, request
 from tests.support.posting import handled, messages_of, post_text, ticket_of
 from tests.support.webhooks import PATH, as_body, text_message
 
-PASS_AS_FD_3 = """
-import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
-os.execvp(sys.argv[2], sys.argv[2:])
-"""
-"""What systemd does between fork and exec: LISTEN_PID is only known there."""
-
-
-def start_activated(daemon: Daemon, sock: socket.socket) -> None:
-    wrapper = (sys.executable, "-c", PASS_AS_FD_3, str(sock.fileno()))
-    daemon.start(wrapper=wrapper, pass_fds=(sock.fileno(),))
-
 
 async def test_a_restart_under_socket_activation_refuses_nobody(tmp_path: Path) -> None:
     """P1: a webhook that comes while no process runs waits in the socket and is answered."""
-    daemon = Daemon(tmp_path / "state")
-    with socket.create_server((daemon.host, daemon.port)) as sock:
-        try:
-            start_activated(daemon, sock)
-            await post_text(daemon, "FIRST", "antes")
-            assert await trio.to_thread.run_sync(daemon.terminate) == 0
-            async with connected(daemon) as waiting:
-                body = as_body(text_message("SECOND", "no meio"))
-                await waiting.send(request("POST", PATH, body))
-                await trio.to_thread.run_sync(start_activated, daemon, sock)
-                reply = await waiting.read_reply()
-            assert reply is not None
-            assert reply.status == 200
-            await handled(daemon)
-            contents = [m["content"] for m in await messages_of(daemon, await ticket_of(daemon))]
-            assert contents == ["antes", "no meio"]
-        finally:
-            daemon.kill()
+    with socket_unit(tmp_path / "state") as daemon:
+        await trio.to_thread.run_sync(daemon.activate)
+        await post_text(daemon, "FIRST", "antes")
+        assert await trio.to_thread.run_sync(daemon.terminate) == 0
+        async with connected(daemon) as waiting:
+            body = as_body(text_message("SECOND", "no meio"))
+            await waiting.send(request("POST", PATH, body))
+            await trio.to_thread.run_sync(daemon.activate)
+            reply = await waiting.read_reply()
+        assert reply is not None
+        assert reply.status == 200
+        await handled(daemon)
+        contents = [m["content"] for m in await messages_of(daemon, await ticket_of(daemon))]
+        assert contents == ["antes", "no meio"]
 
 
 def test_several_nodes_are_refused_without_what_they_need(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import ssl
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import trio
 import trio.testing
 
 from evorelay.edge.answering import CODES, REASONS
+from evorelay.edge.inbound import LAST_WORD_S
 from tests.certificates import self_signed
 from tests.edge.harness import HOOK, Client, numbers, open_port, post, request, until, webhook
 
@@ -459,6 +461,17 @@ class TestDrain:
                 answer = await client.answer()
                 assert (answer.status, answer.closes) == (200, True)
             assert sorted(numbers(port)) == [1, 2, 3]
+
+    async def test_what_came_while_the_loop_was_busy_is_answered(self, tmp_path: Path) -> None:
+        """The time for a last word is over, and the word is there: it counts."""
+        async with open_port(tmp_path) as port, await port.connect() as client:
+            await client.call(post(1))
+            port.gate.close_asap()
+            await client.send(post(2))
+            time.sleep(2 * LAST_WORD_S)  # nothing else runs meanwhile
+            answer = await client.answer()
+            assert (answer.status, answer.closes) == (200, True)
+            assert numbers(port) == [1, 2]
 
     @pytest.mark.parametrize("sent", [post(2)[:20], post(2)[:-5], post(2, pad=300_000)[:-5]])
     async def test_who_sends_nothing_more_is_told_to_come_again(

@@ -244,7 +244,9 @@ def test_the_socket_outlives_the_service() -> None:
 def test_a_node_is_the_service_but_for_what_makes_it_one_of_several() -> None:
     """Each has a port of its own queue (SO_REUSEPORT) and a journal of its own."""
     node, service = unit("evorelay@.service"), unit("evorelay.service")
-    assert node["Service"].pop("Environment") == "EVORELAY_SERVER__REUSE_PORT=true"
+    assert node["Service"].pop("Environment") == (
+        "EVORELAY_SERVER__REUSE_PORT=true EVORELAY_STATE_DIR=/var/lib/evorelay/%i"
+    )
     assert node["Service"].pop("StateDirectory") == "evorelay/%i"
     assert service["Service"].pop("StateDirectory") == "evorelay"
     assert dict(node["Service"]) == dict(service["Service"])

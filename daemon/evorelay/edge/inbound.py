@@ -5,6 +5,7 @@ one attribute write per phase where a scope per read would cost several microsec
 """
 
 import os
+import select
 from typing import Literal
 
 import httptools
@@ -18,7 +19,9 @@ READ_BYTES = 64 * 1024
 BODY_RATE_MIN = 16 * 1024
 """Bytes per second, on average, below which a body is a slow attack and not a slow line."""
 LAST_WORD_S = 0.1
-"""While the daemon stops: for a request that is on its way on a connection that is idle, or new."""
+"""While the daemon stops: for a request that is on its way on a connection that has been idle."""
+FIRST_WORD_S = 1.0
+"""While it stops: for the first request of a connection, which was made to send one."""
 LAST_PROGRESS_S = 1.5
 """While it stops: without a byte of a request that has begun. Evolution sends that one again."""
 _NEVER = float("inf")
@@ -38,6 +41,7 @@ class Inbound:
         """Whether a request is being worked on."""
         self._ends_at: float | None = None
         """When nothing that is still owed is waited for any more; None while nobody hurries."""
+        self._is_new = True
 
     def hurry(self, within_s: float) -> None:
         """The daemon stops: wait for what is on its way, and for no peer that sends nothing.
@@ -55,8 +59,31 @@ class Inbound:
     def _wait_in_a_hurry(self) -> None:
         if self._ends_at is None or (self.busy and not self.owes):
             return
-        patience = LAST_PROGRESS_S if self.owes else LAST_WORD_S
+        patience = FIRST_WORD_S if self._is_new else LAST_WORD_S
+        if self.owes:
+            patience = LAST_PROGRESS_S
         self.scope.deadline = min(trio.current_time() + patience, self._ends_at)
+
+    def revive(self) -> bool:
+        """Whether a request came in the very moment in which the wait for one ended.
+
+        A busy event loop sees both at once, and the deadline wins. There is a new scope then.
+        """
+        if (
+            self._fd is None
+            or self._ends_at is None
+            or self.busy
+            or self.owes
+            or not self.scope.cancelled_caught
+            or trio.current_time() >= self._ends_at
+        ):
+            return False
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        if not poll.poll(0):
+            return False
+        self.scope = trio.CancelScope()
+        return True
 
     async def read_head(self) -> Head | None:
         """The next request's head; None when the peer is done. Raises ``BadRequest``.
@@ -83,6 +110,7 @@ class Inbound:
         else:
             self._allow_roughly(self._config.idle_timeout)
         raw, self.buffer = self.buffer[:end], self.buffer[end:]
+        self._is_new = False
         head = parse_head(raw)
         self.owes = ""
         return head
