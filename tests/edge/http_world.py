@@ -41,6 +41,8 @@ from evorelay.relay.cache import RecentEvents
 from evorelay.relay.catchup import CatchUp
 from evorelay.relay.comparison import Comparer
 from evorelay.relay.desk import Desk
+from evorelay.relay.erased import Erased
+from evorelay.relay.erasing import Eraser
 from evorelay.relay.health import Health, Surroundings
 from evorelay.relay.hub import Hub
 from evorelay.relay.instance_signals import InstanceSignals
@@ -194,6 +196,18 @@ class World:
                     Reader(blobs),
                     handled=lambda: self.pipeline.cursor,
                     reopen_within_ms=3_600_000,
+                ),
+                eraser=Eraser(
+                    ledger,
+                    self.reads,
+                    self.journal,
+                    blobs,
+                    storage.maintenance,
+                    Erased.load(storage.directory),
+                    handled=lambda: self.pipeline.cursor,
+                    forget=self.desk.forget,
+                    now=now_ms,
+                    settled_ms=10,
                 ),
                 reconnects=reconnects,
                 reconciler=self.reconciler,

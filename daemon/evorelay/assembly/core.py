@@ -1,6 +1,6 @@
 """The engine: what stands on the store and the journal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry
@@ -17,6 +17,7 @@ from evorelay.relay.catchup import CatchUp
 from evorelay.relay.collecting import Collector
 from evorelay.relay.desk import Desk
 from evorelay.relay.erased import Erased
+from evorelay.relay.erasing import Eraser
 from evorelay.relay.fetches import Fetches
 from evorelay.relay.gateway import Gateway
 from evorelay.relay.hub import Hub
@@ -60,6 +61,7 @@ class Core(Struct, frozen=True, kw_only=True):
     retention: Retention
     store_probe: StoreProbe
     desk: Desk
+    eraser: Eraser
 
 
 def build_core(
@@ -96,8 +98,9 @@ def build_core(
     signals = InstanceSignals()
     news = InstanceNews(ledger, signals)
     reader = Reader(blobs, store_status_posts=config.tickets.store_status_posts)
+    erased = Erased.load(storage.directory)
     bygone = Bygone(
-        Erased.load(storage.directory),
+        erased,
         messages_ms=int(config.retention.messages * 1000),
         now=now_ms,
     )
@@ -153,6 +156,22 @@ def build_core(
     )
     store_probe = StoreProbe(reads, ledger, storage.maintenance, now=now_ms)
     desk = Desk(reads, ledger, hub)
+
+    def forget(ticket_ids: Iterable[str]) -> None:
+        cache.clear()
+        desk.forget(ticket_ids)
+
+    eraser = Eraser(
+        ledger,
+        reads,
+        journal,
+        blobs,
+        storage.maintenance,
+        erased,
+        handled=lambda: pipeline.cursor,
+        forget=forget,
+        now=now_ms,
+    )
     return Core(
         registry=registry,
         metrics=metrics,
@@ -176,4 +195,5 @@ def build_core(
         retention=retention,
         store_probe=store_probe,
         desk=desk,
+        eraser=eraser,
     )

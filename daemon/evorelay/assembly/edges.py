@@ -137,6 +137,7 @@ def build_edges(
         HttpDeps(
             desk=core.desk,
             replay=core.replay,
+            eraser=core.eraser,
             outbox=outward.outbox,
             evolution=gateway,
             secrets=all_secrets(config),

@@ -24,6 +24,7 @@ _COMMANDS = {
     "backup": "backup",
     "replay": "replay",
     "reconcile": "reconcile",
+    "erase": "erase",
     "check-config": "check_config",
     "simulate": "simulate",
     "version": "version",

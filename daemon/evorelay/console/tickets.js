@@ -105,6 +105,7 @@ export class Tickets {
     else if (event.type === "message.updated") this.amend(event.message);
     else if (event.type === "message.removed") { if (this.tickets.has(event.ticket_id)) this.ask(event.ticket_id); }
     else if (event.type === "ticket.merged") this.merge(event);
+    else if (event.type === "ticket.erased") this.tickets.delete(event.ticket_id);
     else if (event.ticket) this.hear(event.ticket, event.type === "ticket.created");
     this.render();
   }

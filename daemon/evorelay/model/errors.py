@@ -32,6 +32,7 @@ class Code(Enum):
     MEDIA_TYPE = ("media_type", 415, 1015)
     MEDIA_UNAVAILABLE = ("media_unavailable", 422, 1016)
     GATEWAY = ("gateway", 502, 1017)
+    REPLIES_UNFINISHED = ("replies_unfinished", 409, 1021)
     TOO_SOON = ("too_soon", 429, 1019)
     BACKUP_RUNNING = ("backup_running", 409, 1020)
     RANGE = ("range_not_satisfiable", 416, 107)

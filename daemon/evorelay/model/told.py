@@ -12,12 +12,22 @@ class MessageEvent(Struct, kw_only=True):
 
 
 class MessageRemovedEvent(Struct, kw_only=True):
-    """A message turned out to be another one's double: show ``replaced_by`` alone."""
+    """A message turned out to be another one's double: show ``replaced_by`` alone.
+
+    None: there is no other; whoever wrote it was erased.
+    """
 
     type: str
     ticket_id: str
     message_id: str
-    replaced_by: str
+    replaced_by: str | None
+
+
+class TicketErasedEvent(Struct, kw_only=True):
+    """The person was erased, and all of the ticket with them."""
+
+    type: str
+    ticket_id: str
 
 
 class TicketEvent(Struct, kw_only=True):

@@ -16,7 +16,7 @@ from msgspec import Raw, Struct
 
 from evorelay.model.event import ChannelEvent
 from evorelay.model.ids import ticket_channel
-from evorelay.model.told import MessageRemovedEvent, SeenEvent, TypingEvent
+from evorelay.model.told import MessageRemovedEvent, SeenEvent, TicketErasedEvent, TypingEvent
 from evorelay.model.views import Instance, Message, Ticket, encode_json
 from evorelay.protocol.engineio import message_frame
 from evorelay.protocol.socketio import offset_text
@@ -52,6 +52,7 @@ _MESSAGE = _Spelling(Message, ("created_at", "timestamp"))
 _TICKET = _Spelling(Ticket, ("id", "ticket_id"), ("id", "ticketId"))
 _INSTANCE = _Spelling(Instance, ("name", "instance"))
 _REMOVED = _Spelling(MessageRemovedEvent)
+_ERASED = _Spelling(TicketErasedEvent)
 
 
 class _Told(Struct, frozen=True, gc=False):
@@ -87,6 +88,7 @@ _TOLD: dict[str, tuple[str, Callable[[_Told, bytes], bytes]]] = {
     "ticket.created": ("ticket-updated", lambda told, _: _TICKET(told.ticket)),
     "ticket.updated": ("ticket-updated", lambda told, _: _TICKET(told.ticket)),
     "ticket.merged": ("ticket-merged", _merged),
+    "ticket.erased": ("ticket-erased", lambda _, data: _ERASED(data)),
     "ticket.unmerged": ("ticket-unmerged", _unmerged),
     "instance.updated": ("connection-update", lambda told, _: _INSTANCE(told.instance)),
 }

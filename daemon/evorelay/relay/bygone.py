@@ -37,7 +37,7 @@ class Bygone:
                 return None if self._is_over(fact) else fact
             case PersonFact() if self._was_erased(fact.instance, fact.person):
                 return None  # an address book still has them; their own messages say who they are
-            case GroupFact() if len(self._erased):
+            case GroupFact() if not self._erased.is_empty:
                 kept = tuple(
                     member
                     for member in fact.members

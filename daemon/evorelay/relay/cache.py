@@ -80,5 +80,11 @@ class RecentEvents:
                 if not stretch:
                     del self._channels[channel]
 
+    def clear(self) -> None:
+        """Forget all: what is told of the past is different now. It is read from the store."""
+        self._order.clear()
+        self._channels.clear()
+        self.bytes = 0
+
     def __len__(self) -> int:
         return len(self._order)

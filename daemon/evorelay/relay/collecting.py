@@ -15,7 +15,6 @@ leaves some of it for the next time: rows give a file up before it goes, never a
 """
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -23,6 +22,7 @@ from itertools import islice
 import trio
 from msgspec import Struct
 
+from evorelay.model.blob_names import NAME_BYTES_MAX, blob_names
 from evorelay.model.clock import NowMs
 from evorelay.relay.blobs import SHELVES, BlobStore
 from evorelay.relay.ledger import Ledger
@@ -39,8 +39,6 @@ NAMES_AT_ONCE = 1000
 ROWS_AT_ONCE = 50
 """Quarantined bodies, each of up to 4 MiB, looked through in one transaction."""
 _SLICE_BYTES = 1024 * 1024
-_NAME = re.compile(rb"blob(?:-text)?:([0-9a-f]{64})")
-_NAME_BYTES = len("blob-text:") + 64
 
 
 class Collected(Struct, frozen=True):
@@ -113,7 +111,7 @@ class Collector:
     async def _names_in(self, body: str) -> frozenset[str]:
         found: set[str] = set()
         start = 0
-        while part := await self._blobs.read(body, _SLICE_BYTES + _NAME_BYTES, start=start):
-            found |= {match.decode() for match in _NAME.findall(part)}
+        while part := await self._blobs.read(body, _SLICE_BYTES + NAME_BYTES_MAX, start=start):
+            found |= blob_names(part)
             start += _SLICE_BYTES
         return frozenset(found)

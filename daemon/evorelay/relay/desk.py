@@ -6,7 +6,7 @@ can be done is in ``tickets`` and ``merges``.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from evorelay.model.clock import utc
@@ -151,6 +151,11 @@ class Desk:
             body_truncated=is_cut,
             body_blob=blob,
         )
+
+    def forget(self, ticket_ids: Iterable[str]) -> None:
+        """Tickets that are no more."""
+        for ticket_id in ticket_ids:
+            self._directory.pop(ticket_id, None)
 
     async def instance_of(self, who: Principal, ticket_id: str) -> str:
         """The instance of a ticket this principal may see; refuses any other ticket."""

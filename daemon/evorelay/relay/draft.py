@@ -25,6 +25,7 @@ from evorelay.model.told import (
     InstanceEvent,
     MessageEvent,
     MessageRemovedEvent,
+    TicketErasedEvent,
     TicketEvent,
     TicketMergedEvent,
     TicketUnmergedEvent,
@@ -92,6 +93,17 @@ class Draft:
             )
             channels = _ticket_channels(double.ticket_id, double.instance)
             self._tell("message.removed", event, channels)
+
+    def tell_removed(self, message_id: str, ticket_id: str, instance: str) -> None:
+        """A message is gone that nothing replaces."""
+        event = MessageRemovedEvent(
+            type="message.removed", ticket_id=ticket_id, message_id=message_id, replaced_by=None
+        )
+        self._tell("message.removed", event, _ticket_channels(ticket_id, instance))
+
+    def tell_erased(self, ticket_id: str, instance: str) -> None:
+        event = TicketErasedEvent(type="ticket.erased", ticket_id=ticket_id)
+        self._tell("ticket.erased", event, _ticket_channels(ticket_id, instance))
 
     @property
     def changed_contacts(self) -> Collection[ContactRecord]:

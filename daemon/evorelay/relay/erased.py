@@ -53,8 +53,9 @@ class Erased:
         except OSError as error:
             raise RelayError(f"{path} cannot be read: {error.strerror}") from None
 
-    def __len__(self) -> int:
-        return len(self._stored.people)
+    @property
+    def is_empty(self) -> bool:
+        return not self._stored.people
 
     def add(self, aliases: Iterable[tuple[str, str]], at: int) -> None:
         """Remember (instance, alias) pairs, durably on return; ``at`` is Unix ms.
@@ -74,7 +75,7 @@ class Erased:
 
     def until(self, instance: str, aliases: Iterable[str]) -> int | None:
         """When the person with one of these aliases was erased; None: never."""
-        if not self._stored.people:
+        if self.is_empty:
             return None
         found = (self._stored.people.get(self._hash(instance, alias)) for alias in aliases)
         return max((at for at in found if at is not None), default=None)

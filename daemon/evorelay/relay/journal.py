@@ -8,7 +8,7 @@ after a restart, it reads from disk and the memory is not used.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 import trio
@@ -248,6 +248,16 @@ class Journal:
         """Drop what is handled and old enough, one small transaction; returns how many."""
         return await trio.to_thread.run_sync(
             self._store.trim, up_to_seq, older_than_ms, limiter=self._limiter
+        )
+
+    async def replace(self, envelopes: Mapping[int, Envelope]) -> None:
+        """Give handled entries another content, between two commits."""
+        await trio.to_thread.run_sync(self._store.replace, envelopes, limiter=self._limiter)
+
+    async def scrub(self, compact_bytes_max: int) -> bool:
+        """``JournalStore.scrub``; webhooks wait for it, so it should not be much."""
+        return await trio.to_thread.run_sync(
+            self._store.scrub, compact_bytes_max, limiter=self._limiter
         )
 
     def check_disk(self) -> None:

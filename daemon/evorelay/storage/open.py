@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
-from evorelay.model.errors import RelayError
+from evorelay.model.errors import RelayError, StoreInUse
 from evorelay.storage.ports import JournalStore, Maintenance, StoreReader, StoreWriter
 from evorelay.storage.ports.backup import BackupStore
 from evorelay.storage.sqlite.backup import SqliteBackupStore
@@ -88,6 +88,17 @@ def _hold(stack: ExitStack, state_dir: Path, store_path: Path) -> None:
     stack.enter_context(exclusive(state_dir / "evorelay.lock"))
     if store_path.parent != state_dir:
         stack.enter_context(exclusive(store_path.with_name(store_path.name + ".lock")))
+
+
+def is_in_use(state_dir: Path) -> bool:
+    """Whether a daemon, or a command like it, holds this state directory now."""
+    if not state_dir.is_dir():
+        return False
+    try:
+        with exclusive(state_dir / "evorelay.lock"):
+            return False
+    except StoreInUse:
+        return True
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from evorelay.edge.http.api_proxy import METHODS, ApiProxy
 from evorelay.edge.http.backups import backup_routes
 from evorelay.edge.http.console_pages import ConsolePages
 from evorelay.edge.http.deps import HttpDeps
+from evorelay.edge.http.erasures import erasure_routes
 from evorelay.edge.http.insight import insight_routes
 from evorelay.edge.http.media import MediaFiles
 from evorelay.edge.http.old_endpoints import (
@@ -82,6 +83,7 @@ def _add_rest(app: QuartTrio, deps: HttpDeps, access: Access) -> None:
         *reconcile_routes(deps.reconciler),
         *insight_routes(deps.overview, deps.traces),
         *backup_routes(deps.backups),
+        *erasure_routes(deps.eraser),
     )
     for route in routes:
         view = view_of(route, access, request)

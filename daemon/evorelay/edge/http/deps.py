@@ -10,6 +10,7 @@ from evorelay.edge.auth import Authenticator
 from evorelay.relay.backups import Backups
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.desk import Desk
+from evorelay.relay.erasing import Eraser
 from evorelay.relay.gateway import Gateway
 from evorelay.relay.health import Health
 from evorelay.relay.outbox import Outbox
@@ -39,6 +40,7 @@ class Evolution(Gateway, Protocol):
 class HttpDeps(Struct, frozen=True, kw_only=True):
     desk: Desk
     replay: Replay
+    eraser: Eraser
     outbox: Outbox
     evolution: Evolution
     secrets: tuple[str, ...]

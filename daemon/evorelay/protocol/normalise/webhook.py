@@ -91,6 +91,7 @@ _IGNORED = frozenset(
         "chama.ai.action",
         "chats.delete",
         "contacts.set",
+        "erased",  # ours, in place of a webhook that named somebody who was erased since
         "error",
         "instance.create",
         "new.jwt",

@@ -4,6 +4,7 @@ Every method here is synchronous and may block on a disk or a network: the engin
 worker threads only. Faults are raised as ``StoreUnavailable`` / ``JournalUnavailable``.
 """
 
+from evorelay.storage.ports.erasing import Erasing
 from evorelay.storage.ports.journal import Journaled, JournalStore
 from evorelay.storage.ports.plan import AliasKey, MessageKey, OpKey, Plan
 from evorelay.storage.ports.reading import (
@@ -23,6 +24,7 @@ __all__ = [
     "PAGE_BYTES_MAX",
     "AliasKey",
     "ChannelPage",
+    "Erasing",
     "JournalStore",
     "Journaled",
     "Maintenance",

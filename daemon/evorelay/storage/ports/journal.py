@@ -1,6 +1,6 @@
 """The log of webhooks as received."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from evorelay.model.envelope import Entry, Envelope
@@ -36,6 +36,12 @@ class JournalStore(Protocol):
 
     def skip_to(self, seq: int) -> None:
         """Number the next entry beyond ``seq``; nothing happens where it would be anyway."""
+
+    def replace(self, envelopes: Mapping[int, Envelope]) -> None:
+        """Give entries (by seq) another content: an erasure. Those that are gone are left out."""
+
+    def scrub(self, compact_bytes_max: int) -> bool:
+        """``Maintenance.scrub``"""
 
     def trim(self, up_to_seq: int, older_than_ms: int) -> int:
         """Drop entries with ``seq <= up_to_seq`` that are old enough; return how many.

@@ -18,6 +18,7 @@ from evorelay.model.records import (
     TicketRecord,
     UploadRecord,
 )
+from evorelay.storage.ports.erasing import Erasing
 
 PAGE_BYTES_MAX = 4 * 1024 * 1024
 """Events in one ``ChannelPage``: as many as fit, at least one."""
@@ -99,6 +100,9 @@ class MessageStory(NamedTuple):
 
 class StoreReader(Protocol):
     """Consistent reads beside the writer; they never block it nor see half a transaction."""
+
+    @property
+    def erasing(self) -> Erasing: ...
 
     def epoch(self) -> str: ...
 

@@ -15,6 +15,7 @@ from evorelay.model.records import (
     SeenRecord,
     TicketRecord,
 )
+from evorelay.storage.ports.erasing import Erasing
 from evorelay.storage.ports.plan import AliasKey, MessageKey, OpKey, Plan
 
 T = TypeVar("T")
@@ -22,6 +23,9 @@ T = TypeVar("T")
 
 class Transaction(Protocol):
     """Bulk look-ups and one write. Sees its own transaction's state; nobody else writes."""
+
+    @property
+    def erasing(self) -> Erasing: ...
 
     def messages(self, keys: Iterable[MessageKey]) -> dict[MessageKey, MessageRecord]: ...
 
@@ -163,6 +167,13 @@ class Maintenance(Protocol):
 
     def forget_messages(self, ids: Sequence[str]) -> int:
         """Remove messages for good. Their tickets stay, and go on counting what came in."""
+
+    def scrub(self, compact_bytes_max: int) -> bool:
+        """After an erasure: have nothing of what was deleted left in the files.
+
+        A store of at most so many bytes is written anew, which takes as long as copying it;
+        returns whether it was.
+        """
 
     def trim_quarantine(self, older_than_ms: int, limit: int) -> int:
         """Drop webhooks that were not understood and came before then."""

@@ -7,7 +7,7 @@ writes each file; readers open it ``query_only`` and never wait for the writer.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import apsw
@@ -19,6 +19,8 @@ CHECKPOINT_PAGES = 4000
 WRITER_CACHE_KIB = 16 * 1024
 READER_CACHE_KIB = 4 * 1024
 """Pages kept by SQLite itself; the kernel keeps the rest, and a VPS has little memory."""
+_CHECKPOINT_TRIES = 5
+"""Each waits up to the busy timeout."""
 
 _PASSING = (
     apsw.FullError,  # disk full
@@ -99,6 +101,25 @@ def snapshot(connection: apsw.Connection) -> Iterator[None]:
         finally:
             if connection.in_transaction:  # some errors have ended it already
                 connection.execute("ROLLBACK")
+
+
+def scrub(connection: apsw.Connection, compact_bytes_max: int) -> bool:
+    """Have nothing of what was deleted left in the file and its WAL; ``Maintenance.scrub``."""
+    with translated_errors(connection.filename):
+        size = int(connection.pragma("page_count")) * int(connection.pragma("page_size"))
+        fits = size <= compact_bytes_max
+        if fits:
+            connection.pragma("temp_store", "file")  # in memory it would all be there at once
+            try:
+                connection.execute("VACUUM")
+            finally:
+                connection.pragma("temp_store", "memory")
+        for _ in range(_CHECKPOINT_TRIES):  # readers are short, but there may be one
+            with suppress(apsw.BusyError):
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                break
+        connection.pragma("secure_delete", False)
+    return fits
 
 
 @contextmanager

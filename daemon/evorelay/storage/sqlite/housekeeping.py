@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import apsw
 
+from evorelay.model.blob_names import blob_names
 from evorelay.storage.sqlite.bulk import to_json
-from evorelay.storage.sqlite.connection import transaction
+from evorelay.storage.sqlite.connection import scrub, transaction
 from evorelay.storage.sqlite.merging import Merging
 
-_NAMES = re.compile(r"blob(?:-text)?:([0-9a-f]{64})")
 _BODY_NAME = re.compile(r'\{"blob":"([0-9a-f]{64})"\}')
 """A body that is a blob itself (relay/quarantine.py)."""
 _COUNTS_OF = """
@@ -102,6 +102,9 @@ class Housekeeping:
             Merging(self._db).recount(str(ticket_id) for ticket_id, _ in tickets)
             return count
 
+    def scrub(self, compact_bytes_max: int) -> bool:
+        return scrub(self._db, compact_bytes_max)
+
     def trim_quarantine(self, older_than_ms: int, limit: int) -> int:
         with transaction(self._db):
             doomed = to_json(
@@ -129,7 +132,7 @@ class Housekeeping:
             noted = []
             for id_, body in rows:
                 whole = _BODY_NAME.fullmatch(str(body))
-                names = {whole.group(1)} if whole else {*_NAMES.findall(str(body))}
+                names = {whole.group(1)} if whole else blob_names(str(body).encode())
                 # One without a name too: so that it is known to have been looked through.
                 noted += [(id_, name, whole is not None) for name in names or {""}]
             self._db.execute(

@@ -6,7 +6,7 @@ share it, and bodies stay opaque bytes. ``seq`` numbers entries across batches w
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from evorelay.storage.sqlite.connection import (
     DamagedFile,
     open_reader,
     open_writer,
+    scrub,
     transaction,
     translated_errors,
 )
@@ -118,6 +119,27 @@ class SqliteJournal:
 
     def skip_to(self, seq: int) -> None:
         self._last_seq = max(self._last_seq, seq)
+
+    def replace(self, envelopes: Mapping[int, Envelope]) -> None:
+        self._writer.pragma("secure_delete", True)
+        with transaction(self._writer):
+            for seq, envelope in envelopes.items():
+                row = self._writer.execute(
+                    "SELECT last_seq, first_seq, envelopes FROM batches WHERE last_seq >= ?"
+                    " AND first_seq <= ? ORDER BY last_seq LIMIT 1",
+                    (seq, seq),
+                ).fetchone()
+                if row is None:
+                    continue
+                last, first, packed = row
+                batch = self._decoded(packed)
+                batch[seq - first] = envelope
+                self._writer.execute(
+                    "UPDATE batches SET envelopes = ? WHERE last_seq = ?", (_encode(batch), last)
+                )
+
+    def scrub(self, compact_bytes_max: int) -> bool:
+        return scrub(self._writer, compact_bytes_max)
 
     def trim(self, up_to_seq: int, older_than_ms: int) -> int:
         with transaction(self._writer):

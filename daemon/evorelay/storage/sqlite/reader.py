@@ -17,6 +17,7 @@ from evorelay.storage.ports import StoreCounts, TicketQuery
 from evorelay.storage.sqlite import search, ticket_list
 from evorelay.storage.sqlite.bulk import Table, to_json
 from evorelay.storage.sqlite.connection import open_reader, snapshot, translated_errors
+from evorelay.storage.sqlite.erasing import Erasing
 from evorelay.storage.sqlite.log_reads import LogReads
 from evorelay.storage.sqlite.merging import MERGES
 from evorelay.storage.sqlite.outbox_reads import OutboxReads
@@ -55,6 +56,7 @@ class SqliteReader(LogReads, OutboxReads, TraceReads):
     def __init__(self, path: Path) -> None:
         self._db = open_reader(path)
         search.install(self._db)
+        self.erasing = Erasing(self._db)
 
     def epoch(self) -> str:
         with translated_errors(self._db.filename):

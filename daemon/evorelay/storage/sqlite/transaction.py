@@ -26,6 +26,7 @@ from evorelay.model.records import (
 )
 from evorelay.storage.ports import AliasKey, MessageKey, OpKey, Plan
 from evorelay.storage.sqlite.bulk import Table, to_json
+from evorelay.storage.sqlite.erasing import Erasing
 from evorelay.storage.sqlite.merging import Merging
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class SqliteTransaction:
     def __init__(self, connection: apsw.Connection) -> None:
         self._db = connection
         self._merging = Merging(connection)
+        self.erasing = Erasing(connection)
 
     def messages(self, keys: Iterable[MessageKey]) -> dict[MessageKey, MessageRecord]:
         rows = self._joined(

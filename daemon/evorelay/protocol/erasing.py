@@ -1,0 +1,98 @@
+"""What betrays a person in a text, and texts of others without it: pure decisions of an erasure."""
+
+import re
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from evorelay.model.records import MessageRecord
+
+_NAMED_IDS = re.compile(rb'"(?:id|keyId|stanzaId|messageId)"\s*:\s*"([^"\\]{1,128})"')
+"""Where webhooks name a message by its WhatsApp id."""
+
+
+def spellings(phone: str) -> list[str]:
+    """A number as WhatsApp's ids spell it, with and without the mobile digit."""
+    found = [phone]
+    if phone.startswith("55"):
+        if len(phone) == 12:
+            found.append(phone[:4] + "9" + phone[4:])
+        elif len(phone) == 13 and phone[4] == "9":
+            found.append(phone[:4] + phone[5:])
+    for country, prefix in (("52", "1"), ("54", "9")):
+        if phone.startswith(country + prefix) and len(phone) == 13:
+            found.append(country + phone[3:])
+        elif phone.startswith(country) and len(phone) == 12:
+            found.append(country + prefix + phone[2:])
+    return found
+
+
+def marks_of(aliases: Iterable[str], phones: Iterable[str]) -> tuple[str, ...]:
+    """Digits to look for, the longest first."""
+    found: set[str] = set()
+    for phone in phones:
+        found.update(spellings(phone))
+    for alias in aliases:
+        kind, _, value = alias.partition(":")
+        if kind == "phone":
+            found.update(spellings(value))
+        else:
+            found.add(value.partition("@")[0])
+    return tuple(sorted((mark for mark in found if len(mark) >= 6), key=lambda m: (-len(m), m)))
+
+
+def blanked(text: str, marks: Collection[str]) -> str:
+    """The text with zeros where a mark was; as long as before, and JSON if it was."""
+    for mark in marks:
+        text = text.replace(mark, "0" * len(mark))
+    return text
+
+
+class Mentions:
+    """Tells of a raw webhook whether it says anything of a person."""
+
+    def __init__(self, marks: Collection[str], whatsapp_ids: Collection[str]) -> None:
+        self._marks = [mark.encode() for mark in marks]
+        self._ids = {id_.encode() for id_ in whatsapp_ids}
+
+    def are_in(self, body: bytes) -> bool:
+        if any(mark in body for mark in self._marks):
+            return True
+        return bool(self._ids) and not self._ids.isdisjoint(_NAMED_IDS.findall(body))
+
+
+def ids_named(body: bytes) -> set[str]:
+    """WhatsApp ids of the messages that a webhook is about, as far as they can be told."""
+    return {id_.decode("utf-8", "replace") for id_ in _NAMED_IDS.findall(body)}
+
+
+def without_person(
+    message: MessageRecord, marks: Collection[str], whatsapp_ids: Collection[str]
+) -> None:
+    """Change a message of somebody else: without the person's reactions and votes, what of theirs
+    it quotes, and their numbers wherever it names them."""
+
+    def is_theirs(item: Any) -> bool:
+        said = str(item)
+        return any(mark in said for mark in marks)
+
+    metadata = dict(message.metadata)
+    if message.reply_to in whatsapp_ids:
+        metadata.pop("quoted", None)
+    if "votes" in metadata:
+        metadata["votes"] = [vote for vote in metadata["votes"] if not is_theirs(vote)]
+    message.reactions = [one for one in message.reactions if not is_theirs(one)]
+    message.metadata = _blanked(metadata, marks)
+    message.content = blanked(message.content, marks)
+    message.edits = _blanked(message.edits, marks)
+    message.media = _blanked(message.media, marks)
+    message.error = _blanked(message.error, marks)
+
+
+def _blanked(value: Any, marks: Collection[str]) -> Any:
+    if isinstance(value, str):
+        return blanked(value, marks)
+    if isinstance(value, list):
+        return [_blanked(item, marks) for item in value]
+    if isinstance(value, dict):
+        return {name: _blanked(item, marks) for name, item in value.items()}
+    return value

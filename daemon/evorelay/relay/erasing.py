@@ -1,0 +1,351 @@
+"""Erasing one person (LGPD): from the store, from what was told, from the journal, from the disk.
+
+The order makes it safe to repeat after a crash: first it is written down who is erased
+(``erased.py``), so that nothing brings them back; then rows go, and with them the person by whom
+they were found; then the webhooks as received; then files nobody else has; and at last what
+databases leave in their free space. What cannot be reached from here is said (``NOT_REACHED``).
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
+from typing import Annotated
+
+import msgspec
+import trio
+from msgspec import Meta, Struct
+
+from evorelay.model.blob_names import blob_names
+from evorelay.model.clock import NowMs
+from evorelay.model.envelope import Envelope
+from evorelay.model.erasing import Person, Traces
+from evorelay.model.errors import Code, Refusal
+from evorelay.model.principal import Principal
+from evorelay.protocol.erasing import Mentions, ids_named, marks_of
+from evorelay.protocol.phones import read_phone
+from evorelay.relay.blobs import BlobStore
+from evorelay.relay.erased import Erased
+from evorelay.relay.journal import Journal
+from evorelay.relay.ledger import Ledger
+from evorelay.relay.lookup import look_up
+from evorelay.relay.questions import Text
+from evorelay.relay.reads import Reads
+from evorelay.relay.taking_out import ALWAYS, take_out
+from evorelay.storage.ports import Maintenance
+
+ERASED = "erased"
+"""The event of what stands in the journal in place of a webhook."""
+ROUNDS_MAX = 5
+"""Of looking again whether something came in meanwhile."""
+HANDLED_S = 60.0
+SETTLED_MS = 5_000
+"""A file this old is not on its way to a row any more (relay/collecting.py has an hour for it)."""
+STORE_COMPACT_BYTES = 1 << 30
+JOURNAL_COMPACT_BYTES = 256 << 20
+"""What is written anew while the daemon runs: some ten seconds in which agents wait, and a second
+or two for webhooks."""
+_SLICE_BYTES = 1024 * 1024
+_OVERLAP_BYTES = 512
+"""More than a mark or a message's id with its name."""
+
+NOT_REACHED = (
+    "backups made until now; restoring one erases the person again while erased.json is there",
+    "WhatsApp, Evolution's own database, and the phones",
+    "log lines: they hold shortened numbers",
+)
+
+
+class ErasePerson(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whom; exactly one of ``phone`` and ``contact_id``."""
+
+    phone: Annotated[str, Meta(max_length=40)] | None = None
+    contact_id: Text | None = None
+    instance: Annotated[
+        Text | None, Meta(description="Only there; null: wherever they are known")
+    ] = None
+    dry_run: Annotated[bool, Meta(description="Say what would go, and change nothing")] = False
+
+
+class Erasure(Struct, kw_only=True):
+    """What went, or would go."""
+
+    dry_run: bool
+    contacts: int = 0
+    tickets: int = 0
+    messages: Annotated[
+        int, Meta(description="In those tickets, and what they wrote in groups")
+    ] = 0
+    mentions: Annotated[
+        int, Meta(description="Messages of others that stay, without what names the person")
+    ] = 0
+    replies: Annotated[int, Meta(description="Commands of the outbox")] = 0
+    quarantined: int = 0
+    events: Annotated[int, Meta(description="Written over: channels keep their offsets")] = 0
+    journal_entries: Annotated[int, Meta(description="Webhooks as received, written over")] = 0
+    files: int = 0
+    compacted: Annotated[
+        bool,
+        Meta(
+            description="Whether the databases' free space is clean as well; if not, run it again "
+            "while the daemon is stopped"
+        ),
+    ] = False
+    not_reached: tuple[str, ...] = NOT_REACHED
+
+
+class Eraser:
+    """``handled``: up to which seq the pipeline is through; ``forget``: what else remembers tickets
+    and events in memory."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        reads: Reads,
+        journal: Journal,
+        blobs: BlobStore,
+        maintenance: Maintenance,
+        erased: Erased,
+        *,
+        handled: Callable[[], int],
+        forget: Callable[[Iterable[str]], None],
+        now: NowMs,
+        compact_bytes_max: tuple[int, int] = (STORE_COMPACT_BYTES, JOURNAL_COMPACT_BYTES),
+        settled_ms: int = SETTLED_MS,
+        handled_s: float = HANDLED_S,
+    ) -> None:
+        self._ledger = ledger
+        self._reads = reads
+        self._journal = journal
+        self._blobs = blobs
+        self._maintenance = maintenance
+        self._erased = erased
+        self._handled = handled
+        self._forget = forget
+        self._now = now
+        self._compact_bytes_max = compact_bytes_max
+        self._settled_ms = settled_ms
+        self._handled_s = handled_s
+        self._turn = trio.Lock()
+
+    async def erase(self, who: Principal, params: ErasePerson) -> Erasure:
+        """Erase a person; everything of it is done and durable on return, and may be repeated.
+
+        Raises ``Refusal`` (FORBIDDEN, BAD_REQUEST, NOT_FOUND, REPLIES_UNFINISHED, UNAVAILABLE) and
+        what store and journal raise. Cancelling stops between two steps: repeat it then.
+        """
+        if not who.is_at_least("admin"):
+            raise Refusal(Code.FORBIDDEN, "this needs the role admin")
+        try:
+            self._turn.acquire_nowait()
+        except trio.WouldBlock:
+            raise Refusal(Code.UNAVAILABLE, "another erasure is under way; try again") from None
+        try:
+            return await self._erase(params)
+        finally:
+            self._turn.release()
+
+    async def _erase(self, params: ErasePerson) -> Erasure:
+        person = await self._person(params)
+        await self._wait_for_pipeline()
+        found = await self._find(person)
+        result = Erasure(dry_run=params.dry_run, contacts=len(person.contacts))
+        mentions = Mentions(person.marks, [id_ for _, id_ in found.whatsapp_ids])
+        if params.dry_run or not (person.contacts or not found.is_empty):
+            entries, _ = await self._mentioning(mentions)
+            result.journal_entries = len(entries)
+            if not (person.contacts or entries) and found.is_empty:
+                raise Refusal(Code.NOT_FOUND, "nothing is kept of such a person")
+            if params.dry_run:
+                _count(result, found)
+                result.files = len({*found.blobs})
+                return result
+        if found.unfinished:
+            raise _unfinished(found.unfinished)
+        self._erased.add(person.aliases, self._now())
+        blobs, ids = await self._rows(person, found, result)
+        mentions = Mentions(person.marks, ids)
+        blobs |= await self._journal_entries(mentions, result)
+        result.files = await self._files(blobs)
+        result.compacted = await self._scrub()
+        return result
+
+    async def _person(self, params: ErasePerson) -> Person:
+        if (params.phone is None) == (params.contact_id is None):
+            raise Refusal(Code.BAD_REQUEST, "give exactly one of phone and contact_id")
+        phone = None
+        if params.phone is not None:
+            try:
+                phone = read_phone(params.phone)
+            except ValueError as error:
+                raise Refusal(Code.BAD_REQUEST, f"phone: {error}") from None
+        instances = await self._reads(lambda reader: reader.instances())
+        person = await self._reads(
+            lambda reader: look_up(
+                reader.erasing,
+                phone=phone,
+                contact=params.contact_id,
+                instance=params.instance,
+                instances=[row.name for row in instances],
+            )
+        )
+        own = {mark for row in instances if row.phone for mark in marks_of([], [row.phone])}
+        if params.contact_id is not None and not person.contacts:
+            raise Refusal(Code.NOT_FOUND, "there is no such contact")
+        if own.intersection(person.marks):
+            raise Refusal(Code.BAD_REQUEST, "this is the number of one of our own instances")
+        return person
+
+    async def _wait_for_pipeline(self) -> None:
+        """What has arrived is in the store before it is looked for there."""
+        head = self._journal.head
+        deadline = trio.current_time() + self._handled_s
+        while self._handled() < head and trio.current_time() < deadline:  # noqa: ASYNC110 -- the cursor belongs to another task
+            await trio.sleep(0.02)
+        if self._handled() >= head:
+            return
+        raise Refusal(
+            Code.UNAVAILABLE,
+            "webhooks that came in are not handled yet; have the daemon run, and try again",
+        )
+
+    async def _find(self, person: Person) -> Traces:
+        found = await self._reads(lambda reader: reader.erasing.find(person, ALWAYS))
+        bodies = await self._reads(lambda reader: reader.quarantined_bodies())
+        mentions = Mentions(person.marks, [id_ for _, id_ in found.whatsapp_ids])
+        hit = [body for body in bodies if await self._mentions_in_blob(mentions, body)]
+        if hit:
+            ids = await self._reads(lambda reader: reader.erasing.quarantined_in(hit))
+            found.quarantine += [id_ for id_ in ids if id_ not in found.quarantine]
+            found.blobs += hit
+        return found
+
+    async def _rows(
+        self, person: Person, found: Traces, result: Erasure
+    ) -> tuple[set[str], set[str]]:
+        """Take rows out until there are none; (files, WhatsApp ids) that they named."""
+        blobs: set[str] = set()
+        ids: set[str] = set()
+        while await self._ledger.maintain(lambda: self._maintenance.note_quarantined_blobs(50)):
+            pass
+        for _ in range(ROUNDS_MAX):
+            taken = await self._ledger.change(partial(take_out, person=person, found=found))
+            if taken is None:
+                raise _unfinished(1)
+            self._forget([id_ for id_, _ in taken.tickets])
+            _count(result, taken)
+            blobs.update(taken.blobs)
+            ids.update(id_ for _, id_ in taken.whatsapp_ids)
+            found = await self._find(person)
+            if found.is_empty:
+                break
+        return blobs, ids
+
+    async def _journal_entries(self, mentions: Mentions, result: Erasure) -> set[str]:
+        """Write over webhooks as received; the files they named."""
+        entries, blobs = await self._mentioning(mentions, replace=True)
+        result.journal_entries = len(entries)
+        return blobs
+
+    async def _replace(self, hits: dict[int, Envelope]) -> None:
+        """First what these say of messages that never came: later nobody can tell whose it was."""
+        early = {
+            (envelope.instance, id_)
+            for envelope in hits.values()
+            for id_ in ids_named(envelope.body)
+        }
+        await self._ledger.change(lambda draft: draft.plan.settled_early.extend(sorted(early)))
+        await self._journal.replace(
+            {
+                seq: msgspec.structs.replace(envelope, event=ERASED, body=b"{}", body_blob=None)
+                for seq, envelope in hits.items()
+            }
+        )
+
+    async def _mentioning(
+        self, mentions: Mentions, *, replace: bool = False
+    ) -> tuple[list[int], set[str]]:
+        """Handled entries that say something of the person, a stretch of the journal at a time."""
+        seqs: list[int] = []
+        blobs: set[str] = set()
+        position, last = 0, self._handled()
+        while position < last and (entries := await self._journal.reread(position)):
+            position = entries[-1].seq
+            hits: dict[int, Envelope] = {}
+            for entry in entries:
+                envelope = entry.envelope
+                if entry.seq > last or envelope.event == ERASED:
+                    continue
+                body = envelope.body_blob
+                if mentions.are_in(envelope.body) or (
+                    body is not None and await self._mentions_in_blob(mentions, body)
+                ):
+                    blobs |= await self._named(envelope)
+                    hits[entry.seq] = envelope
+                await trio.lowlevel.checkpoint()
+            if hits and replace:
+                await self._replace(hits)
+            seqs += hits
+        return seqs, blobs
+
+    async def _named(self, envelope: Envelope) -> set[str]:
+        names = set(blob_names(envelope.body))
+        if envelope.body_blob is not None:
+            names.add(envelope.body_blob)
+            async for part in self._parts(envelope.body_blob):
+                names |= set(blob_names(part))
+        return names
+
+    async def _mentions_in_blob(self, mentions: Mentions, blob: str) -> bool:
+        async for part in self._parts(blob):
+            if await trio.to_thread.run_sync(mentions.are_in, part):
+                return True
+        return False
+
+    async def _parts(self, blob: str) -> AsyncIterator[bytes]:
+        start = 0
+        while part := await self._blobs.read(blob, _SLICE_BYTES + _OVERLAP_BYTES, start=start):
+            yield part
+            start += _SLICE_BYTES
+
+    async def _files(self, blobs: set[str]) -> int:
+        """Remove those that nothing else refers to, neither a row nor the journal."""
+        if not blobs:
+            return 0
+        before = time.time_ns() // 1_000_000  # the files' clock
+        await trio.sleep(self._settled_ms / 1000)
+        names = [*blobs]
+        free = blobs - await self._reads(lambda reader: reader.referred(names))
+        position = 0
+        while free and (entries := await self._journal.reread(position)):
+            position = entries[-1].seq
+            for entry in entries:
+                if free.isdisjoint(blob_names(entry.envelope.body)) and (
+                    entry.envelope.body_blob is None
+                ):
+                    continue
+                free -= await self._named(entry.envelope)
+        count, _ = await self._blobs.remove([*free], before)
+        return count
+
+    async def _scrub(self) -> bool:
+        store, journal = self._compact_bytes_max
+        is_journal_clean = await self._journal.scrub(journal)
+        return bool(
+            await self._ledger.maintain(lambda: self._maintenance.scrub(store)) and is_journal_clean
+        )
+
+
+def _count(result: Erasure, found: Traces) -> None:
+    result.tickets += len(found.tickets)
+    result.messages += len(found.messages)
+    result.mentions += len(found.mentions)
+    result.replies += len(found.replies)
+    result.quarantined += len(found.quarantine)
+    result.events += len(found.events)
+
+
+def _unfinished(count: int) -> Refusal:
+    return Refusal(
+        Code.REPLIES_UNFINISHED,
+        f"replies to this person are not sent yet ({count}); wait until they are, or have failed",
+    )

@@ -1,0 +1,295 @@
+"""Finding everything of one person in the store, and taking it out, on SQLite.
+
+Finding looks through whole tables where there is no index for it: this is asked a few times a year.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+import apsw
+import msgspec
+
+from evorelay.model.erasing import Person, ToldEvent, Traces
+from evorelay.storage.sqlite.bulk import to_json
+from evorelay.storage.sqlite.merging import Merging
+
+_EVERYBODY = """
+    WITH RECURSIVE one (id) AS (
+        SELECT value FROM json_each(:contacts)
+        UNION SELECT c.id FROM contacts AS c JOIN one ON c.merged_into = one.id
+        UNION SELECT c.merged_into FROM contacts AS c JOIN one ON c.id = one.id
+            WHERE c.merged_into IS NOT NULL
+    )
+    SELECT c.id, c.instance, c.phone, c.lid, c.jid FROM one JOIN contacts AS c ON c.id = one.id
+"""
+_THEIR_MESSAGES = """
+    SELECT m.id, m.instance, m.whatsapp_id, m.ticket_id, m.media->>'id' FROM messages AS m
+    WHERE m.arrival > :after AND m.created_at <= :until AND (
+        m.ticket_id IN (SELECT value FROM json_each(:tickets))
+        OR m.contact_id IN (SELECT value FROM json_each(:contacts))
+        OR (m.sender_id IS NOT NULL AND m.direction = 'in' AND {sender}))
+"""
+_MENTIONING = """
+    SELECT m.id FROM messages AS m WHERE m.arrival > :after
+        AND m.id NOT IN (SELECT value FROM json_each(:messages)) AND (
+        {said} OR (m.reply_to IS NOT NULL AND m.metadata->>'quoted' IS NOT NULL
+            AND m.reply_to IN (SELECT value->>1 FROM json_each(:named))))
+"""
+_SAID = "m.content || m.reactions || m.metadata || m.edits || coalesce(m.media, '')"
+_EVENTS = """
+    SELECT e.id, e.type, e.data->>'ticket_id', coalesce(e.data->'message'->>'id',
+            e.data->>'message_id')
+    FROM events AS e WHERE e.id > :after AND e.type <> 'ticket.erased' AND (
+        {said}
+        OR e.data->>'ticket_id' IN (SELECT value->>0 FROM json_each(:tickets))
+        OR e.data->'message'->>'id' IN (SELECT value FROM json_each(:messages))
+        OR (e.type LIKE 'ticket.%'
+            AND e.data->>'ticket_id' IN (SELECT value FROM json_each(:changed)))
+    )
+"""
+
+
+def _any_mark(text: str, marks: Sequence[str]) -> str:
+    """SQL: whether one of the marks is in a text. They are digits of ours, checked here."""
+    assert all(mark.replace("-", "").isalnum() for mark in marks)
+    return "(" + (" OR ".join(f"instr({text}, '{mark}')" for mark in marks) or "0") + ")"
+
+
+class Erasing:
+    """Used by readers for looking, and in a transaction for doing."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._db = connection
+
+    def contacts_named(
+        self, *, contact: str | None, aliases: Sequence[str], instance: str | None
+    ) -> list[str]:
+        """Contacts with this id, or with one of the aliases; in one instance or in all."""
+        return [
+            str(id_)
+            for (id_,) in self._db.execute(
+                "SELECT id FROM contacts WHERE id = :contact AND instance = coalesce(:instance,"
+                " instance) UNION SELECT contact_id FROM aliases"
+                " WHERE alias IN (SELECT value FROM json_each(:aliases))"
+                " AND instance = coalesce(:instance, instance)",
+                {"contact": contact, "aliases": to_json(aliases), "instance": instance},
+            )
+        ]
+
+    def everybody(
+        self, contacts: Collection[str]
+    ) -> list[tuple[str, str, str | None, str | None, str]]:
+        """(id, instance, phone, lid, jid) of these and of all who were merged with them."""
+        rows = self._db.execute(_EVERYBODY, {"contacts": to_json(contacts)})
+        return rows.fetchall()  # type: ignore[return-value]  # the columns' types are the schema's
+
+    def aliases_of(self, contacts: Collection[str]) -> list[tuple[str, str]]:
+        """(instance, alias) of these contacts, and those that merges took from them."""
+        rows = self._db.execute(
+            "SELECT instance, alias FROM aliases"
+            " WHERE contact_id IN (SELECT value FROM json_each(:contacts))"
+            " UNION SELECT m.instance, a.value FROM merges AS m"
+            " CROSS JOIN json_each(m.aliases) AS a WHERE m.undone_at IS NULL"
+            " AND m.absorbed_contact IN (SELECT value FROM json_each(:contacts))",
+            {"contacts": to_json(contacts)},
+        )
+        return [(str(instance), str(alias)) for instance, alias in rows]
+
+    def all_aliases(self, after: tuple[str, str], limit: int) -> list[tuple[str, str, str]]:
+        """(instance, alias, contact) beyond the first two of another one, in their order."""
+        rows = self._db.execute(
+            "SELECT instance, alias, contact_id FROM aliases WHERE (instance, alias) > (?, ?)"
+            " ORDER BY instance, alias LIMIT ?",
+            (*after, limit),
+        )
+        return rows.fetchall()  # type: ignore[return-value]  # the columns' types are the schema's
+
+    def find(self, person: Person, until: int, since: Traces | None = None) -> Traces:
+        """All traces. Messages sent later than ``until`` (Unix ms) are left out, and what they
+        need; everything else is found whatever its age.
+
+        ``since``: what an earlier search found; messages and events that it saw are passed over.
+        """
+        contacts = to_json(person.contacts)
+        after_arrival, after_event = since.seen if since else (0, 0)
+        found = Traces()
+        found.seen = (
+            self._db.execute("SELECT coalesce(max(arrival), 0) FROM messages").get,
+            self._db.execute("SELECT coalesce(max(id), 0) FROM events").get,
+        )
+        found.tickets = self._pairs(
+            "SELECT id, instance FROM tickets WHERE contact_id IN (SELECT value FROM json_each(?))",
+            contacts,
+        )
+        sender = _any_mark("m.sender_id", person.marks)
+        rows = self._db.execute(
+            _THEIR_MESSAGES.format(sender=sender),
+            {
+                "after": after_arrival,
+                "until": until,
+                "tickets": to_json(id_ for id_, _ in found.tickets),
+                "contacts": contacts,
+            },
+        ).fetchall()
+        own = {id_ for id_, _ in found.tickets}
+        for id_, instance, whatsapp_id, ticket_id, blob in rows:
+            found.messages.append(str(id_))
+            if whatsapp_id is not None:
+                found.whatsapp_ids.append((str(instance), str(whatsapp_id)))
+            if ticket_id is not None and ticket_id not in own:
+                found.changed_tickets.append(str(ticket_id))
+            if blob is not None:
+                found.blobs.append(str(blob))
+        found.changed_tickets = sorted({*found.changed_tickets})
+        self._whether_newer(person, found, until)
+        self._of_others(person, found, after_arrival)
+        self._elsewhere(person, found)
+        self._told(person, found, after_event, since.messages if since else [])
+        return found
+
+    def _whether_newer(self, person: Person, found: Traces, until: int) -> None:
+        """A person who wrote later keeps contact and tickets: those lose messages, and stay."""
+        found.keeps_contact = bool(
+            self._db.execute(
+                "SELECT 1 FROM messages WHERE created_at > ? AND (contact_id IN"
+                " (SELECT value FROM json_each(?)) OR ticket_id IN"
+                " (SELECT value->>0 FROM json_each(?))) LIMIT 1",
+                (until, to_json(person.contacts), to_json(found.tickets)),
+            ).get
+        )
+        if found.keeps_contact:
+            if found.messages:
+                found.changed_tickets += [id_ for id_, _ in found.tickets]
+            found.tickets = []
+
+    def _of_others(self, person: Person, found: Traces, after: int) -> None:
+        if found.keeps_contact:
+            return
+        rows = self._db.execute(
+            _MENTIONING.format(said=_any_mark(_SAID, person.marks)),
+            {
+                "after": after,
+                "messages": to_json(found.messages),
+                "named": to_json(found.whatsapp_ids),
+            },
+        )
+        found.mentions = [str(id_) for (id_,) in rows]
+
+    def _elsewhere(self, person: Person, found: Traces) -> None:
+        named = to_json(found.whatsapp_ids)
+        messages = to_json(found.messages)
+        rows = self._db.execute(
+            "SELECT id, state FROM outbox WHERE message_id IN (SELECT value FROM json_each(?))"
+            " OR contact_id IN (SELECT value FROM json_each(?))",
+            (messages, "[]" if found.keeps_contact else to_json(person.contacts)),
+        ).fetchall()
+        found.replies = [str(id_) for id_, _ in rows]
+        found.unfinished = sum(state in ("queued", "sending", "unknown") for _, state in rows)
+        marked = "0" if found.keeps_contact else _any_mark("changes", person.marks)
+        found.early = self._pairs(
+            f"SELECT instance, whatsapp_id FROM early_changes WHERE {marked}"  # noqa: S608 -- checked digits
+            " OR (instance, whatsapp_id) IN (SELECT value->>0, value->>1 FROM json_each(?))",
+            named,
+        )
+        said = "0" if found.keeps_contact else _any_mark("body", person.marks)
+        found.quarantine = [
+            str(id_)
+            for (id_,) in self._db.execute(f"SELECT id FROM quarantine WHERE {said}")  # noqa: S608 -- checked digits
+        ]
+        found.blobs += self.blobs_of_quarantine(found.quarantine)
+
+    def _told(
+        self, person: Person, found: Traces, after: int, earlier_messages: Sequence[str]
+    ) -> None:
+        said = "0" if found.keeps_contact else _any_mark("e.data", person.marks)
+        rows = self._db.execute(
+            _EVENTS.format(said=said),
+            {
+                "tickets": to_json(found.tickets),
+                "messages": to_json([*found.messages, *found.mentions, *earlier_messages]),
+                "changed": to_json(found.changed_tickets),
+                "after": after,
+            },
+        ).fetchall()
+        found.events = msgspec.convert(rows, list[ToldEvent], strict=False)
+
+    def _pairs(self, sql: str, binding: str) -> list[tuple[str, str]]:
+        return [(str(one), str(other)) for one, other in self._db.execute(sql, (binding,))]
+
+    def quarantined_in(self, bodies: Collection[str]) -> list[str]:
+        """Ids of quarantined webhooks whose body is one of these blobs."""
+        rows = self._db.execute(
+            "SELECT quarantine_id FROM quarantine_blobs"
+            " WHERE is_body AND blob IN (SELECT value FROM json_each(?))",
+            (to_json(bodies),),
+        )
+        return [str(id_) for (id_,) in rows]
+
+    def blobs_of_quarantine(self, ids: Collection[str]) -> list[str]:
+        rows = self._db.execute(
+            "SELECT blob FROM quarantine_blobs"
+            " WHERE blob <> '' AND quarantine_id IN (SELECT value FROM json_each(?))",
+            (to_json(ids),),
+        )
+        return [str(blob) for (blob,) in rows]
+
+    def erase(self, person: Person, found: Traces) -> None:
+        """Take it out, within the caller's transaction. ``mentions`` and ``events`` are left to
+        the caller; positions and heads of channels stay, so that no offset is ever missing (P3).
+
+        What is freed is overwritten with zeros from here on, until ``scrub``.
+        """
+        self._db.pragma("secure_delete", True)
+        self._remove("fetches", "message_id", found.messages)
+        self._remove("messages", "id", found.messages)
+        self._remove("outbox", "id", found.replies)
+        self._remove("quarantine_blobs", "quarantine_id", found.quarantine)
+        self._remove("quarantine", "id", found.quarantine)
+        self._db.execute(
+            "DELETE FROM early_changes WHERE (instance, whatsapp_id) IN"
+            " (SELECT value->>0, value->>1 FROM json_each(?))",
+            (to_json(found.early),),
+        )
+        if not found.keeps_contact:
+            self._erase_person(person, found)
+        Merging(self._db).recount(found.changed_tickets)
+
+    def _erase_person(self, person: Person, found: Traces) -> None:
+        tickets = [id_ for id_, _ in found.tickets]
+        self._remove("seen", "ticket_id", tickets)
+        self._remove("tickets", "id", tickets)
+        for column in ("contact_id", "group_id"):
+            self._remove("members", column, person.contacts)
+        for column in ("kept_contact", "absorbed_contact"):
+            self._remove("merges", column, person.contacts)
+        self._remove("aliases", "contact_id", person.contacts)
+        self._remove("contacts", "id", person.contacts)
+        for mark in person.marks:
+            zeros = "0" * len(mark)
+            self._db.execute(
+                "UPDATE outbox SET outgoing = replace(outgoing, ?, ?) WHERE instr(outgoing, ?)",
+                (mark, zeros, mark),
+            )
+            self._db.execute(
+                "UPDATE tickets SET subject = replace(subject, ?, ?) WHERE instr(subject, ?)",
+                (mark, zeros, mark),
+            )
+
+    def event_data(self, ids: Collection[int]) -> dict[int, str]:
+        rows = self._db.execute(
+            "SELECT id, data FROM events WHERE id IN (SELECT value FROM json_each(?))",
+            (to_json(ids),),
+        )
+        return {int(id_): str(data) for id_, data in rows}
+
+    def overwrite_events(self, told: Iterable[tuple[int, str, str]]) -> None:
+        self._db.execute(
+            "UPDATE events SET type = k.value->>1, data = k.value->>2 FROM json_each(?) AS k"
+            " WHERE events.id = k.value->>0",
+            (to_json(told),),
+        )
+
+    def _remove(self, table: str, column: str, keys: Collection[str]) -> None:
+        self._db.execute(
+            f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))",  # noqa: S608 -- literals above
+            (to_json(keys),),
+        )

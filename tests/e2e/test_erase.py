@@ -1,0 +1,104 @@
+"""``evorelay erase`` as an operator runs it: beside the daemon, and without one."""
+
+import json
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from pathlib import Path
+
+import trio
+
+from tests.support.daemon import Daemon, running
+from tests.support.http import ask
+from tests.support.posting import get, handled
+from tests.support.webhooks import PATH, as_body, text_message
+
+PHONE = "5531977776666"
+WORD = "jabuticabeira"
+
+
+def run(daemon: Daemon, *args: str, status: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "evorelay", *args],
+        env=daemon.environ(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout if status == 0 else done.stderr
+
+
+async def command(daemon: Daemon, *args: str, status: int = 0) -> str:
+    return await trio.to_thread.run_sync(lambda: run(daemon, *args, status=status))
+
+
+SENT_AT = int(time.time()) - 60
+
+
+async def post(daemon: Daemon, whatsapp_id: str, text: str, phone: str = PHONE) -> None:
+    webhook = text_message(whatsapp_id, text, phone=phone, sent_at=SENT_AT)
+    assert (await ask(daemon, "POST", PATH, as_body(webhook))).status == 200
+
+
+def holding(daemon: Daemon, *words: str) -> list[str]:
+    files = [path for path in daemon.state_dir.rglob("*") if path.is_file()]
+    assert len(files) > 2
+    files.append(daemon.log_file)
+    return [
+        f"{path.name}: {word}"
+        for path in files
+        for word in words
+        if word.encode() in path.read_bytes()
+    ]
+
+
+async def test_a_person_is_erased_while_agents_work(tmp_path: Path) -> None:
+    """No byte of them stays in the state directory or the log; others do, and webhooks go on."""
+    with running(tmp_path / "state") as daemon:
+        for number in range(20):
+            await post(daemon, f"A{number}", f"{WORD} {number}")
+        photo = b64encode(WORD.encode() * 50_000).decode()
+        webhook = text_message("PHOTO", "", phone=PHONE, sent_at=SENT_AT)
+        webhook["data"]["message"] = {"imageMessage": {"mimetype": "image/png"}, "base64": photo}
+        webhook["data"]["messageType"] = "imageMessage"
+        assert (await ask(daemon, "POST", PATH, as_body(webhook))).status == 200
+        await post(daemon, "B1", "bom dia", "5511955554444")
+        await handled(daemon)
+        assert holding(daemon, PHONE, WORD)
+        rehearsed = json.loads(await command(daemon, "erase", "--phone", PHONE, "--json"))
+        assert (rehearsed["dry_run"], rehearsed["messages"]) == (True, 21)
+        assert len((await get(daemon, "/v1/tickets"))["tickets"]) == 2
+        said = await command(daemon, "erase", "--phone", "+55 (31) 97777-6666", "--yes")
+        assert "21 messages" in said
+        assert "backups" in said
+        assert holding(daemon, PHONE, WORD, photo[:64]) == []
+        [left] = (await get(daemon, "/v1/tickets"))["tickets"]
+        assert left["contact"]["phone"] == "5511955554444"
+        await post(daemon, "A3", f"{WORD} late")  # Evolution repeats itself: it is not told anew
+        await post(daemon, "B2", "ainda aqui", "5511955554444")
+        await handled(daemon)
+        assert len((await get(daemon, "/v1/tickets"))["tickets"]) == 1
+        unknown = await command(daemon, "erase", "--phone", "5521900001111", "--yes", status=1)
+        assert "nothing is kept of such a person" in unknown
+
+
+async def test_a_person_is_erased_from_a_store_that_nobody_serves(tmp_path: Path) -> None:
+    with running(tmp_path / "state") as daemon:
+        await post(daemon, "A1", WORD)
+        await post(daemon, "B1", "bom dia", "5511955554444")
+        await handled(daemon)
+        assert await trio.to_thread.run_sync(daemon.terminate) == 0
+        done = json.loads(await command(daemon, "erase", "--phone", PHONE, "--yes", "--json"))
+        assert (done["messages"], done["compacted"]) == (1, True)
+        assert holding(daemon, PHONE, WORD) == []
+        await trio.to_thread.run_sync(daemon.start)
+        assert len((await get(daemon, "/v1/tickets"))["tickets"]) == 1
+
+
+async def test_whom_is_said_exactly(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "state")
+    assert "exactly one of --phone and --contact" in await command(daemon, "erase", status=2)
+    assert not daemon.state_dir.exists()
