@@ -102,3 +102,22 @@ async def test_whom_is_said_exactly(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path / "state")
     assert "exactly one of --phone and --contact" in await command(daemon, "erase", status=2)
     assert not daemon.state_dir.exists()
+
+
+async def test_a_backup_put_back_does_not_bring_the_person_back(tmp_path: Path) -> None:
+    """Nor does the next start, which reads the journal again."""
+    with running(tmp_path / "state") as daemon:
+        await post(daemon, "A1", WORD)
+        await post(daemon, "B1", "bom dia", "5511955554444")
+        await handled(daemon)
+        await command(daemon, "backup", "now")
+        await command(daemon, "erase", "--phone", PHONE, "--yes")
+        assert await trio.to_thread.run_sync(daemon.terminate) == 0
+        for path in daemon.state_dir.glob("store.db*"):
+            path.unlink()
+        assert "now again: 1" in await command(daemon, "backup", "restore")
+        await trio.to_thread.run_sync(daemon.start)
+        await handled(daemon)
+        [left] = (await get(daemon, "/v1/tickets"))["tickets"]
+        assert left["contact"]["phone"] == "5511955554444"
+        assert len((await get(daemon, f"/v1/tickets/{left['id']}/messages"))["messages"]) == 1

@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from evorelay.cli.common import config_option, json_option, read_config
+from evorelay.cli.offline import forget_erased
 from evorelay.config import Config
 from evorelay.model.backup import CheckResult, Restored, RestoreRefused
 from evorelay.model.errors import StoreInUse
@@ -185,10 +186,13 @@ def restore(
             f"the daemon is running on {state_dir}; stop it first (systemctl stop evorelay),"
             " then restore, then start it"
         ) from None
+    erased = forget_erased(config)
     if as_json:
         click.echo(msgspec.json.encode(restored).decode())
     else:
         _tell_restored(restored)
+        if erased:
+            click.echo(f"People who were erased since, and now again: {erased:,}")
 
 
 def _prepared(config_file: Path | None) -> Config:

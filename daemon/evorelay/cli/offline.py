@@ -14,6 +14,7 @@ from evorelay.relay.erasing import ErasePerson, Eraser, Erasure
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.reads import Reads
+from evorelay.relay.taking_out import forget_again
 from evorelay.storage.open import open_storage
 from evorelay.telemetry.metrics import NopMetrics
 
@@ -56,3 +57,19 @@ async def erase_offline(config: Config, params: ErasePerson) -> Erasure:
             handled_s=0.0,
         )
         return await eraser.erase(_OPERATOR, params)
+
+
+def forget_erased(config: Config) -> int:
+    """Erase anew, from a store that was put back from a backup, who was erased since; how many.
+
+    Raises ``StoreInUse`` when a daemon serves the store.
+    """
+    state_dir = Path(config.state_dir)
+    erased = Erased.load(state_dir)
+    if erased.is_empty:
+        return 0
+    with open_storage(state_dir, config.storage.url) as storage:
+        count = forget_again(storage.writer, erased)
+        if count:
+            storage.maintenance.scrub(_ANY_SIZE)
+        return count

@@ -273,6 +273,12 @@ class Erasing:
                 "UPDATE tickets SET subject = replace(subject, ?, ?) WHERE instr(subject, ?)",
                 (mark, zeros, mark),
             )
+            # What backups are told of changes names aliases; one that is gone is passed over there.
+            self._db.execute(
+                "UPDATE changes SET key = replace(key, ?, ?)"
+                " WHERE kind = 'alias' AND instr(key, ?)",
+                (mark, zeros, mark),
+            )
 
     def event_data(self, ids: Collection[int]) -> dict[int, str]:
         rows = self._db.execute(
