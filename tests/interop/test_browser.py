@@ -2,17 +2,16 @@
 
 import json
 import shutil
-import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.interop.node import NODE_MODULES
 from tests.support.daemon import Daemon, free_port, running, token
@@ -59,22 +58,42 @@ def front_end() -> Iterator[str]:
         thread.join()
 
 
+class OneChromium:
+    """Started for the first page of a test file and ended behind its last (conftest.py)."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._browser: Browser | None = None
+
+    def get(self) -> Browser:
+        if self._browser is None or not self._browser.is_connected():
+            self.end()
+            playwright = self._stack.enter_context(sync_playwright())
+            self._browser = playwright.chromium.launch(
+                executable_path=CHROMIUM, args=[*ARGUMENTS], headless=True
+            )
+            self._stack.callback(self._browser.close)
+        return self._browser
+
+    def end(self) -> None:
+        self._browser = None
+        self._stack.close()
+
+
+ONE_CHROMIUM = OneChromium()
+
+
 @contextmanager
 def opened(url: str) -> Iterator[Page]:
-    with (
-        sync_playwright() as playwright,
-        tempfile.TemporaryDirectory(prefix="evorelay-") as profile,
-    ):
-        context = playwright.chromium.launch_persistent_context(
-            profile, executable_path=CHROMIUM, args=[*ARGUMENTS], headless=True
-        )
-        try:
-            page = context.pages[0]
-            page.set_default_timeout(PATIENCE_MS)
-            page.goto(url)
-            yield page
-        finally:
-            context.close()
+    """A page of a profile of its own, with whatever it stores; gone afterwards."""
+    context = ONE_CHROMIUM.get().new_context()
+    try:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(url)
+        yield page
+    finally:
+        context.close()
 
 
 def watch(page: Page, daemon: Daemon) -> None:
