@@ -16,11 +16,10 @@ def open_regular(path: Path) -> BinaryIO:
         raise DamagedBackup(f"{path.name} is missing") from None
     except OSError as error:
         raise DamagedBackup(f"{path.name} cannot be read: {error.strerror}") from None
-    file = os.fdopen(descriptor, "rb")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
+        os.close(descriptor)
         raise DamagedBackup(f"{path.name} is no file")
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def create(path: Path) -> BinaryIO:

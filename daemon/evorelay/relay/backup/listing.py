@@ -1,39 +1,86 @@
-"""What a directory of backups looks like to people."""
+"""What a directory of backups looks like: to people, and to whoever decides what is next."""
 
-from evorelay.model.backup import CheckResult, DamagedBackup
+import logging
+from datetime import datetime
+
+from msgspec import Struct
+
+from evorelay.model.backup import CheckResult, DamagedBackup, Manifest
 from evorelay.relay.backup.shelf import Shelf
 from evorelay.relay.backup_questions import BackupView
 
+log = logging.getLogger(__name__)
+
+
+class Newest(Struct, frozen=True):
+    """The newest backup that is one, as far as small files say."""
+
+    manifest: Manifest
+    verified_at: datetime | None
+    problem: str | None
+    """None as long as none was found."""
+    size_bytes: int
+
+    @property
+    def is_unchecked(self) -> bool:
+        return self.verified_at is None and self.problem is None
+
+
+def newest_of(shelf: Shelf) -> Newest | None:
+    """Raises ``BackupFailed``."""
+    for backup_id in reversed(shelf.ids()):
+        try:
+            manifest, sums = shelf.manifest(backup_id)
+        except DamagedBackup as error:
+            log.debug("backup %s is damaged: %s", backup_id, error)
+            continue
+        result, problem = _result(shelf, backup_id, sums)
+        verified_at = result.at if result is not None and problem is None else None
+        return Newest(manifest, verified_at, problem, shelf.size(backup_id))
+    return None
+
 
 def listed(shelf: Shelf) -> list[BackupView]:
-    """Newest first. Only small files are read: damage elsewhere shows when it is checked."""
+    """Newest first. Only small files are read: damage elsewhere shows when it is checked.
+
+    Raises ``BackupFailed``.
+    """
     views = (_view(shelf, backup_id) for backup_id in reversed(shelf.ids()))
     return [view for view in views if view is not None]
 
 
 def _view(shelf: Shelf, backup_id: str) -> BackupView | None:
-    problem, result = None, None
-    moment = shelf.moment(backup_id)
-    created_at, since, messages, tickets = moment, None, 0, 0
     try:
         manifest, sums = shelf.manifest(backup_id)
-        created_at, since = manifest.created_at, manifest.from_
-        messages = manifest.counts.get("message", 0)
-        tickets = manifest.counts.get("ticket", 0)
-        result = shelf.check_result(backup_id)
-        problem = _problem(result, sums)
     except DamagedBackup as error:
         if backup_id not in shelf.ids():  # retention took it a moment ago
             return None
-        problem = str(error)
+        moment = shelf.moment(backup_id)
+        return _shown(shelf, backup_id, moment, problem=str(error))
+    result, problem = _result(shelf, backup_id, sums)
+    return _shown(
+        shelf, backup_id, manifest.created_at, manifest=manifest, result=result, problem=problem
+    )
+
+
+def _shown(
+    shelf: Shelf,
+    backup_id: str,
+    created_at: datetime,
+    *,
+    manifest: Manifest | None = None,
+    result: CheckResult | None = None,
+    problem: str | None,
+) -> BackupView:
     is_verified = result is not None and problem is None
+    counts = {} if manifest is None else manifest.counts
     return BackupView(
         id=backup_id,
         created_at=created_at,
-        from_=since,
+        from_=None if manifest is None else manifest.from_,
         to=created_at,
-        messages=messages,
-        tickets=tickets,
+        messages=counts.get("message", 0),
+        tickets=counts.get("ticket", 0),
         size_bytes=shelf.size(backup_id),
         state="damaged" if problem else "verified" if is_verified else "unverified",
         verified_at=result.at if result is not None and is_verified else None,
@@ -41,11 +88,14 @@ def _view(shelf: Shelf, backup_id: str) -> BackupView | None:
     )
 
 
-def _problem(result: CheckResult | None, sums: str) -> str | None:
+def _result(shelf: Shelf, backup_id: str, sums: str) -> tuple[CheckResult | None, str | None]:
+    """What is known of the last check, and what is wrong."""
+    try:
+        result = shelf.check_result(backup_id)
+    except DamagedBackup as error:
+        return None, str(error)
     if result is None:
-        return None
-    if result.problem is not None:
-        return result.problem
-    if result.manifest_sha256 != sums:
-        return "the manifest is another one than when it was last checked"
-    return None
+        return None, None
+    if result.problem is None and result.manifest_sha256 != sums:
+        return result, "the manifest is another one than when it was last checked"
+    return result, result.problem

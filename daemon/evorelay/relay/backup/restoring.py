@@ -90,7 +90,10 @@ def _build(
             told("reading conversations", number, len(links))
             yield text(manifest)
 
-    store.build_copy(copy_path, chain.from_iterable(days()), breathe)
+    is_whole = links[0].since is None
+    # Where days are missing, the journal is to be read from its beginning: it may have them.
+    cursors = last.mark.cursors if is_whole else {}
+    store.build_copy(copy_path, chain.from_iterable(days()), cursors, breathe)
     with store.open_copy(copy_path) as copy:
         if problem := copy.problem():
             raise DamagedBackup(problem)

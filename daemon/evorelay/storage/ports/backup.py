@@ -1,6 +1,6 @@
 """What backups need of a store: a copy of it at rest, its rows as lines, and putting them back."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -67,9 +67,11 @@ class BackupStore(Protocol):
     def open_copy(self, path: Path) -> AbstractContextManager[StoreCopy]:
         """A copy made by any version; an older one is brought up to date first."""
 
-    def build_copy(self, path: Path, lines: Iterable[bytes], breathe: Breathe) -> int:
-        """A store made of such lines, in their order; the later one wins. Returns how many lines
-        were of rows that others lack which they need, and so were left out."""
+    def build_copy(
+        self, path: Path, lines: Iterable[bytes], cursors: Mapping[str, int], breathe: Breathe
+    ) -> int:
+        """A store made of such lines, in their order; the later one wins. Returns how many rows
+        had to be left out, for they belong to others that are in no line."""
 
     def at(self, path: Path) -> "BackupStore":
         """The same for a store in another place."""

@@ -5,7 +5,7 @@ store has not changed the row by itself since, the copy's row takes its place. A
 knows under another id, for it was filled anew in the meantime, is that person: by the aliases.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,13 @@ from evorelay.model.clock import now_ms
 from evorelay.storage.ports.backup import Breathe, Merged
 from evorelay.storage.sqlite.bulk import Table
 from evorelay.storage.sqlite.connection import transaction
-from evorelay.storage.sqlite.copying import begin_life, read_ancestors, read_mark
+from evorelay.storage.sqlite.life import (
+    begin_life,
+    decode_ancestors,
+    note_ancestors,
+    read_ancestors,
+    read_mark,
+)
 from evorelay.storage.sqlite.lines import KIND, KINDS, Kind
 from evorelay.storage.sqlite.merging import Merging
 from evorelay.storage.sqlite.transaction import (
@@ -46,38 +52,42 @@ _PREPARE = """
     CREATE TEMP TABLE fresh (id TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TEMP TABLE touched (id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+_STAYS = """(NOT :wins OR NOT EXISTS (SELECT 1 FROM src.tickets AS z WHERE z.id = t.id)
+    OR ('ticket', t.id) IN (SELECT kind, key FROM temp.own))"""
+"""A ticket of the store that the copy's does not take the place of."""
 _PERSONS = """
     INSERT INTO temp.person
         SELECT s.id, (SELECT a.contact_id FROM src.aliases AS o
             JOIN main.aliases AS a ON a.instance = o.instance AND a.alias = o.alias
-            WHERE o.contact_id = s.id ORDER BY a.contact_id LIMIT 1) AS found
+            WHERE o.contact_id = s.id AND (NOT :wins
+                OR ('alias', json_array(a.instance, a.alias)) IN (SELECT kind, key FROM temp.own))
+            ORDER BY a.contact_id LIMIT 1) AS found
         FROM src.contacts AS s
         WHERE NOT EXISTS (SELECT 1 FROM main.contacts AS c WHERE c.id = s.id)
             AND found IS NOT NULL
 """
 """People of the copy whom the store knows under another id."""
-_PLACES = """
+_PLACES = f"""
     INSERT INTO temp.place
         SELECT s.id, t.id FROM src.tickets AS s
         JOIN main.tickets AS t ON t.contact_id = coalesce(
             (SELECT known_as FROM temp.person AS p WHERE p.id = s.contact_id), s.contact_id)
-            AND t.status <> 'closed' AND t.id <> s.id
-        WHERE s.status <> 'closed' AND NOT (:wins
-            AND EXISTS (SELECT 1 FROM src.tickets AS z
-                WHERE z.id = t.id AND z.status = 'closed')
-            AND NOT EXISTS (SELECT 1 FROM temp.own AS o WHERE o.kind = 'ticket' AND o.key = t.id))
-"""
+            AND t.status <> 'closed' AND {_STAYS}
+        WHERE s.status <> 'closed'
+            AND NOT EXISTS (SELECT 1 FROM main.tickets AS m WHERE m.id = s.id)
+"""  # noqa: S608 -- our own names
 """Open tickets of the copy whose person has another open one in the store: it takes them over."""
 _PERSON = "coalesce((SELECT p.known_as FROM temp.person AS p WHERE p.id = {0}), {0})"
 _PLACE = "coalesce((SELECT p.known_as FROM temp.place AS p WHERE p.id = {0}), {0})"
 _IS_MOVED = "EXISTS (SELECT 1 FROM temp.place AS p WHERE p.id = s.id)"
 _IS_WAITING = "s.state IN ('queued', 'sending', 'unknown')"
-_IS_PENDING = "s.direction = 'out' AND s.status = 'pending'"
+_IS_PENDING = "s.direction = 'out' AND s.status = 'pending' AND s.metadata->>'origin' IS NULL"
+"""A reply written here: one typed on the phone is WhatsApp's own."""
 _CONTACT = {"contact_id": _PERSON.format("s.contact_id")}
 _IS_ALONE = f"""
     s.status = 'closed' OR {_IS_MOVED} OR NOT EXISTS (SELECT 1 FROM main.tickets AS t
         WHERE t.contact_id = {_PERSON.format("s.contact_id")} AND t.status <> 'closed'
-            AND t.id <> s.id)
+            AND t.id <> s.id AND {_STAYS})
 """  # noqa: S608 -- our own names
 _HAS_ITS_MESSAGE = (
     "EXISTS (SELECT 1 FROM main.messages AS m WHERE m.id = s.message_id)"  # noqa: S608 -- our own names
@@ -137,6 +147,7 @@ class _Absorbing:
         self._mark = mark
         self._breathe = breathe
         self._told = told
+        self._before = read_mark(db)
         self._rows = 0
         self._wins = False
         self._known = 0
@@ -149,7 +160,7 @@ class _Absorbing:
         self._compare_lives()
         names = {"wins": self._wins}
         with transaction(db):
-            db.execute(_PERSONS)
+            db.execute(_PERSONS, names)
             if self._wins:
                 self._remove()
             self._take_people()
@@ -161,20 +172,18 @@ class _Absorbing:
         self._recount()
         if self._rows:
             with transaction(db):
-                epoch = self._begin_life()
-        else:
-            epoch = read_mark(db).epoch
+                self._note_ancestors()
         return Merged(
             self._rows,
             self._count("messages") - messages,
             self._count_failed() - failed,
-            epoch,
+            read_mark(db).epoch,
         )
 
     def _compare_lives(self) -> None:
         """Is the copy a later state of what the store is, or was restored from?"""
         db, mark = self._db, self._mark
-        now = read_mark(db)
+        now = self._before
         if now.epoch == mark.epoch:  # an older state of the store was put back
             same = db.execute(
                 "SELECT kind || ' ' || key FROM src.changes WHERE revision = ?", (now.revision,)
@@ -232,7 +241,6 @@ class _Absorbing:
             "last_message_id": f"iif({_IS_MOVED}, NULL, s.last_message_id)",
             "waiting_since": f"iif({_IS_MOVED}, NULL, s.waiting_since)",
         }
-        # Closed ones first: each person has one open ticket at most.
         self._take(KIND["ticket"], changed, where=_IS_ALONE, order="s.status <> 'closed', s.id")
         db.execute(
             "INSERT INTO temp.fresh SELECT DISTINCT key FROM main.changes"
@@ -312,24 +320,13 @@ class _Absorbing:
             with transaction(self._db):
                 merging.recount(ids[first : first + _RECOUNTED])
 
-    def _begin_life(self) -> str:
+    def _note_ancestors(self) -> None:
+        """All that was in the copy is here, and what was changed so far was not by the store."""
         last = self._revision()
-        inherited = [
-            (epoch, revision, last)
-            for epoch, revision, _ in self._db.execute(
-                "SELECT value->>0, value->>1, value->>2 FROM json_each("
-                "(SELECT value FROM src.meta WHERE key = 'ancestors'))"
-            )
-        ]
-        own = read_mark(self._db)
-        return begin_life(
-            self._db,
-            [
-                *inherited,
-                (own.epoch, own.revision, last),
-                (self._mark.epoch, self._mark.revision, last),
-            ],
-        )
+        inherited = self._db.execute("SELECT value FROM src.meta WHERE key = 'ancestors'").get
+        ancestors = [(epoch, revision) for epoch, revision, _ in decode_ancestors(inherited)]
+        ancestors.append((self._mark.epoch, self._mark.revision))
+        note_ancestors(self._db, [(epoch, revision, last) for epoch, revision in ancestors])
 
     def _take(
         self,
@@ -337,7 +334,7 @@ class _Absorbing:
         changed: Mapping[str, str] | None = None,
         *,
         where: str = "true",
-        order: str = "1",
+        order: str | None = None,
         names: Mapping[str, Any] | None = None,
     ) -> None:
         """Rows of the copy that lack in the store, and where the copy wins, those that differ."""
@@ -346,8 +343,8 @@ class _Absorbing:
         old = ", ".join(f"{table.name}.{column}" for column in table.columns)
         new = ", ".join(f"excluded.{column}" for column in table.columns)
         self._do(
-            f"INSERT INTO main.{table.name} ({columns}) SELECT {_selected(table, changed)}"  # noqa: S608 -- our own names
-            f" FROM src.{table.name} AS s WHERE ({where}) ORDER BY {order}"
+            f"INSERT INTO main.{table.name} ({columns}) SELECT {_selected(table.columns, changed)}"  # noqa: S608 -- our own names
+            f" FROM src.{table.name} AS s WHERE ({where}) ORDER BY {order or kind.key}"
             f" ON CONFLICT ({kind.key}) DO UPDATE SET ({columns}) = ({new})"
             f" WHERE :wins AND ({old}) IS NOT ({new}) AND {self._not_own(kind, table.name)}",
             {"wins": self._wins, **(names or {})},
@@ -363,14 +360,25 @@ class _Absorbing:
     ) -> None:
         """Rows of the copy that lack in the store, by any of its keys."""
         verb = "INSERT OR REPLACE" if replaces else "INSERT OR IGNORE"
+        columns = [  # also those that the engine does not read with the record
+            str(name)
+            for (name,) in self._db.execute("SELECT name FROM pragma_table_info(?)", (table.name,))
+        ]
         self._do(
-            f"{verb} INTO main.{table.name} ({', '.join(table.columns)})"  # noqa: S608 -- our own names
-            f" SELECT {_selected(table, changed)} FROM src.{table.name} AS s WHERE {where}"
+            f"{verb} INTO main.{table.name} ({', '.join(columns)})"  # noqa: S608 -- our own names
+            f" SELECT {_selected(columns, changed)} FROM src.{table.name} AS s WHERE {where}"
         )
 
     def _do(self, sql: str, names: Mapping[str, Any] | None = None) -> None:
         self._db.execute(sql, {name: v for name, v in (names or {}).items() if f":{name}" in sql})
-        self._rows += self._db.changes()
+        changed = self._db.changes()
+        if changed and not self._rows:
+            # In the transaction of the first change: were we killed after it, no client's cursor
+            # would be true, and the merge can be begun anew from here.
+            begin_life(
+                self._db, [(self._before.epoch, self._before.revision, self._before.revision)]
+            )
+        self._rows += changed
 
     def _not_own(self, kind: Kind, alias: str) -> str:
         key = kind.key_of(alias)
@@ -392,8 +400,8 @@ class _Absorbing:
         )
 
 
-def _selected(table: Table, changed: Mapping[str, str] | None) -> str:
-    return ", ".join((changed or {}).get(column, f"s.{column}") for column in table.columns)
+def _selected(columns: Iterable[str], changed: Mapping[str, str] | None) -> str:
+    return ", ".join((changed or {}).get(column, f"s.{column}") for column in columns)
 
 
 def _failed_message() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """``BackupStore`` over one SQLite file."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby, islice
 from pathlib import Path
@@ -48,7 +48,9 @@ class SqliteBackupStore:
         with _scratch(path) as db:
             yield SqliteCopy(db)
 
-    def build_copy(self, path: Path, lines: Iterable[bytes], breathe: Breathe) -> int:
+    def build_copy(
+        self, path: Path, lines: Iterable[bytes], cursors: Mapping[str, int], breathe: Breathe
+    ) -> int:
         with file_faults():
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         with _scratch(path) as db:
@@ -64,6 +66,8 @@ class SqliteBackupStore:
                     breathe()
                     with db:
                         _write(db, page)
+                for cursor in cursors.items():
+                    db.execute("INSERT INTO cursors VALUES (?, ?)", cursor)
                 for sql in indexes:
                     db.execute(sql)
             except (apsw.ConstraintError, apsw.MismatchError) as error:

@@ -1,7 +1,6 @@
 """A copy of the store: made beside its writer, and read at rest."""
 
 import os
-import uuid
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -13,10 +12,9 @@ import msgspec
 from evorelay.model.backup import Mark, Total
 from evorelay.storage.ports.backup import Breathe
 from evorelay.storage.sqlite.connection import file_faults, translated_errors
+from evorelay.storage.sqlite.life import begin_life, read_ancestors, read_mark
 from evorelay.storage.sqlite.lines import KINDS, PAGE, Kind
-from evorelay.storage.sqlite.schema import MIGRATIONS
 from evorelay.storage.sqlite.store import migrate
-from evorelay.storage.sqlite.transaction import LOG
 
 _VM_STEPS = 20_000
 """Of SQLite's machine between two breaths of the copying: about 1 ms."""
@@ -114,49 +112,12 @@ def _make_presentable(path: Path) -> Mark:
             mark = read_mark(db)
             with db:
                 db.execute("DELETE FROM sockets")  # who has a pid may have what it missed
+                db.execute("UPDATE events SET origin = NULL WHERE origin IS NOT NULL")  # likewise
                 db.execute("UPDATE instances SET qrcode = NULL")
                 begin_life(db, [(mark.epoch, mark.revision, mark.revision)])
         finally:
             db.close()
     return mark
-
-
-def begin_life(db: apsw.Connection, ancestors: list[tuple[str, int, int]]) -> str:
-    """Give the store a new epoch, which voids its clients' cursors, and note what it holds.
-
-    ``ancestors``: (epoch, revision, own revision): all of that life up to that revision is here,
-    and what was changed here since has a higher one than the last number.
-    """
-    epoch = uuid.uuid4().hex[:12]
-    db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (epoch,))
-    known = {row[0]: row for row in read_ancestors(db)} | {row[0]: row for row in ancestors}
-    text = msgspec.json.encode(list(known.values())[-_ANCESTORS_MAX:]).decode()
-    db.execute("INSERT OR REPLACE INTO meta VALUES ('ancestors', ?)", (text,))
-    return epoch
-
-
-_ANCESTORS_MAX = 100
-
-
-def read_ancestors(db: apsw.Connection) -> list[tuple[str, int, int]]:
-    text = db.execute("SELECT value FROM meta WHERE key = 'ancestors'").get
-    return msgspec.json.decode(text or "[]", type=list[tuple[str, int, int]])
-
-
-def read_mark(db: apsw.Connection) -> Mark:
-    """Where the store is in its life."""
-    revision, change = db.execute(
-        "SELECT revision, kind || ' ' || key FROM changes ORDER BY revision DESC LIMIT 1"
-    ).fetchone() or (0, "")
-    return Mark(
-        epoch=str(db.execute("SELECT value FROM meta WHERE key = 'epoch'").get),
-        schema=len(MIGRATIONS),
-        revision=revision,
-        change=change,
-        event_id=db.execute("SELECT head FROM channels WHERE name = ?", (LOG,)).get or 0,
-        arrival=db.execute("SELECT max(arrival) FROM messages").get or 0,
-        cursors=dict(db.execute("SELECT journal, seq FROM cursors")),
-    )
 
 
 class SqliteCopy:

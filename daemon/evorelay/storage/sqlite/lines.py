@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from evorelay.model.backup import DamagedBackup
+from evorelay.model.records import TicketRecord
 from evorelay.storage.sqlite.bulk import Table, holds_json, to_json
 from evorelay.storage.sqlite.merging import MERGES
 from evorelay.storage.sqlite.transaction import (
@@ -24,7 +25,6 @@ from evorelay.storage.sqlite.transaction import (
     MEMBERS,
     MESSAGES,
     SEEN,
-    TICKETS,
 )
 
 PAGE = 500
@@ -38,6 +38,16 @@ _WORDLESS = {
     " 'late', t.metadata->'late', 'history', t.metadata->'history'))",
 }
 """Columns of a message that was deleted on WhatsApp: no more than model/rendering.py shows."""
+
+
+class _TicketRow(TicketRecord, array_like=True, kw_only=True):
+    """With what the engine does not read of a ticket."""
+
+    forgotten: int = 0
+    """Messages that came in and that retention took: ``inbound`` goes on counting them."""
+
+
+_TICKETS = Table("tickets", _TicketRow)
 
 
 class Kind:
@@ -136,7 +146,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("contact", CONTACTS, "id"),
     Kind("alias", ALIASES, "instance", "alias"),
     Kind("member", MEMBERS, "group_id", "contact_id"),
-    Kind("ticket", TICKETS, "id"),
+    Kind("ticket", _TICKETS, "id"),
     Kind("seen", SEEN, "ticket_id", "agent"),
     Kind("merge", MERGES, "id"),
     Kind("message", MESSAGES, "arrival", key="id"),

@@ -337,4 +337,12 @@ MIGRATIONS: tuple[str, ...] = (
     -- What was tried with a command, for the trace of its message.
     ALTER TABLE outbox ADD COLUMN tries TEXT NOT NULL DEFAULT '[]';
     """,
+    """
+    -- A place in a group that becomes another person's is gone under its old key.
+    CREATE TRIGGER members_changed_from AFTER UPDATE ON members
+    WHEN (old.group_id, old.contact_id) IS NOT (new.group_id, new.contact_id) BEGIN
+        INSERT INTO changes (kind, key)
+            VALUES ('member', json_array(old.group_id, old.contact_id));
+    END;
+    """,
 )
