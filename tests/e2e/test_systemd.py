@@ -33,9 +33,12 @@ async def test_systemd_is_told_of_readiness_life_and_stopping(
 ) -> None:
     """P8: the watchdog is fed at least twice per period, until the end of the drain."""
 
+    heard: list[str] = []
+
     async def told(assignment: str) -> None:
-        while await trio.to_thread.run_sync(manager.recv, 4096) != assignment.encode():
-            pass
+        heard.append("")
+        while heard[-1] != assignment:
+            heard.append((await trio.to_thread.run_sync(manager.recv, 4096)).decode())
 
     environ = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "400000"}
     with running(tmp_path / "state", environ) as daemon:
@@ -45,6 +48,8 @@ async def test_systemd_is_told_of_readiness_life_and_stopping(
                 await told("WATCHDOG=1")
         assert await trio.to_thread.run_sync(daemon.terminate) == 0
         await told("STOPPING=1")
+    # The status line is what health says: here that nothing can be sent.
+    assert "STATUS=warn: no replies are sent: set evolution.url and evolution.api_key" in heard
 
 
 def test_the_watchdogs_abort_leaves_behind_where_the_daemon_was(daemon: Daemon) -> None:

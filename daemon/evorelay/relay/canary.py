@@ -41,6 +41,15 @@ class Listener(Protocol):
         Started when it hears."""
 
 
+class _Flight:
+    """One of them, on its way."""
+
+    def __init__(self) -> None:
+        self.sent_at = trio.current_time()
+        self.seq: int | None = None
+        """None before its fsync."""
+
+
 class Canary:
     """One is under way at a time. What was given up counts as missing until a later one is back."""
 
@@ -66,26 +75,25 @@ class Canary:
         self._lost_s = lost_s
         self._new_id = new_id
         self._now = now
-        self._unanswered: dict[str, float] = {}
-        """When each was sent (Trio's clock), the oldest first."""
-        self._seq: int | None = None
-        """Of the last one sent; None before its fsync."""
+        self._unanswered: dict[str, _Flight] = {}
+        """By id, the oldest first."""
         self._is_back = trio.Event()
         self._round_trip_s: float | None = None
 
     def facts(self) -> CanaryFacts:
-        now = trio.current_time()
         oldest = next(iter(self._unanswered.values()), None)
+        if oldest is None:
+            return CanaryFacts(round_trip_s=self._round_trip_s)
         return CanaryFacts(
             round_trip_s=self._round_trip_s,
-            missing_s=0.0 if oldest is None else now - oldest,
-            stage=None if oldest is None else self._stage(),
+            missing_s=trio.current_time() - oldest.sent_at,
+            stage=self._stage(oldest),
         )
 
-    def _stage(self) -> Stage:
-        if self._seq is None:
+    def _stage(self, flight: _Flight) -> Stage:
+        if flight.seq is None:
             return "journal"
-        return "pipeline" if self._seq > self._handled() else "delivery"
+        return "pipeline" if flight.seq > self._handled() else "delivery"
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled. Whether the listener hears is waited for here, not by who starts us."""
@@ -100,13 +108,12 @@ class Canary:
     async def _send(self) -> None:
         id_ = self._new_id()
         self._is_back = trio.Event()
-        self._seq = None
-        self._unanswered[id_] = trio.current_time()
+        flight = self._unanswered[id_] = _Flight()
         envelope = Envelope(
             received_at=self._now(), event="canary", instance="", body=b"{}", canary=id_
         )
         try:
-            self._seq = await self._journal.submit(envelope)
+            flight.seq = await self._journal.submit(envelope)
         except JournalUnavailable:
             # Not lost: nobody was promised anything. The journal says itself what is wrong.
             self._unanswered.pop(id_, None)
@@ -114,30 +121,30 @@ class Canary:
         with trio.move_on_after(self._lost_s) as patience:
             await self._is_back.wait()
         if patience.cancelled_caught:
-            self._give_up()
+            self._give_up(flight)
 
-    def _give_up(self) -> None:
+    def _give_up(self, flight: _Flight) -> None:
         self._metrics.canary_lost()
         if len(self._unanswered) == 1:
             log.warning(
                 "a test message through the daemon did not come back within %g s (%s)",
                 self._lost_s,
-                self._stage(),
+                self._stage(flight),
             )
         elif len(self._unanswered) > UNANSWERED_MAX:
             # The oldest says since when, the last ones may yet come.
             del self._unanswered[list(self._unanswered)[1]]
 
     def _heard(self, id_: str) -> None:
-        sent_at = self._unanswered.get(id_)
-        if sent_at is None:
+        flight = self._unanswered.get(id_)
+        if flight is None:
             return  # of an earlier life of the daemon
         # What was sent before came out before, or never will.
         for other in list(self._unanswered):
             del self._unanswered[other]
             if other == id_:
                 break
-        self._round_trip_s = trio.current_time() - sent_at
+        self._round_trip_s = trio.current_time() - flight.sent_at
         self._metrics.canary_returned(self._round_trip_s)
         if not self._unanswered:
             self._is_back.set()

@@ -112,7 +112,7 @@ class Health:
             commit_waits_s=0.0 if waiting_since is None else now - waiting_since,
             fsync_s=self._fsync.value(now),
             lag=self._pipeline.lag,
-            pipeline_stalled_s=self._batches.seconds(now),
+            pipeline_stalled_s=self._batches.seconds(now) if self._pipeline.lag else 0.0,
             oldest_unhandled_s=0.0 if oldest is None else max(0.0, (at - oldest) / 1000),
             canary=around.canary(),
             loop_lag_s=self._loop_lag.value(now),
