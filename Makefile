@@ -55,11 +55,11 @@ tests/node_modules/.stamp: tests/package-lock.json | $(VENV)/dev.stamp
 	cd tests && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-$(VENV)/tools.stamp: | $(VENV)/dev.stamp
+$(VENV)/tools.stamp: Makefile | $(VENV)/dev.stamp
 	@.ci/need systemd-analyze -- systemd
 	@# Their libraries are Debian's own base but for this one.
 	@.ci/need --always libpcre2-8-0
-	@.ci/unpack $(VENV)/debian nginx nginx-common caddy
+	@.ci/unpack $(VENV)/debian nginx nginx-common caddy prometheus
 	@touch $@
 
 .PHONY: help run test lint bench lock clean

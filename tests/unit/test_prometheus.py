@@ -235,9 +235,9 @@ def test_instances_beyond_the_bound_are_put_together(
         lambda: {**more, **few},
         rest,  # type: ignore[arg-type]  # one of the two
     )
-    assert scraped.value("evorelay_instance_open", instance="i0000") == 1
-    assert scraped.value("evorelay_instance_open", instance="j1") is None
-    assert scraped.value("evorelay_instance_open", instance="other") == value
+    assert scraped.value("evorelay_instance_open", evolution_instance="i0000") == 1
+    assert scraped.value("evorelay_instance_open", evolution_instance="j1") is None
+    assert scraped.value("evorelay_instance_open", evolution_instance="other") == value
 
 
 def test_two_registries_stand_side_by_side() -> None:

@@ -1,7 +1,7 @@
 """What ``/metrics`` reads at each scrape: the state of the parts, as opposed to what they count.
 
-Of the metrics here those with the label ``instance`` have a series for each Evolution instance, at
-most 500 of them (telemetry/metrics/readings.py): only what somebody acts on for one instance.
+Those with the label ``evolution_instance`` have a series for each Evolution instance, 500 of them
+at most (telemetry/metrics/readings.py): only what somebody acts on for one instance.
 """
 
 from collections.abc import Callable, Mapping

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from evorelay.model.change import Change, Edit, Revoke, Status
 from evorelay.model.envelope import Entry
@@ -127,7 +128,7 @@ class _Application:
         self._refresh = refresh
         self._outcomes: Counter[tuple[str, str]] = Counter()
         if bygone is not None:
-            batch = [Understood(piece.entry, self._left(piece, bygone)) for piece in batch]
+            batch = [replace(piece, facts=self._left(piece, bygone)) for piece in batch]
         self._batch = batch
         facts = [fact for piece in batch for fact in piece.facts]
         keys = {

@@ -9,6 +9,8 @@ from prometheus_client.registry import Collector
 from evorelay.telemetry.metrics.labels import OTHER
 from evorelay.telemetry.metrics.verbs import Reading, Readings
 
+INSTANCE = "evolution_instance"
+"""The label; Prometheus itself calls `instance` where a series was scraped."""
 INSTANCES_MAX = 500
 """With a series of their own in each metric that has one per instance."""
 
@@ -60,7 +62,7 @@ class ScrapedReadings(Collector):
                 shown[OTHER] = sum(others) if rest == "sum" else max(others)
             return shown
 
-        self.gauge_by("instance", name, documentation, few)
+        self.gauge_by(INSTANCE, name, documentation, few)
 
 
 def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[str, float]) -> Metric:
