@@ -3,6 +3,7 @@
 It changes nothing but, with ``--fix-webhook``, our webhook in Evolution.
 """
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -16,13 +17,17 @@ from evorelay.cli.addresses import base_url
 from evorelay.cli.common import config_option, config_with_secrets, json_option, read_config
 from evorelay.cli.doctor_evolution import CALL_S, check_site, sites_of
 from evorelay.cli.doctor_here import check_daemon, check_state_dir, with_secrets
+from evorelay.cli.doctor_host import check_host
 from evorelay.cli.doctor_instances import Instances, Ours
+from evorelay.cli.doctor_public import check_public
+from evorelay.cli.doctor_systemd import check_systemd
 from evorelay.cli.findings import Findings, printable
 from evorelay.config import Config, EvolutionConfig
 from evorelay.edge.evolution.client import EvolutionClient
 from evorelay.edge.evolution.routes import open_routes
 from evorelay.model.errors import ConfigError
 from evorelay.relay.blobs import BlobStore
+from evorelay.settings.sources import DEFAULT_FILE
 from evorelay.settings.values import UnixBind, parse_base_url, parse_bind
 
 INSTANCES_MAX = 500
@@ -52,7 +57,12 @@ def command(
     if fix_webhook:
         config = config_with_secrets(config_file, quiet=as_json)
     config = with_secrets(config, findings)
-    known = {row["name"]: row for row in check_daemon(config, findings)}
+    check_host(config, _file_of(config_file), findings)
+    check_systemd(config, findings)
+    instances = check_daemon(config, findings)
+    if instances is not None and config.server.public_url is not None:
+        check_public(config.server.public_url.rstrip("/"), findings)
+    known = {row["name"]: row for row in instances or []}
     ours = _ours(config, url)
     trio.run(partial(_ask, config, ours, findings, known, fix_webhook, only))
     if as_json:
@@ -61,6 +71,11 @@ def command(
     else:
         findings.show()
     sys.exit(0 if findings.is_well else 1)
+
+
+def _file_of(config_file: Path | None) -> Path:
+    """Where the configuration was read from, if there is a file at all."""
+    return config_file or Path(os.environ.get("EVORELAY_CONFIG") or DEFAULT_FILE)
 
 
 def _ours(config: Config, url: str | None) -> Ours:

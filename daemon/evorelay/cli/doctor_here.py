@@ -67,8 +67,11 @@ def with_secrets(config: Config, findings: Findings) -> Config:
     return filled
 
 
-def check_daemon(config: Config, findings: Findings) -> list[dict[str, Any]]:
-    """Whether it runs and is well; returns its instances as ``/v1/instances`` has them."""
+def check_daemon(config: Config, findings: Findings) -> list[dict[str, Any]] | None:
+    """Whether it runs and is well; returns its instances as ``/v1/instances`` has them.
+
+    None when it does not answer.
+    """
     about = "daemon"
     try:
         with open_daemon(config, patience_s=_PATIENCE_S) as daemon:
@@ -78,7 +81,7 @@ def check_daemon(config: Config, findings: Findings) -> list[dict[str, Any]]:
             listed = daemon.ask("GET", "/v1/instances")
     except RelayError as error:
         findings.warn(about, str(error))
-        return []
+        return None
     troubles = list(_troubles(health.json.get("checks")))
     if health.json["status"] == "fail":
         findings.fail(about, f"does not take webhooks; {'; '.join(troubles)}")

@@ -2,6 +2,7 @@
 
 import faulthandler
 import json
+import resource
 import sys
 import time
 from functools import partial
@@ -31,6 +32,9 @@ def command(demo: bool, config_file: Path | None, as_json: bool) -> None:
 
     from evorelay.app import serve
 
+    # One descriptor for each connection; a shell gives 1,024 of the many there may be.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     faulthandler.enable(2)  # where it hangs when systemd's watchdog aborts it: lines, no values
 
     def on_ready(base: str) -> None:
