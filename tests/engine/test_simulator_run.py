@@ -47,7 +47,7 @@ async def _simulated(**changed: Any) -> AsyncIterator[Simulated]:
             **{"target": receiver.url, "listen": "127.0.0.1:0", "shuffle": 0.0, **changed}
         )
         simulator = await nursery.start(partial(run, options))
-        async with httpx.AsyncClient(base_url=simulator.url, trust_env=False, timeout=5) as client:
+        async with httpx.AsyncClient(base_url=simulator.url, trust_env=False, timeout=60) as client:
             yield Simulated(receiver, client)
         nursery.cancel_scope.cancel()
 
@@ -248,7 +248,7 @@ async def test_a_hanging_send_never_answers_and_holds_nobody_else() -> None:
         body = {"number": "5511988880001", "text": "x"}
         with pytest.raises(httpx.ReadTimeout):
             await simulated.client.post(
-                f"/message/sendText/{V2}", json=body, headers=KEY, timeout=0.2
+                f"/message/sendText/{V2}", json=body, headers=KEY, timeout=2
             )
         assert (await simulated.post(f"/message/sendText/{V2}", body)).status_code == 201
 

@@ -36,7 +36,7 @@ def test_a_refused_reply_holds_up_no_other_ticket(tmp_path: Path) -> None:
             write(page, "dois")
             ticket(page, "Cliente 1111").click()
             write(page, "outra coisa")
-            expect(own(page).locator(".text")).to_have_text(["outra coisa"], timeout=3000)
+            expect(own(page).locator(".text")).to_have_text(["outra coisa"], timeout=15_000)
             ticket(page).click()
             refused = page.locator("#unsent li")
             expect(refused).to_contain_text("too many replies of")

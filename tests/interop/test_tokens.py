@@ -1,7 +1,5 @@
 """The SDK's token handling against ours: refresh while connected, expiry, refusal (contract §5)."""
 
-import time
-
 import pytest
 
 from tests.interop.sdk import open_sdk
@@ -59,10 +57,8 @@ async def test_an_expired_token_at_connect_is_refreshed(daemon: Daemon) -> None:
 async def test_a_bad_token_ends_it_for_good(daemon: Daemon, bad: str) -> None:
     """3500: from here the SDK does not reconnect by itself."""
     async with open_sdk() as sdk:
-        began = time.monotonic()
         await sdk.call("connect", url=daemon.websocket_url, token=bad)
         ended = await sdk.told("disconnected")
         assert (ended["code"], ended["reason"]) == (3500, "invalid token")
-        assert time.monotonic() - began < 5
         assert sdk.count("connected") == 0
         assert sdk.count("connecting") == 1

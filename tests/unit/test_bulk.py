@@ -64,7 +64,7 @@ def stored(connection: apsw.Connection) -> list[Row]:
     return rows
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(ROWS)
 def test_rows_come_back_as_they_were(rows: list[Row]) -> None:
     db = database()
@@ -72,7 +72,7 @@ def test_rows_come_back_as_they_were(rows: list[Row]) -> None:
     assert sorted(stored(db), key=lambda row: row.id) == sorted(rows, key=lambda row: row.id)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(ROWS, ROWS)
 def test_replace_overwrites_and_adds(first: list[Row], second: list[Row]) -> None:
     db = database()
@@ -82,7 +82,7 @@ def test_replace_overwrites_and_adds(first: list[Row], second: list[Row]) -> Non
     assert {row.id: row for row in stored(db)} == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(ROWS, ROWS)
 def test_update_overwrites_and_adds_nothing(first: list[Row], second: list[Row]) -> None:
     db = database()
