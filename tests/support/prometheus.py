@@ -14,7 +14,8 @@ import trio
 from tests.support.daemon import Daemon, free_port
 from tests.support.reverse_proxies import program
 
-MONITORING = Path(__file__).parents[2] / "systemd" / "monitoring"
+README = Path(__file__).parents[2] / "README.md"
+MONITORING = README.parent / "systemd" / "monitoring"
 ALERTS = MONITORING / "alerts.yml"
 DASHBOARD = MONITORING / "grafana-dashboard.json"
 
