@@ -24,6 +24,7 @@ _COMMANDS = {
     "backup": "backup",
     "replay": "replay",
     "reconcile": "reconcile",
+    "fsck": "fsck",
     "erase": "erase",
     "check-config": "check_config",
     "simulate": "simulate",

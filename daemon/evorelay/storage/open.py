@@ -1,7 +1,8 @@
 """Opens the stores a configuration names. The only module that knows which drivers there are."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -12,6 +13,7 @@ from evorelay.storage.ports import JournalStore, Maintenance, StoreReader, Store
 from evorelay.storage.ports.backup import BackupStore
 from evorelay.storage.sqlite.backup import SqliteBackupStore
 from evorelay.storage.sqlite.connection import DamagedFile, exclusive, file_faults, version
+from evorelay.storage.sqlite.fsck import JournalCheck, StoreCheck, opened, repair
 from evorelay.storage.sqlite.journal import SqliteJournal
 from evorelay.storage.sqlite.reader import SqliteReader
 from evorelay.storage.sqlite.store import SqliteStore
@@ -88,6 +90,22 @@ def _hold(stack: ExitStack, state_dir: Path, store_path: Path) -> None:
     stack.enter_context(exclusive(state_dir / "evorelay.lock"))
     if store_path.parent != state_dir:
         stack.enter_context(exclusive(store_path.with_name(store_path.name + ".lock")))
+
+
+@contextmanager
+def open_checks(state_dir: Path, url: str | None) -> Iterator[tuple[StoreCheck, JournalCheck]]:
+    """Store and journal for ``evorelay fsck``, read only, beside a daemon or without."""
+    with opened(_store_path(state_dir, url), state_dir / "journal.db") as checks:
+        yield checks
+
+
+@contextmanager
+def open_repair(state_dir: Path, url: str | None) -> Iterator[Callable[[set[str]], list[str]]]:
+    """What mends a store, which nobody else may use meanwhile. Raises ``StoreInUse``."""
+    store_path = _store_path(state_dir, url)
+    with ExitStack() as stack:
+        _hold(stack, state_dir, store_path)
+        yield partial(repair, store_path)
 
 
 def is_in_use(state_dir: Path) -> bool:
