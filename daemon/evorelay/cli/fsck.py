@@ -4,7 +4,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from evorelay.cli.fsck_files import Files, close_modes, mode_faults
 from evorelay.config import Config
 from evorelay.model.envelope import Envelope
 from evorelay.model.errors import ConfigError, RelayError, StoreInUse
-from evorelay.storage.open import is_in_use, open_checks, open_repair
-from evorelay.storage.sqlite.connection import DamagedFile
-from evorelay.storage.sqlite.fsck import Fault, Names, cursor_faults
+from evorelay.model.fsck import Fault, UnreadableStore
+from evorelay.storage.open import is_in_use, open_checks, open_names, open_repair
+from evorelay.storage.ports.checking import JournalCheck
 
 _EXAMPLES_MAX = 10
 """Of one kind of fault; all are counted."""
@@ -113,7 +113,7 @@ def command(repair: bool, config_file: Path | None, as_json: bool) -> None:
             report = _mended(config, told) if repair else _look(config, told)
     except StoreInUse:
         raise ConfigError("the daemon is running: stop it before --repair") from None
-    except DamagedFile as error:
+    except UnreadableStore as error:
         report = Report()
         report.add([Fault("damaged", "SQLite finds the file damaged", str(error))])
     except RelayError as error:
@@ -132,8 +132,8 @@ def _look(config: Config, told: Told) -> Report:
     report.add(mode_faults(state_dir))
     with (
         open_checks(state_dir, config.storage.url) as (store, journal),
-        closing(Names()) as named,
-        closing(Names()) as needed,
+        open_names() as named,
+        open_names() as needed,
     ):
         files = Files(state_dir / "blobs", store, named, is_served=is_served)
         cursor = store.cursor(journal.identity)
@@ -151,7 +151,7 @@ def _look(config: Config, told: Told) -> Report:
         report.add(journal.faults(seen))
         # In this order, so that nothing a daemon does meanwhile looks like a fault.
         handled = store.cursor(journal.identity)
-        report.add(cursor_faults(journal, handled, max(journal.last, journal.newest())))
+        report.add(_cursor_faults(journal, handled))
         report.add(store.faults(told))
         told("files")
         total = 0
@@ -174,6 +174,23 @@ def _look(config: Config, told: Told) -> Report:
                 f"{files.young_count:,} files that nobody refers to, young or about to be removed"
             )
     return report
+
+
+def _cursor_faults(journal: JournalCheck, cursor: int) -> Iterator[Fault]:
+    """``cursor``: of the store, read after the journal's beginning."""
+    last = max(journal.last, journal.newest())
+    if cursor > last:
+        yield Fault(
+            "cursor_ahead",
+            "the store has handled webhooks that the journal does not have: it is an older copy",
+            f"{cursor} of {last}",
+        )
+    if journal.first and cursor < journal.first - 1:
+        yield Fault(
+            "lost_entries",
+            "webhooks left the journal before the store had handled them",
+            f"{cursor + 1} to {journal.first - 1}",
+        )
 
 
 def _mended(config: Config, told: Told) -> Report:
@@ -202,7 +219,7 @@ def _remove_files(config: Config) -> str:
     count = 0
     with (
         open_checks(state_dir, config.storage.url) as (store, journal),
-        closing(Names()) as named,
+        open_names() as named,
     ):
         files = Files(state_dir / "blobs", store, named, is_served=False)
 

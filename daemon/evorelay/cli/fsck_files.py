@@ -10,11 +10,12 @@ from itertools import islice
 from pathlib import Path
 
 from evorelay.model.blob_names import NAME_BYTES_MAX
+from evorelay.model.fsck import Fault
 from evorelay.relay.blobs import SHELVES
 from evorelay.relay.collecting import GRACE_MS
 from evorelay.relay.erased import FILE as ERASED_FILE
 from evorelay.relay.quarantine import blob_of
-from evorelay.storage.sqlite.fsck import Fault, Names, StoreCheck
+from evorelay.storage.ports.checking import Names, StoreCheck
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _AT_ONCE = 500
@@ -51,7 +52,7 @@ class Files:
     def missing(self, needed: Names) -> Iterator[Fault]:
         """Files that rows say are here, and that webhooks name which nobody has handled yet."""
         for blob, owner in self._store.files():
-            if not self._path(blob).exists() and self._store.still_needs(blob):
+            if not self._path(blob).exists() and not self._store.unneeded([blob]):
                 yield Fault("missing_file", "a file is not there", f"{blob} of {owner}")
         for blob in needed:
             if not self._path(blob).exists():

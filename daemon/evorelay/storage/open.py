@@ -11,9 +11,10 @@ from msgspec import Struct
 from evorelay.model.errors import RelayError, StoreInUse
 from evorelay.storage.ports import JournalStore, Maintenance, StoreReader, StoreWriter
 from evorelay.storage.ports.backup import BackupStore
+from evorelay.storage.ports.checking import JournalCheck, Names, StoreCheck
 from evorelay.storage.sqlite.backup import SqliteBackupStore
 from evorelay.storage.sqlite.connection import DamagedFile, exclusive, file_faults, version
-from evorelay.storage.sqlite.fsck import JournalCheck, StoreCheck, opened, repair
+from evorelay.storage.sqlite.fsck import SqliteNames, opened, repair
 from evorelay.storage.sqlite.journal import SqliteJournal
 from evorelay.storage.sqlite.reader import SqliteReader
 from evorelay.storage.sqlite.store import SqliteStore
@@ -97,6 +98,13 @@ def open_checks(state_dir: Path, url: str | None) -> Iterator[tuple[StoreCheck, 
     """Store and journal for ``evorelay fsck``, read only, beside a daemon or without."""
     with opened(_store_path(state_dir, url), state_dir / "journal.db") as checks:
         yield checks
+
+
+@contextmanager
+def open_names() -> Iterator[Names]:
+    """An empty set of blob names, which is gone afterwards."""
+    with closing(SqliteNames()) as names:
+        yield names
 
 
 @contextmanager

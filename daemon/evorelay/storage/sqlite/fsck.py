@@ -1,14 +1,13 @@
 """Looking through a store and a journal for what must not be, beside a running daemon or without.
 
-``StoreCheck`` reads one snapshot of the store, ``JournalCheck`` the journal from end to end.
-Neither changes anything; ``repair`` does what follows from what is there, and needs the store for
-itself.
+``SqliteStoreCheck`` reads one snapshot of the store, ``SqliteJournalCheck`` the journal from end to
+end. Neither changes anything; ``repair`` does what follows from what is there, and needs the store
+for itself.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import apsw
 import msgspec
@@ -16,8 +15,15 @@ import msgspec
 from evorelay.model.blob_names import blob_names
 from evorelay.model.envelope import Envelope
 from evorelay.model.errors import RelayError
+from evorelay.model.fsck import Fault, UnreadableStore
 from evorelay.storage.sqlite.bulk import to_json
-from evorelay.storage.sqlite.connection import open_reader, open_writer, snapshot, transaction
+from evorelay.storage.sqlite.connection import (
+    DamagedFile,
+    open_reader,
+    open_writer,
+    snapshot,
+    transaction,
+)
 from evorelay.storage.sqlite.merging import Merging
 from evorelay.storage.sqlite.reader import SqliteReader
 from evorelay.storage.sqlite.schema import MIGRATIONS
@@ -28,15 +34,7 @@ _TICKETS_AT_ONCE = 500
 _BLOBS_AT_ONCE = 500
 
 
-class Fault(NamedTuple):
-    code: str
-    what: str
-    where: str
-    repair: str = ""
-    """How ``--repair`` mends it; "": a person has to."""
-
-
-class StoreCheck:
+class SqliteStoreCheck:
     """One store, read only."""
 
     def __init__(self, path: Path) -> None:
@@ -97,12 +95,8 @@ class StoreCheck:
         ):
             yield str(blob), str(owner)
 
-    def still_needs(self, blob: str) -> bool:
-        """Whether somebody needs it now, and not only when the look began."""
-        return not self.unneeded([blob])
 
-
-class JournalCheck:
+class SqliteJournalCheck:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db = open_reader(path)
@@ -158,23 +152,7 @@ class JournalCheck:
             seen(seq, envelope)
 
 
-def cursor_faults(journal: JournalCheck, cursor: int, last: int) -> Iterator[Fault]:
-    """``cursor``: of the store, read after the journal's beginning and before ``last``, its end."""
-    if cursor > last:
-        yield Fault(
-            "cursor_ahead",
-            "the store has handled webhooks that the journal does not have: it is an older copy",
-            f"{cursor} of {last}",
-        )
-    if journal.first and cursor < journal.first - 1:
-        yield Fault(
-            "lost_entries",
-            "webhooks left the journal before the store had handled them",
-            f"{cursor + 1} to {journal.first - 1}",
-        )
-
-
-class Names:
+class SqliteNames:
     """A set of blob names of any size, in a temporary file."""
 
     def __init__(self) -> None:
@@ -243,16 +221,28 @@ def _recount(db: apsw.Connection) -> int:
 
 
 @contextmanager
-def opened(store: Path, journal: Path) -> Iterator[tuple[StoreCheck, JournalCheck]]:
+def opened(store: Path, journal: Path) -> Iterator[tuple[SqliteStoreCheck, SqliteJournalCheck]]:
     """Raises ``RelayError`` for files that are not there, or that this version cannot look at."""
     for path in (store, journal):
         if not path.is_file():
             raise RelayError(f"there is no {path}; is state_dir the daemon's?")
-    with closing(StoreCheck(store)) as one, closing(JournalCheck(journal)) as other:
-        with suppress(apsw.CorruptError):
-            if problem := one.schema_problem():
-                raise RelayError(problem)
+    with (
+        _damage(),
+        closing(SqliteStoreCheck(store)) as one,
+        closing(SqliteJournalCheck(journal)) as other,
+    ):
+        if problem := one.schema_problem():
+            raise RelayError(problem)
         yield one, other
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    """A file of which nothing can be asked."""
+    try:
+        yield
+    except (DamagedFile, apsw.CorruptError, apsw.NotADBError) as error:
+        raise UnreadableStore(str(error)) from error
 
 
 def _count(db: apsw.Connection, sql: str) -> int:
