@@ -305,10 +305,12 @@ async def test_monitors_may_ask_for_the_head_alone(daemon: Daemon) -> None:
             assert rest.startswith(b"HTTP/1.1 200 "), rest
 
 
-async def test_a_keyword_monitor_finds_its_keyword(daemon: Daemon) -> None:
-    """README: Uptime Kuma and Better Stack look for this text."""
-    reply = await ask(daemon, "GET", "/health")
-    assert b'"status":"warn"' in reply.body[:40]  # no Evolution is configured
+async def test_a_keyword_monitor_finds_the_whole_and_not_a_check(daemon: Daemon) -> None:
+    """README: Better Stack looks for this text; a check that passes must not satisfy it."""
+    body = (await ask(daemon, "GET", "/health")).body
+    assert body.startswith(b'{"status":"warn","version":')  # no Evolution is configured
+    assert b'"status":"pass"' in body
+    assert b'"status":"pass","version"' not in body
 
 
 def status_command(daemon: Daemon, *args: str) -> "subprocess.CompletedProcess[str]":

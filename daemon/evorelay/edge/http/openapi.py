@@ -211,10 +211,18 @@ _HEALTH: Document = {
                     "type": "object",
                     "required": ["status"],
                     "properties": {
+                        "componentId": {
+                            "type": "string",
+                            "description": "Which one, where there are several of a kind",
+                        },
                         "status": _STATUS,
                         "observedValue": {"type": "number"},
                         "observedUnit": {"type": "string"},
-                        "output": {"type": "string"},
+                        "state": {"type": "string", "description": "An instance's"},
+                        "output": {
+                            "type": "string",
+                            "description": "What is wrong, what it means, what to do",
+                        },
                     },
                 },
             },
