@@ -240,7 +240,7 @@ def test_all_there_is_about_one_message(driver: Driver) -> None:
 def test_what_should_not_be_there_is_counted(driver: Driver) -> None:
     """P8: what was understood or retried since does not count."""
 
-    def state(name: str, state: str) -> InstanceRecord:
+    def state(name: str, state: str, cause: str | None = None) -> InstanceRecord:
         return InstanceRecord(
             name=name,
             state=state,
@@ -250,6 +250,7 @@ def test_what_should_not_be_there_is_counted(driver: Driver) -> None:
             profile_name=None,
             last_event_at=T0,
             created_at=T0,
+            cause=cause,
         )
 
     def quarantined(number: int) -> QuarantineRecord:
@@ -272,7 +273,12 @@ def test_what_should_not_be_there_is_counted(driver: Driver) -> None:
         fill(store, *failed, command(3), command(4, state="sent", ended_at=T0))
         store.write(
             quarantined=[quarantined(n) for n in range(3)],
-            instances=[state("a", "open"), state("b", "open"), state("c", "close")],
+            instances=[
+                state("a", "open"),
+                state("b", "open"),
+                state("c", "close"),
+                state("d", "close", "removed"),
+            ],
         )
         assert store.reader.counts() == StoreCounts(2, 3, {"open": 2, "close": 1})
         store.write(replayed=[("q2", T0)], changed_outbox=[command(1, state="queued")])

@@ -13,7 +13,7 @@ from evorelay import __version__
 from tests.support.agent import signed_in
 from tests.support.daemon import JWT_SECRET, WEBHOOK_SECRET, Daemon, running, token
 from tests.support.http import ask
-from tests.support.posting import handled, metric, post_text, ticket_of
+from tests.support.posting import get, handled, metric, post_text, ticket_of
 from tests.support.prometheus import (
     ALERTS,
     DASHBOARD,
@@ -132,6 +132,21 @@ async def test_a_message_is_measured_to_the_screen_of_whoever_watches(daemon: Da
             return await counted() > before
 
         await eventually(is_counted, what="figure of a message on a screen")
+
+
+async def test_overview_and_trace_are_served_by_the_daemon(daemon: Daemon) -> None:
+    await post_text(daemon, "3EB0FACE", "Oi", phone="5531966665555")
+    ticket = await ticket_of(daemon, "5531966665555")
+    (message,) = (await get(daemon, f"/v1/tickets/{ticket}/messages"))["messages"]
+    steps = (await get(daemon, f"/v1/messages/{message['id']}/trace"))["steps"]
+    assert [step["step"] for step in steps][-3:] == ["journaled", "stored", "published"]
+    boss = f"Bearer {token(role='supervisor')}"
+
+    async def is_counted() -> bool:
+        now = (await ask(daemon, "GET", "/v1/overview", Authorization=boss)).json["now"]
+        return now["received_per_minute"] > 0 and now["quarantine"] is not None
+
+    await eventually(is_counted, what="overview with what is in the store")
 
 
 def test_the_dashboard_is_one_grafana_can_load() -> None:

@@ -8,8 +8,10 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import pytest
 
+from evorelay.cli.main import main
 from tests.support.prometheus import ALERTS, promtool
 
 RULE = re.compile(r"^ +- alert: (\w+)$", re.MULTILINE)
@@ -91,7 +93,7 @@ CASES = (
     Case(
         "EvoRelayNoInstanceOpen",
         {'evorelay_instances{state="open"}': "0x60", 'evorelay_instances{state="close"}': "2x60"},
-        {'evorelay_instances{state="open"}': "0x60", 'evorelay_instances{state="close"}': "0x60"},
+        {'evorelay_instances{state="open"}': "0x60", 'evorelay_instances{state="unknown"}': "9x60"},
         5,
     ),
     gauge(
@@ -204,6 +206,23 @@ def test_each_rule_says_what_it_means_and_what_to_do() -> None:
         assert re.search(r"severity: (critical|warning|info)}", rule), rule
         for field in ("summary", "description", "runbook"):
             assert re.search(rf"^ +{field}: \S", rule, re.MULTILINE), rule
+
+
+def test_each_command_that_is_recommended_exists() -> None:
+    """Somebody reads it in the middle of the night."""
+    said = set(re.findall(r"`evorelay ([a-z -]+?)(?: (?:[A-Z0-9]\S*))?`", ALERTS.read_text()))
+    assert len(said) > 5
+    for line in said:
+        words = [word for word in line.split() if not word.startswith("-")]
+        options = [word for word in line.split() if word.startswith("-")]
+        command: click.Command = main
+        for word in words:
+            assert isinstance(command, click.Group), line
+            found = command.get_command(click.Context(command), word)
+            assert found is not None, line
+            command = found
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert set(options) <= known, line
 
 
 def _test(case: Case, fires: bool) -> dict[str, Any]:

@@ -139,13 +139,15 @@ def test_every_type_of_message_is_known_from_the_start() -> None:
 
 def test_what_alerts_are_built_on_is_there_before_it_happens(scraped: Scraped) -> None:
     """A rate over a series that appears with its first failure misses that failure."""
-    scraped.metrics.services_known(["gate", "lanes"])
+    scraped.metrics.services_known(["gate", "instance news"])
     assert scraped.value("evorelay_webhooks_refused_total", reason="unauthorized") == 0
     assert scraped.value("messages_total", type="text", status="failed") == 0
     assert scraped.value("evorelay_gaps_total") == 0
     assert scraped.value("evorelay_reply_doubts_total", end="given_up") == 0
     assert scraped.value("evorelay_backup_checks_total", outcome="damaged") == 0
-    assert scraped.value("evorelay_service_restarts_total", service="lanes") == 0
+    assert scraped.value("evorelay_service_restarts_total", service="instance news") == 0
+    scraped.metrics.service_restarted("instance news")
+    assert scraped.value("evorelay_service_restarts_total", service="instance news") == 1
 
 
 def test_labels_from_outside_are_bounded(scraped: Scraped) -> None:

@@ -142,16 +142,18 @@ def _show_pacing(core: Core) -> None:
 
 
 def _show_instances(core: Core) -> None:
-    def each(value: Callable[[InstanceRecord], float]) -> Callable[[], Mapping[str, float]]:
-        return lambda: {
-            row.name: value(row) for row in core.store_probe.instances if row.cause != "removed"
-        }
+    def each(value: Callable[[InstanceRecord], float | None]) -> Callable[[], Mapping[str, float]]:
+        def read() -> Mapping[str, float]:
+            rows = [row for row in core.store_probe.instances if row.cause != "removed"]
+            return {row.name: found for row in rows if (found := value(row)) is not None}
+
+        return read
 
     by_instance = core.metrics.gauge_by_instance
     by_instance(
         "evorelay_instance_open",
-        "1 while the instance is connected to WhatsApp",
-        each(lambda row: float(row.state == "open")),
+        "1 while the instance is connected to WhatsApp, 0 while not; absent until that is known",
+        each(lambda row: None if row.state == "unknown" else float(row.state == "open")),
     )
     by_instance(
         "evorelay_instance_silence_seconds",

@@ -75,7 +75,7 @@ class StoreCounts(Struct, frozen=True):
     quarantine: int
     """Webhooks that are not understood so far."""
     instances: dict[str, int]
-    """By state."""
+    """By state; without those that were removed from Evolution."""
 
 
 class ToldEvent(NamedTuple):

@@ -67,7 +67,12 @@ class SqliteReader(LogReads, OutboxReads, TraceReads):
             return StoreCounts(
                 self._db.execute("SELECT count(*) FROM outbox WHERE state = 'failed'").get,
                 self._db.execute("SELECT count(*) FROM quarantine WHERE replayed_at IS NULL").get,
-                dict(self._db.execute("SELECT state, count(*) FROM instances GROUP BY state")),
+                dict(
+                    self._db.execute(
+                        "SELECT state, count(*) FROM instances"
+                        " WHERE cause IS NOT 'removed' GROUP BY state"
+                    )
+                ),
             )
 
     def tickets(self, query: TicketQuery) -> list[tuple[TicketRecord, ContactRecord]]:

@@ -24,7 +24,11 @@ class Counters(dict[tuple[str, ...], Counter]):
         super().__init__()
         self._counter = counter
         for labels in known:
-            self[labels] = counter.labels(*labels)
+            self.know(*labels)
+
+    def know(self, *labels: str) -> None:
+        """Show this one at 0. It is a name of ours, whatever it looks like."""
+        self[labels] = self._counter.labels(*labels)
 
     def __missing__(self, labels: tuple[str, ...]) -> Counter:
         if len(self) >= LABELS_MAX or not _NAME.fullmatch(labels[0]):

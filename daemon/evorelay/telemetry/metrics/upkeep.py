@@ -43,7 +43,7 @@ class UpkeepMetrics:
 
     def services_known(self, names: Iterable[str]) -> None:
         for name in names:
-            self._restarts[name,].inc(0)
+            self._restarts.know(name)
 
     def service_restarted(self, name: str) -> None:
         self._restarts[name,].inc()
