@@ -25,6 +25,7 @@ _COMMANDS = {
     "replay": "replay",
     "reconcile": "reconcile",
     "fsck": "fsck",
+    "export": "export",
     "erase": "erase",
     "check-config": "check_config",
     "simulate": "simulate",

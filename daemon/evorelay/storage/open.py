@@ -94,6 +94,16 @@ def _hold(stack: ExitStack, state_dir: Path, store_path: Path) -> None:
 
 
 @contextmanager
+def open_for_reading(state_dir: Path, url: str | None) -> Iterator[StoreReader]:
+    """The store beside the daemon that serves it, or without one. Raises ``RelayError``."""
+    store_path = _store_path(state_dir, url)
+    if not store_path.is_file():
+        raise RelayError(f"there is no {store_path}; is state_dir the daemon's?")
+    with closing(SqliteReader(store_path)) as reader:
+        yield reader
+
+
+@contextmanager
 def open_checks(state_dir: Path, url: str | None) -> Iterator[tuple[StoreCheck, JournalCheck]]:
     """Store and journal for ``evorelay fsck``, read only, beside a daemon or without."""
     with opened(_store_path(state_dir, url), state_dir / "journal.db") as checks:

@@ -1,7 +1,7 @@
 """Everything of one person in the store: found, and taken out."""
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from evorelay.model.erasing import Person, Traces
 
@@ -36,6 +36,11 @@ class Erasing(Protocol):
         """Ids of quarantined webhooks whose body is one of these blobs."""
 
     def blobs_of_quarantine(self, ids: Collection[str]) -> list[str]: ...
+
+    def rows(
+        self, table: Literal["contacts", "tickets", "quarantine"], ids: Collection[str]
+    ) -> list[dict[str, Any]]:
+        """Rows by id, as objects; times are RFC 3339."""
 
     def event_data(self, ids: Collection[int]) -> dict[int, str]: ...
 

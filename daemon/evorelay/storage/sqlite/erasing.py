@@ -4,10 +4,12 @@ Finding looks through whole tables where there is no index for it: this is asked
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Literal
 
 import apsw
 import msgspec
 
+from evorelay.model.clock import utc
 from evorelay.model.erasing import Person, ToldEvent, Traces
 from evorelay.storage.sqlite.bulk import to_json
 from evorelay.storage.sqlite.merging import Merging
@@ -27,6 +29,7 @@ _THEIR_MESSAGES = """
         m.ticket_id IN (SELECT value FROM json_each(:tickets))
         OR m.contact_id IN (SELECT value FROM json_each(:contacts))
         OR (m.sender_id IS NOT NULL AND m.direction = 'in' AND {sender}))
+    ORDER BY m.created_at, m.arrival
 """
 _MENTIONING = """
     SELECT m.id FROM messages AS m WHERE m.arrival > :after
@@ -52,6 +55,11 @@ def _any_mark(text: str, marks: Sequence[str]) -> str:
     """SQL: whether one of the marks is in a text. They are digits of ours, checked here."""
     assert all(mark.replace("-", "").isalnum() for mark in marks)
     return "(" + (" OR ".join(f"instr({text}, '{mark}')" for mark in marks) or "0") + ")"
+
+
+def _told(column: str, value: Any) -> Any:
+    is_moment = column.endswith(("_at", "_since")) and isinstance(value, int)
+    return utc(value) if is_moment else value
 
 
 class Erasing:
@@ -279,6 +287,20 @@ class Erasing:
                 " WHERE kind = 'alias' AND instr(key, ?)",
                 (mark, zeros, mark),
             )
+
+    def rows(
+        self, table: Literal["contacts", "tickets", "quarantine"], ids: Collection[str]
+    ) -> list[dict[str, Any]]:
+        cursor = self._db.execute(
+            f"SELECT * FROM {table} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",  # noqa: S608 -- one of three
+            (to_json(ids),),
+        )
+        names: list[str] | None = None
+        found = []
+        for row in cursor:
+            names = names or [name for name, *_ in cursor.description]
+            found.append({name: _told(name, value) for name, value in zip(names, row, strict=True)})
+        return found
 
     def event_data(self, ids: Collection[int]) -> dict[int, str]:
         rows = self._db.execute(
