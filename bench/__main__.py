@@ -16,6 +16,7 @@ BENCHES = (
     "search",
     "replies",
     "restarts",
+    "start",
 )
 
 

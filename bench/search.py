@@ -57,7 +57,7 @@ def bench(run: Run) -> None:
         path = Path(directory) / "store.db"
         with closing(SqliteStore(path, durable=False)) as store, run.step("fill", count / 30_000):
             began = time.perf_counter()
-            _fill(store, count)
+            fill(store, count)
             taken = time.perf_counter() - began
         run.row("fill", us_each=round(taken / count * 1e6, 1), messages=count)
         with closing(SqliteReader(path)) as reader:
@@ -78,7 +78,8 @@ def _measure(run: Run, reader: SqliteReader, case: str, query: TicketQuery) -> N
     run.row(case, instances="all" if query.instances is None else "one", ms=round(best * 1e3, 1))
 
 
-def _fill(store: SqliteStore, count: int) -> None:
+def fill(store: SqliteStore, count: int) -> None:
+    """So many messages, twenty of each person."""
     people = count // MESSAGES_EACH
     chance = random.Random(3)  # the same text every time
     for numbers in _batches(people):

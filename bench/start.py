@@ -1,0 +1,78 @@
+"""How soon a daemon is ready: with an empty store, and with one of a million messages.
+
+A restart must not take longer as the store grows, so that nothing at the start may read all of it:
+what the process reads from the disk, with nothing in the page cache, is bounded.
+"""
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+from bench.daemon import Daemon
+from bench.harness import Run, main
+from bench.search import fill
+from evorelay.storage.sqlite.store import SqliteStore
+
+ROUNDS = 5
+READ_MIB_MAX = 64
+"""The program itself is 40 MiB; of the store a start needs some pages."""
+
+
+def bench(run: Run) -> None:
+    count = 20_000 if run.quick else 1_000_000
+    _measure(run, Daemon(), "empty store")
+    daemon = Daemon()
+    daemon.state_dir.mkdir()
+    with (
+        closing(SqliteStore(daemon.state_dir / "store.db", durable=False)) as store,
+        run.step("fill", count / 20_000),
+    ):
+        fill(store, count)
+    _measure(run, daemon, f"{count:,} messages")
+
+
+def _measure(run: Run, daemon: Daemon, case: str) -> None:
+    """The fastest of some rounds: what the machine does besides only ever adds."""
+    warm_s, cold_s, read_mib = [], [], []
+    with daemon:
+        for _ in range(2 if run.quick else ROUNDS):
+            daemon.stop()
+            warm_s.append(daemon.start())
+            daemon.stop()
+            _forget(daemon.state_dir)
+            cold_s.append(daemon.start())
+            read_mib.append(_read_bytes(daemon.pid) / 2**20)
+        size = sum(path.stat().st_size for path in daemon.state_dir.glob("*.db*"))
+    run.check(
+        max(read_mib) < READ_MIB_MAX, f"{case}: {max(read_mib):.0f} MiB were read for a start"
+    )
+    run.row(
+        case,
+        store_mib=round(size / 2**20),
+        ready_s=round(min(warm_s), 2),
+        ready_cold_s=round(min(cold_s), 2),
+        read_mib=round(max(read_mib), 1),
+    )
+
+
+def _forget(directory: Path) -> None:
+    """Have the kernel drop what it holds of the databases."""
+    for path in directory.glob("*.db*"):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fdatasync(descriptor)  # only clean pages can be dropped
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
+
+
+def _read_bytes(pid: int) -> int:
+    """What a process has had read from disks."""
+    for line in Path(f"/proc/{pid}/io").read_text().splitlines():
+        if line.startswith("read_bytes:"):
+            return int(line.split()[1])
+    raise RuntimeError("the kernel does not tell what a process reads")
+
+
+if __name__ == "__main__":
+    main("start", __doc__, bench)
