@@ -17,7 +17,7 @@ from evorelay.cli.addresses import base_url
 from evorelay.cli.common import config_option, config_with_secrets, json_option, read_config
 from evorelay.cli.doctor_evolution import CALL_S, check_site, sites_of
 from evorelay.cli.doctor_here import check_daemon, check_state_dir, with_secrets
-from evorelay.cli.doctor_host import check_host
+from evorelay.cli.doctor_host import check_descriptors, check_host, descriptors_of_ours
 from evorelay.cli.doctor_instances import Instances, Ours
 from evorelay.cli.doctor_public import check_public
 from evorelay.cli.doctor_systemd import check_systemd
@@ -58,7 +58,8 @@ def command(
         config = config_with_secrets(config_file, quiet=as_json)
     config = with_secrets(config, findings)
     check_host(config, _file_of(config_file), findings)
-    check_systemd(config, findings)
+    if not check_systemd(config, findings):
+        check_descriptors(config, descriptors_of_ours(), findings)
     instances = check_daemon(config, findings)
     if instances is not None and config.server.public_url is not None:
         check_public(config.server.public_url.rstrip("/"), findings)

@@ -35,7 +35,7 @@ def check_host(config: Config, config_file: Path, findings: Findings) -> None:
         _check_filesystem(directory, findings)
         _check_owners(directory, findings)
     _check_config_file(config, config_file, findings)
-    _check_limits(config, findings)
+    _check_queue(findings)
     _check_clock(findings)
 
 
@@ -118,29 +118,40 @@ def _check_config_file(config: Config, file: Path, findings: Findings) -> None:
         )
 
 
-def _check_limits(config: Config, findings: Findings) -> None:
-    about = "limits"
+def check_descriptors(config: Config, most: int, findings: Findings) -> None:
+    """``most``: how many files the daemon may have open; each connection is one."""
+    about = "open files"
     wanted = config.server.max_connections + SPARE_DESCRIPTORS
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard not in (resource.RLIM_INFINITY, -1) and hard < wanted:
+    if most < wanted:
         findings.warn(
             about,
-            f"a process may open {hard} files here and server.max_connections wants {wanted}; raise"
+            f"the daemon may have {most} and server.max_connections wants {wanted}; raise"
             " LimitNOFILE= in the unit, or lower server.max_connections",
         )
-        return
+    else:
+        findings.ok(about, f"the daemon may have {most}")
+
+
+def descriptors_of_ours() -> int:
+    """How many files a process started as this one was may have open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return hard if hard != resource.RLIM_INFINITY else 1 << 30
+
+
+def _check_queue(findings: Findings) -> None:
+    about = "waiting connections"
     try:
         somaxconn = int(SOMAXCONN.read_text())
     except (OSError, ValueError):
-        somaxconn = BACKLOG  # not Linux as we know it: nothing to advise
+        return  # not Linux as we know it: nothing to advise
     if somaxconn < BACKLOG:
         findings.warn(
             about,
-            f"net.core.somaxconn is {somaxconn}: so few connections wait while the daemon restarts;"
+            f"net.core.somaxconn is {somaxconn}: no more can wait while the daemon restarts;"
             f" set it to {BACKLOG} in /etc/sysctl.d",
         )
     else:
-        findings.ok(about, f"open files and waiting connections: enough for {wanted}")
+        findings.ok(about, f"{somaxconn} may wait while the daemon restarts")
 
 
 def _check_clock(findings: Findings) -> None:

@@ -1,6 +1,6 @@
 """What ``evorelay doctor`` asks systemd: is the service as its unit should make it."""
 
-from evorelay.cli.doctor_host import BACKLOG, output_of
+from evorelay.cli.doctor_host import BACKLOG, check_descriptors, output_of
 from evorelay.cli.findings import Findings
 from evorelay.config import Config
 from evorelay.settings.values import UnixBind, host_in_url, parse_bind
@@ -8,20 +8,23 @@ from evorelay.settings.values import UnixBind, host_in_url, parse_bind
 SERVICE, SOCKET = "evorelay.service", "evorelay.socket"
 
 
-def check_systemd(config: Config, findings: Findings) -> None:
-    """Says nothing where there is no systemd, or no service of ours."""
+def check_systemd(config: Config, findings: Findings) -> bool:
+    """Whether systemd has a service of ours. If not, nothing is said."""
     service = _properties(
         SERVICE,
         "LoadState,ActiveState,NeedDaemonReload,NRestarts,Type,WatchdogUSec,TimeoutStopUSec,"
         "LimitNOFILE",
     )
     if service.get("LoadState") != "loaded":
-        return
+        return False
     before = len(findings.all)
     _check_socket(config, findings)
     _check_service(config, service, findings)
     if len(findings.all) == before:
         findings.ok("systemd", f"{SERVICE} is {service['ActiveState']}, with socket and watchdog")
+    if service["LimitNOFILE"].isdecimal():
+        check_descriptors(config, int(service["LimitNOFILE"]), findings)
+    return True
 
 
 def _check_socket(config: Config, findings: Findings) -> None:
