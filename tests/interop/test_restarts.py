@@ -14,11 +14,12 @@ from tests.support.steady_load import SteadyLoad
 from tests.support.webhooks import PATH
 
 RESTARTS = 10
-RATE = 300.0
+RATE = 100.0
+"""A busy machine must be able to keep up, or nothing is tested; the bench takes 300."""
 AGENTS = 50
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_restarts_under_load_refuse_and_lose_nothing(tmp_path: Path) -> None:
     """How long the agents were away is measured by ``python -m bench.restarts``."""
     with socket_unit(tmp_path / "state") as daemon:
