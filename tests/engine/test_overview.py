@@ -8,8 +8,9 @@ from trio.testing import MockClock
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.principal import Principal
 from evorelay.relay.overview import DAY, HOUR, LONG_STEP_S, STEP_S, Overview, Standing
-from evorelay.relay.overview_questions import OverviewParams, OverviewView
+from evorelay.relay.overview_questions import InstanceStates, OverviewParams, OverviewView
 from evorelay.relay.reads import Reads
+from evorelay.storage.ports import StoreCounts
 from evorelay.telemetry.metrics import PrometheusMetrics, Totals
 
 T0_MS = 1_795_000_200_000
@@ -164,6 +165,13 @@ async def test_where_the_daemon_stood_still_there_is_a_hole(
     day.overview.close_step()
     series = (await day.view(minutes=1)).series
     assert series.received[-5:] == [0, None, None, None, 90]
+
+
+async def test_instances_are_counted_in_four_states(mock_clock: MockClock, day: Day) -> None:
+    day.overview.counts = StoreCounts(2, 3, {"open": 5, "refused": 1})
+    now = (await day.view()).now
+    assert (now.dead_letters, now.quarantine) == (2, 3)
+    assert now.instances == InstanceStates(open=5)
 
 
 async def test_memory_is_bounded(mock_clock: MockClock, day: Day) -> None:

@@ -15,12 +15,11 @@ from evorelay.edge.jwks import Jwks
 from evorelay.model.clock import now_ms
 from evorelay.model.records import InstanceRecord
 from evorelay.relay.health import Health
-from evorelay.relay.overview import Overview
+from evorelay.relay.overview import STATES, Overview
 from evorelay.telemetry.logs import LogPipe
 from evorelay.telemetry.metrics import Metrics
 
 _BADNESS = {"pass": 0.0, "warn": 1.0, "fail": 2.0}
-STATES = ("open", "connecting", "close", "unknown")
 
 
 def show(

@@ -41,6 +41,7 @@ HOUR = 3600 // STEP_S
 DAY = 86_400 // LONG_STEP_S
 MINUTE_S = 60.0
 _MINUTE = int(MINUTE_S) // STEP_S
+STATES = InstanceStates.__struct_fields__
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -179,7 +180,7 @@ class Overview:
             recovered_total=totals.recovered,
             gaps_total=totals.gaps,
             unknown_outcomes_total=totals.unknown_outcomes,
-            instances=InstanceStates(**(counts.instances if counts else {})),
+            instances=_states({} if counts is None else counts.instances),
         )
 
     def _series(self, now: int, params: OverviewParams) -> OverviewSeries:
@@ -235,6 +236,11 @@ def _sample(steps: Sequence[_Step], *, at_least_s: float = 0.0) -> _Sample:
         oldest_reply_s=round(max(one.oldest_reply_s for one in stands), 3),
         recovered=sum(step.recovered for step in steps),
     )
+
+
+def _states(found: Mapping[str, int]) -> InstanceStates:
+    """Of the four that are told; rows have no other."""
+    return InstanceStates(**{name: found.get(name, 0) for name in STATES})
 
 
 def _ms(seconds: float | None) -> float | None:
