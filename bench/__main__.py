@@ -14,6 +14,7 @@ BENCHES = (
     "idle",
     "catchup",
     "search",
+    "restore",
     "replies",
     "restarts",
     "start",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.daemon import Daemon
 from bench.harness import Run, main
-from bench.search import fill
+from bench.load.stores import fill
 from evorelay.storage.sqlite.store import SqliteStore
 
 ROUNDS = 5

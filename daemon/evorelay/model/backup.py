@@ -30,10 +30,6 @@ class RestoreRefused(RelayError):
     """A restore was not begun: one line that says why and what to do."""
 
 
-class BackupStopped(Exception):
-    """We were asked to stop in the middle of it. Nothing is left of it."""
-
-
 class FileEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file of a backup, as it is on the disk (compressed) and as it was before (``raw``)."""
 

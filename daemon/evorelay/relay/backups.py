@@ -12,7 +12,7 @@ from typing import TypeVar
 import trio
 
 from evorelay.config import BackupConfig
-from evorelay.model.backup import BackupFailed, BackupRunning, BackupStopped, CheckResult, Manifest
+from evorelay.model.backup import BackupFailed, BackupRunning, CheckResult, Manifest
 from evorelay.model.clock import NowMs, utc
 from evorelay.model.errors import Code, Refusal, RelayError
 from evorelay.model.principal import Principal
@@ -96,10 +96,10 @@ class Backups:
         while True:
             await self._surely("backups cannot be looked at", self._look)
             if self._asked.is_set() or self._is_due():
-                await self._surely(_NOT_MADE, self._back_up)
+                await self._busily(_NOT_MADE, self._back_up)
             elif self._newest is not None and self._newest.is_unchecked and self._may_try():
                 # Made by a command that was stopped, or by us before our own end.
-                await self._surely("the newest backup was not checked", self._check)
+                await self._busily("the newest backup was not checked", self._check)
             await self._surely("the log of changes was not trimmed", self._trim)
             with trio.move_on_after(self._wait_s()):
                 await self._asked.wait()
@@ -143,6 +143,14 @@ class Backups:
         self._asked.set()
         return BackupStarted(started=True)
 
+    async def _busily(self, failing: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._is_running = True
+        self._asked = trio.Event()
+        try:
+            await self._surely(failing, work)
+        finally:
+            self._is_running = False
+
     async def _surely(self, failing: str, work: Callable[[], Awaitable[None]]) -> None:
         """Whatever is wrong with backups is told, and ends nothing but them."""
         try:
@@ -168,11 +176,8 @@ class Backups:
         at = await self._reads(lambda reader: reader.first_received_at())
         self._since = None if at is None else utc(at)
 
-        def tidy() -> None:
-            with self._shelf.locked():
-                """What a crash left behind goes, and a directory we may not use shows."""
-
-        await self._work(lambda pace: tidy())
+        # What a crash left behind goes, and a directory we may not use is told of at once.
+        await self._work(lambda pace: self._shelf.tidy())
 
     async def _look(self) -> None:
         """See what the newest backup is now."""
@@ -188,7 +193,6 @@ class Backups:
     async def _back_up(self) -> None:
         began = trio.current_time()
         outcome = "failed"
-        self._is_running = True
         try:
             manifest = await self._work(self._make)
             outcome = "done"
@@ -196,8 +200,6 @@ class Backups:
             outcome = "skipped"
             raise
         finally:
-            self._is_running = False
-            self._asked = trio.Event()
             self._metrics.backup_ended(outcome, trio.current_time() - began)
         log.info(
             "backup made",
@@ -209,11 +211,7 @@ class Backups:
     async def _check(self) -> None:
         assert self._newest is not None
         backup_id = self._newest.manifest.id
-        self._is_running = True
-        try:
-            result = await self._work(lambda pace: self._prove(backup_id, pace))
-        finally:
-            self._is_running = False
+        result = await self._work(lambda pace: self._prove(backup_id, pace))
         self._metrics.backup_checked(result.problem is None, result.seconds)
         if result.problem is None:
             log.info("backup verified", extra={"backup": backup_id})
@@ -240,27 +238,9 @@ class Backups:
             return result
 
     async def _work(self, work: Callable[[Pace], T]) -> T:
-        """Run it in the thread. When we are cancelled it stops at its next breath."""
-        pace = Pace(SHARE)
-
-        async def stop_with_us() -> None:
-            try:
-                await trio.sleep_forever()
-            finally:
-                pace.stop()
-
-        def stoppable() -> T | None:
-            try:
-                return work(pace)
-            except BackupStopped:
-                return None  # the cancellation that stopped it is raised instead
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stop_with_us)
-            result = await trio.to_thread.run_sync(stoppable, limiter=self._thread)
-            nursery.cancel_scope.cancel()
-        await trio.lowlevel.checkpoint_if_cancelled()
-        return result  # type: ignore[return-value]  # None only where the line above has raised
+        """Run it in the thread. When we are cancelled it ends at its next breath."""
+        pace = Pace(SHARE, check=trio.from_thread.check_cancelled)
+        return await trio.to_thread.run_sync(work, pace, limiter=self._thread)
 
     async def _trim(self) -> None:
         """Let go of the log of changes as far as a backup that can be restored holds it."""

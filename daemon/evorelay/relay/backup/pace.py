@@ -1,10 +1,7 @@
 """How much of the machine a backup takes, and how it is told to stop."""
 
-import threading
 import time
 from collections.abc import Callable
-
-from evorelay.model.backup import BackupStopped
 
 _REST_S_MAX = 0.5
 _WORK_S = 0.02
@@ -12,30 +9,28 @@ _WORK_S = 0.02
 
 
 class Pace:
-    """Calling it rests as long as it takes to keep to ``share`` of the time.
+    """Calling it rests as long as it takes to keep to ``share`` of the time; for one thread.
 
-    Used from one thread; ``stop`` may be called from any, and the next call raises
-    ``BackupStopped``.
+    ``check`` may raise what ends the work: ``trio.from_thread.check_cancelled`` does.
     """
 
     def __init__(
         self,
         share: float = 1.0,
         *,
+        check: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        rest: Callable[[float], None] = time.sleep,
     ) -> None:
         self._rest_per_work = (1 - share) / share
+        self._check = check
         self._clock = clock
-        self._stopped = threading.Event()
+        self._rest = rest
         self._since = clock()
 
     def __call__(self) -> None:
         worked = self._clock() - self._since
         if self._rest_per_work and worked >= _WORK_S:
-            self._stopped.wait(min(_REST_S_MAX, worked * self._rest_per_work))
+            self._rest(min(_REST_S_MAX, worked * self._rest_per_work))
             self._since = self._clock()
-        if self._stopped.is_set():
-            raise BackupStopped
-
-    def stop(self) -> None:
-        self._stopped.set()
+        self._check()

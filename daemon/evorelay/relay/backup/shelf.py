@@ -126,10 +126,15 @@ class Shelf:
                     f"another backup, or a check of one, is at work in {self.path};"
                     " wait until it is done"
                 ) from None
-            self._tidy()
+            self._remove_leftovers()
             yield
         finally:
             os.close(descriptor)
+
+    def tidy(self) -> None:
+        """Remove what a crash left behind. Raises ``BackupFailed``."""
+        with self.locked():
+            pass
 
     @contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
@@ -171,7 +176,7 @@ class Shelf:
             (self.path / (backup_id + _CHECK)).unlink(missing_ok=True)
         return doomed
 
-    def _tidy(self) -> None:
+    def _remove_leftovers(self) -> None:
         for leftover in self.path.glob(".tmp-*"):
             if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover, ignore_errors=True)
