@@ -22,7 +22,7 @@ from evorelay.edge.http_client import open_http_client
 from evorelay.edge.listeners import base_url, is_local_only, listeners, listening
 from evorelay.model.errors import ConfigError
 from evorelay.relay.blobs import BlobStore
-from evorelay.relay.progress import Stall
+from evorelay.relay.moves import Moves
 from evorelay.runtime.stop import watch_signals
 from evorelay.runtime.supervisor import RestartPolicy, Service, supervise
 from evorelay.runtime.systemd import Notifier, StatusLine, Watchdog, listen_sockets
@@ -34,8 +34,6 @@ from evorelay.telemetry.logs import open_logging
 
 log = logging.getLogger(__name__)
 
-STUCK_S = 30.0
-"""Work waiting and none done for this long: the watchdog starves and systemd starts us anew."""
 PIPELINE_DRAIN_S = 3.0
 """Enough for what is usually under way. A backlog is safe in the journal, and working it off now
 would only make the restart longer."""
@@ -146,24 +144,14 @@ def services(
     relay: Relay, config: Config, sockets: list[socket.socket], notifier: Notifier
 ) -> list[Service | tuple[Service, ...]]:
     """Every service in dependency order; they are drained in the reverse."""
-
-    pipeline_stall = Stall()
-
-    def moves() -> bool:
-        """Whether the work there is gets done; a thread that hangs in a dead disk does not."""
-        now = trio.current_time()
-        since = relay.journal.waiting_since
-        pipeline = relay.pipeline
-        pipeline_stall.observe(pipeline.lag > 0, pipeline.last_attempt_at, now)
-        return (since is None or now - since < STUCK_S) and pipeline_stall.seconds(now) < STUCK_S
-
     helpers = [
-        Service(name="watchdog", run=Watchdog(notifier, moves).run),
+        Service(name="watchdog", run=Watchdog(notifier, Moves(relay.journal, relay.pipeline)).run),
         Service(name="flusher", run=relay.flusher.run),
         Service(name="catchup", run=partial(relay.catchup.run, relay.hub)),
     ]
     observers = [
         Service(name="health", run=relay.health.run),
+        Service(name="certificates", run=relay.certificates.run),
         Service(
             name="status line",
             run=StatusLine(notifier, lambda: relay.health.report().summary).run,

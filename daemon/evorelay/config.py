@@ -252,7 +252,7 @@ class HealthConfig(Section, frozen=True, kw_only=True):
     keys_warn: Timeout = 3600.0
     """The keys at ``auth.jwks_url`` are older and cannot be fetched."""
     certificate_warn: Span = 14 * 86400.0
-    """``server.tls_cert`` expires sooner."""
+    """``server.tls_cert`` or Evolution's certificate expires sooner."""
     quarantine_warn: Number = 10
     """More webhooks were not understood within an hour."""
     log_warn: Number = 0

@@ -148,6 +148,25 @@ async def test_a_loop_that_is_late_once_alerts_nobody(
             nursery.cancel_scope.cancel()
 
 
+async def test_between_two_batches_of_a_backlog_it_is_behind_all_the_same(
+    tmp_path: Path, mock_clock: MockClock
+) -> None:
+    """P8: whoever asks at that moment must not be told that all is well again."""
+    with open_storage(tmp_path, None) as storage:
+        world, watched = await world_of(storage, tmp_path)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(watched.run)
+            world.pipeline.oldest_unhandled_at = world.now() - 60_000
+            await pass_time(mock_clock, 3)
+            assert status_of(watched, "pipeline:age") == "warn"
+            world.pipeline.oldest_unhandled_at = None
+            await pass_time(mock_clock, 5)
+            assert status_of(watched, "pipeline:age") == "warn"
+            await pass_time(mock_clock, 10)
+            assert status_of(watched, "pipeline:age") == "pass"
+            nursery.cancel_scope.cancel()
+
+
 async def test_a_huge_import_in_parts_is_no_standstill(
     tmp_path: Path, mock_clock: MockClock
 ) -> None:

@@ -129,6 +129,12 @@ def test_all_is_well() -> None:
             outside(unreconciled=(("loja", 3.01, "HTTP 500"),)),
         ),
         (
+            "evolution:certificate",
+            "warn",
+            outside(certificates=(("e:443", NOW + 3000),)),
+            outside(certificates=(("e:443", NOW + 2999),)),
+        ),
+        (
             "auth:keys",
             "warn",
             but(keys=KeyFacts(fetched_at=NOW - 3000, failure="HTTP 500")),
@@ -183,6 +189,7 @@ def test_each_threshold_is_the_configured_one(
         ("instances:registered", "warn", outside(unregistered=("loja",))),
         ("replies:parked", "warn", outside(parked=("loja: not connected",))),
         ("tls:certificate", "warn", but(certificate_until=NOW - DAY_MS)),
+        ("evolution:certificate", "warn", outside(certificates=(("e:443", NOW - DAY_MS),))),
         ("backup:age", "warn", but(backup=BackupFacts(trouble="no room: free some"))),
     ],
 )

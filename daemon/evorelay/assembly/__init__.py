@@ -15,6 +15,7 @@ from evorelay.assembly.outward import build_outward
 from evorelay.assembly.readings import show
 from evorelay.config import Config
 from evorelay.edge.engineio.server import EngineServer
+from evorelay.edge.evolution.certificates import Certificates
 from evorelay.edge.evolution.client import EvolutionClient
 from evorelay.edge.framestream import Flusher
 from evorelay.edge.gate import Gate
@@ -59,6 +60,7 @@ class Relay(Struct, frozen=True, kw_only=True):
     silent_sends: SilentSends
     retention: Retention
     canary: Canary | None
+    certificates: Certificates
     health: Health
     overview: Overview
     backups: Backups
@@ -119,6 +121,7 @@ def build(
         fetching=outward.fetching,
         retention=core.retention,
         canary=edges.canary,
+        certificates=edges.certificates,
         health=edges.health,
         overview=edges.overview,
         backups=backups,

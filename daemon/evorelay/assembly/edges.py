@@ -18,6 +18,7 @@ from evorelay.edge.engineio.options import EngineOptions
 from evorelay.edge.engineio.polling import Polling
 from evorelay.edge.engineio.server import EngineServer
 from evorelay.edge.engineio.websocket import WebSockets
+from evorelay.edge.evolution.certificates import Certificates, servers_of
 from evorelay.edge.evolution.client import EvolutionClient
 from evorelay.edge.gate import Gate
 from evorelay.edge.handover import Handover
@@ -56,6 +57,7 @@ class Edges(Struct, frozen=True, kw_only=True):
     jwks: Jwks | None
     engineio: EngineServer
     canary: Canary | None
+    certificates: Certificates
     health: Health
     overview: Overview
     gate: Gate
@@ -112,6 +114,7 @@ def build_edges(
     )
     websockets = WebSocketEdge(centrifuge, config.auth, core.flusher, WebSockets(engineio))
     ingest = Ingest(config.webhook, core.journal, blobs, core.metrics, now=now_ms)
+    certificates = Certificates(servers_of(config.evolution))
     canary = _canary(config.health, core, CanaryClient(engine, core.flusher))
     health = Health(
         core.journal,
@@ -125,7 +128,7 @@ def build_edges(
         limits=config.health,
         surroundings=Surroundings(
             canary=lambda: None if canary is None else canary.facts(),
-            outside=partial(_outside, outward, core.lanes),
+            outside=partial(_outside, outward, core.lanes, certificates),
             keys=partial(_key_facts, jwks),
             backup=backups.facts,
             log_dropped=log_dropped,
@@ -172,6 +175,7 @@ def build_edges(
         jwks=jwks,
         engineio=engineio,
         canary=canary,
+        certificates=certificates,
         health=health,
         overview=overview,
         gate=gate,
@@ -201,7 +205,7 @@ def _canary(config: HealthConfig, core: Core, client: CanaryClient) -> Canary | 
     )
 
 
-def _outside(outward: Outward, lanes: Lanes) -> Outside:
+def _outside(outward: Outward, lanes: Lanes, certificates: Certificates) -> Outside:
     found = outward.watch.troubles()
     return Outside(
         unreachable=found.unreachable,
@@ -211,6 +215,7 @@ def _outside(outward: Outward, lanes: Lanes) -> Outside:
         oldest_reply_s=lanes.oldest_waiting_s(),
         fetches=outward.fetching.waiting,
         unreconciled=tuple(outward.reconciler.failing()),
+        certificates=tuple(sorted(certificates.until.items())),
     )
 
 

@@ -35,6 +35,8 @@ LOOP_SAMPLES = 15
 answer alerts nobody."""
 FSYNC_SAMPLES = 3
 HOLD_S = 60.0
+AGE_HOLD_S = 10.0
+"""Between two batches of a backlog nothing is under way, and all the same not all is well."""
 LOG_SPAN_S = 600.0
 
 
@@ -85,6 +87,7 @@ class Health:
         self._batches = Stall()
         self._loop_lag = Steady(LOOP_SAMPLES, HOLD_S)
         self._fsync = Steady(FSYNC_SAMPLES, HOLD_S)
+        self._age = Steady(1, AGE_HOLD_S)
         self._committed_at: float | None = None
         self._log_dropped = Growth(LOG_SPAN_S)
 
@@ -103,7 +106,6 @@ class Health:
     def vitals(self) -> Vitals:
         now, at = trio.current_time(), self._now()
         waiting_since = self._journal.waiting_since
-        oldest = self._pipeline.oldest_unhandled_at
         store, around = self._store, self._around
         return Vitals(
             at=at,
@@ -113,7 +115,7 @@ class Health:
             fsync_s=self._fsync.value(now),
             lag=self._pipeline.lag,
             pipeline_stalled_s=self._batches.seconds(now) if self._pipeline.lag else 0.0,
-            oldest_unhandled_s=0.0 if oldest is None else max(0.0, (at - oldest) / 1000),
+            oldest_unhandled_s=max(self._pipeline.age_s(), self._age.value(now)),
             canary=around.canary(),
             loop_lag_s=self._loop_lag.value(now),
             store_read_s=store.reading.seconds,
@@ -152,6 +154,7 @@ class Health:
             self._loop_lag.observe(now - due, now)
             # Not the cursor: a huge import moves it only at its end.
             self._batches.observe(self._pipeline.lag > 0, self._pipeline.last_progress_at, now)
+            self._age.observe(self._pipeline.age_s(), now)
             if self._journal.committed_at != self._committed_at:
                 self._committed_at = self._journal.committed_at
                 self._fsync.observe(self._journal.commit_s, now)

@@ -48,6 +48,8 @@ class Outside(Struct, frozen=True, kw_only=True):
     """Files of messages that are yet to be fetched."""
     unreconciled: tuple[tuple[str, float, str], ...] = ()
     """(instance, for how long, why): what they missed cannot be looked for."""
+    certificates: tuple[tuple[str, int], ...] = ()
+    """(``host:port``, until when) of each Evolution whose certificate has an end that matters."""
 
 
 class KeyFacts(Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ def outside(vitals: Vitals, limits: HealthConfig) -> list[Check]:
             "Evolution does not answer, so replies wait and instances are not watched",
             "; run `evorelay doctor`",
         ),
+        _certificates(found, vitals.at, limits),
         *_instances(vitals.instances, found, limits),
         *_replies(found, limits),
         _failed(vitals, limits),
@@ -36,6 +37,20 @@ def _configured(vitals: Vitals) -> Check:
         name="evolution:configured",
         status="warn",
         output="no replies are sent: set evolution.url and evolution.api_key",
+    )
+
+
+def _certificates(found: Outside, at: int, limits: HealthConfig) -> Check:
+    ending = [
+        f"{host} ({readable_span(left_s)} left)" if left_s > 0 else f"{host} (it has ended)"
+        for host, until in found.certificates
+        if (left_s := (until - at) / 1000) < limits.certificate_warn
+    ]
+    return counted(
+        "evolution:certificate",
+        ending,
+        "the certificate ends, and then no replies are sent",
+        ": have it renewed",
     )
 
 
