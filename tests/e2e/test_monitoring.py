@@ -180,6 +180,7 @@ def test_the_dashboard_is_one_grafana_can_load() -> None:
             assert '{job="$job", instance=~"$node"' in target["expr"], panel["title"]
 
 
+@pytest.mark.timeout(240)
 async def test_a_real_prometheus_scrapes_asks_and_alerts(tmp_path: Path) -> None:
     """Every query of the dashboard is answered; with the daemon gone its alert fires."""
     with running(tmp_path / "state", HEALTH__CANARY_EVERY="1") as daemon:

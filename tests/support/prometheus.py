@@ -23,7 +23,7 @@ DASHBOARD = MONITORING / "grafana-dashboard.json"
 def promtool(*arguments: str, stdin: str | None = None) -> str:
     """What it says; fails when it does not like what it was given."""
     done = subprocess.run(
-        [program("promtool"), *arguments], input=stdin, capture_output=True, text=True, timeout=60
+        [program("promtool"), *arguments], input=stdin, capture_output=True, text=True, timeout=120
     )
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
