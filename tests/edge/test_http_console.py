@@ -4,10 +4,14 @@ import re
 from hashlib import sha512
 from importlib.resources import files
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from evorelay.edge.http.console_pages import content_security_policy
+from evorelay.protocol.normalise.reason import Reason
+from evorelay.relay.commands import OutboxState
+from evorelay.relay.trace_questions import STEPS
 from tests.edge.http_world import error_of, open_world, text_of
 
 CONSOLE = files("evorelay") / "console"
@@ -106,6 +110,15 @@ def test_every_word_the_page_names_is_there() -> None:
     assert len(named) > 10
     both = [(CONSOLE / f"words-en{part}.js").read_text() for part in ("", "-operations")]
     assert named <= set(re.findall(r"^  (\w+):", "\n".join(both), re.MULTILINE))
+
+
+@pytest.mark.parametrize("language", ["en", "pt"])
+def test_every_code_has_words(language: str) -> None:
+    """A code without any would be shown as it is."""
+    words = (CONSOLE / f"words-{language}-operations.js").read_text()
+    known = set(re.findall(r'\b([a-z_]+): "', words))
+    assert set(STEPS) | {reason.value for reason in Reason} <= known
+    assert set(get_args(OutboxState)) <= known
 
 
 def test_the_vendored_files_are_those_that_were_reviewed() -> None:

@@ -94,10 +94,20 @@ def test_figures_and_charts_come_alive(daemon: Daemon, size: ViewportSize) -> No
 
 def test_what_is_shown_says_since_when_it_is_stale(daemon: Daemon) -> None:
     """P8: killed, and back: nothing old is passed off as current."""
+    post(daemon, "A")
     with opened(address(daemon, "sonia", "supervisor")) as page:
         overview = go(page, "overview")
         expect(overview.locator(".fresh")).to_contain_text("Updated")
         expect_state(page, "Live")
+        page.evaluate(
+            """() => {
+                globalThis.states = [];
+                const noted = () => states.push(document.getElementById("state").dataset.state);
+                new MutationObserver(noted).observe(document.getElementById("state"), {
+                    attributeFilter: ["data-state"],
+                });
+            }"""
+        )
         daemon.kill()
         expect(overview.locator(".stale")).to_have_text(
             re.compile(r"^Stale since \d+:\d\d:\d\d .M: the daemon does not answer$")
@@ -108,6 +118,8 @@ def test_what_is_shown_says_since_when_it_is_stale(daemon: Daemon) -> None:
         expect(overview.locator(".stale")).to_be_hidden()
         expect(overview.locator(".fresh")).to_contain_text("Updated")
         expect_state(page, "Live")
+        seen: list[str] = page.evaluate("states")
+        assert [*dict.fromkeys(seen)] == ["stale", "catchingUp", "live"]
 
 
 def test_a_dead_letter_is_found_and_sent_again(office: Office) -> None:

@@ -1,7 +1,10 @@
 """What stands around the console's views: who may see which, languages, themes, the keyboard."""
 
 import re
+from pathlib import Path
+from typing import Literal
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.interop.console_page import (
@@ -17,7 +20,7 @@ from tests.interop.console_page import (
     ticket,
 )
 from tests.interop.test_browser import opened
-from tests.support.daemon import Daemon, token
+from tests.support.daemon import Daemon, running, token
 
 VIEWS = ["Inbox", "Overview", "Instances", "Outbox", "Quarantine", "Backups"]
 
@@ -42,6 +45,17 @@ def test_a_supervisor_operates_and_only_an_admin_starts_backups(daemon: Daemon) 
         expect(go(page, "backups").locator("h2")).to_be_focused()
         expect(page.locator("#view-backups .fresh")).to_contain_text("Updated")
         expect(page.get_by_role("button", name="Back up now")).to_be_hidden()
+
+
+def test_where_no_token_is_asked_for_one_is_admin(tmp_path: Path) -> None:
+    with (
+        running(tmp_path / "state", AUTH__MODE="open") as daemon,
+        opened(f"{daemon.url}/console") as page,
+        no_trouble(page),
+    ):
+        expect_state(page, "Live")
+        expect(page.locator("#sign-out")).to_be_hidden()
+        expect(go(page, "backups").get_by_role("button", name="Back up now")).to_be_visible()
 
 
 def test_a_right_that_was_taken_away_is_said_plainly(daemon: Daemon) -> None:
@@ -113,6 +127,49 @@ def test_theme_and_language_are_chosen_and_kept(daemon: Daemon) -> None:
         assert back(page) == light
         page.get_by_role("button", name="Tema: claro").click()
         assert back(page) == dark
+
+
+READ_ON = {
+    "ink": ("paper", "back", "out", "note"),
+    "faint": ("paper", "back", "out", "note"),
+    "brand": ("paper", "back", "out"),
+    "good": ("paper", "back"),
+    "busy": ("paper", "back"),
+    "bad": ("paper", "back", "out"),
+    "link": ("paper", "back", "out"),
+    "paper": ("brand", "bad"),
+    "chart-1": ("paper",),
+    "chart-2": ("paper",),
+}
+"""Which colours are written in on which grounds."""
+
+
+def light_of(rgb: list[int]) -> float:
+    """Relative luminance, as WCAG 2 defines it."""
+    parts = [value / 255 for value in rgb]
+    linear = [one / 12.92 if one <= 0.03928 else ((one + 0.055) / 1.055) ** 2.4 for one in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_its_ground(
+    daemon: Daemon, scheme: Literal["light", "dark"]
+) -> None:
+    """WCAG AA, 4.5 to 1, in both themes."""
+    with opened(f"{daemon.url}/console") as page:
+        page.emulate_media(color_scheme=scheme)
+        names = sorted(READ_ON.keys() | {one for grounds in READ_ON.values() for one in grounds})
+        rgb: dict[str, list[int]] = page.evaluate(
+            """(names) => Object.fromEntries(names.map((name) => {
+                document.body.style.color = `var(--${name})`;
+                return [name, getComputedStyle(document.body).color.match(/\\d+/g).map(Number)];
+            }))""",
+            names,
+        )
+        for text, grounds in READ_ON.items():
+            for ground in grounds:
+                dark, bright = sorted((light_of(rgb[text]), light_of(rgb[ground])))
+                assert (bright + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
 
 
 def test_the_keyboard_is_enough(daemon: Daemon) -> None:

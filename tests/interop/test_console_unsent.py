@@ -95,8 +95,8 @@ def test_a_merge_takes_along_what_waits_to_be_sent(daemon: Daemon) -> None:
         assert sorted(m["content"] for m in messages if m["direction"] == "out") == ["dois", "um"]
 
 
-def swallow_first_answers(page: Page) -> None:
-    """No answer to ``messages.send`` comes back on the page's next connection."""
+def swallow_first_answers(page: Page, method: str = "messages.send") -> None:
+    """No answer to that method comes back on the page's next connection."""
     opened_before: list[WebSocketRoute] = []
 
     def route(socket: WebSocketRoute) -> None:
@@ -108,7 +108,7 @@ def swallow_first_answers(page: Page) -> None:
         def forward(frame: str | bytes) -> None:
             for line in str(frame).splitlines():
                 command = json.loads(line)
-                if command.get("rpc", {}).get("method") == "messages.send":
+                if command.get("rpc", {}).get("method") == method:
                     sends.add(command["id"])
             server.send(frame)
 
@@ -189,3 +189,19 @@ def test_a_message_that_was_anothers_double_leaves_the_screen(daemon: Daemon) ->
             sockets[-1].send(json.dumps(push))
         expect(bubbles(page).locator(".text")).to_have_text(["STAYS"])
         expect(page.locator("#quoting")).to_contain_text("STAYS")
+
+
+def test_what_was_asked_for_when_the_connection_went_is_asked_again(daemon: Daemon) -> None:
+    """P3: a conversation whose page never came is not left empty; and the state stays honest."""
+    post(daemon, "ONE", "Bom dia!")
+    with opened(address(daemon)) as page:
+        swallow_first_answers(page, "messages.list")
+        page.reload()
+        ticket(page).click()
+        expect(page.locator("#who")).to_have_text("Cliente 7777")
+        expect_state(page, "Catching up…")
+        daemon.kill()
+        expect_state(page, re.compile("^Stale since"))
+        daemon.start()
+        expect(bubbles(page)).to_have_count(1)
+        expect_state(page, "Live")

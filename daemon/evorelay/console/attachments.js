@@ -9,6 +9,7 @@ const LOADED_MAX = 40;
 const RETRY_MS = 5000;
 const DOWNLOAD_MS = 60_000; // how long a browser may take to begin writing the file
 const TAGS = { image: "img", sticker: "img", audio: "audio" };
+const GONE = [404, 410];
 const BLANK = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==";
 
 export class Attachments {
@@ -70,7 +71,7 @@ export class Attachments {
       const blob = await this.fetch(file.media.url);
       if (this.loaded.has(file)) file.show(URL.createObjectURL(blob));
     } catch (failure) {
-      if (failure.status === 404) file.say(texts.fileGone);
+      if (GONE.includes(failure.status)) file.say(texts.fileGone);
       else setTimeout(() => { if (this.loaded.has(file) && file.inSight) this.load(file); }, RETRY_MS);
     } finally {
       file.loading = false;
@@ -95,7 +96,7 @@ export class Attachments {
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), DOWNLOAD_MS);
     } catch (failure) {
-      if (failure.status === 404) file.say(texts.fileGone);
+      if (GONE.includes(failure.status)) file.say(texts.fileGone);
       else file.button.textContent = texts.failed(failure.message);
     } finally {
       file.button.disabled = false;

@@ -24,10 +24,11 @@ export class Checks {
   }
 }
 
-function line({ name, status, observedValue, observedUnit, output }) {
+function line({ name, status, componentId, observedValue, observedUnit, output }) {
   return build("li", { "data-check": name },
     mark(KINDS[status] ?? "unknown", texts.checkStatus[status] ?? status),
-    build("span", { className: "what", title: name }, texts.checks[name] ?? name),
+    build("span", { className: "what", title: name }, texts.checks[name] ?? name,
+      componentId && build("bdi", { className: "faint" }, componentId)),
     build("span", { className: "faint value" }, measured(observedValue, observedUnit)),
     output && build("p", { className: "advice", lang: "en" }, output));
 }

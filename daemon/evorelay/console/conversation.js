@@ -43,6 +43,7 @@ export class Conversation {
     this.composer.close();
   }
 
+  // For one who chose it from the list; who came by its address keeps the focus they have.
   open(ticket) {
     this.enter(ticket);
     $("scroll").focus();

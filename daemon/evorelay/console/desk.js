@@ -107,7 +107,7 @@ export class Desk {
       if (ticket.merged_into !== null) ticket = await this.live.call("tickets.get", { ticket_id: ticket.merged_into });
       if (location.hash !== addressOf("inbox", id)) return;
       this.tickets.mark(ticket.id);
-      this.conversation.open(ticket);
+      this.conversation.enter(ticket);
     } catch (problem) {
       this.leave();
       this.onProblem(problem);

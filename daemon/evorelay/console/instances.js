@@ -19,7 +19,7 @@ export class Instances {
     this.total = 0;
     this.qrcode = new QrCode();
     this.render = oncePerFrame(() => this.draw());
-    PHONE.onchange = this.render;
+    addEventListener("resize", this.render);
     $("instances").onbeforetoggle = () => {
       const { left, bottom } = $("instances-summary").getBoundingClientRect();
       Object.assign($("instances").style, { left: `${left}px`, top: `${bottom + 6}px` });
@@ -52,23 +52,34 @@ export class Instances {
     const list = $("instances");
     const summary = $("instances-summary");
     const total = Math.max(this.total, this.known.size);
-    const collapsed = total > ROW_MAX || (PHONE.matches && total > 0);
-    const popover = collapsed ? "auto" : null;
-    if (list.popover !== popover) list.popover = popover;
-    summary.hidden = !collapsed;
     const all = this.ordered();
     const count = (state) => all.filter((instance) => instance.state === state).length;
     summary.textContent = texts.instances(total, count("close"), count("connecting"));
     summary.dataset.state = ORDER.find((state) => state !== "unknown" && count(state)) ?? "unknown";
     const focused = list.contains(document.activeElement) ? document.activeElement.dataset.name : null;
+    const left = total - this.known.size;
     list.replaceChildren(...all.map((instance) => this.line(instance)));
+    if (left > 0) list.append(element("li", "left", texts.instancesLeft(left)));
+    this.collapse(total);
     if (focused) [...list.querySelectorAll("button")].find((one) => one.dataset.name === focused)?.focus();
     const scanned = this.known.get(this.qrcode.instance?.name);
     if (scanned?.state === "open") this.qrcode.close();
     else if (scanned) this.qrcode.update(scanned);
-    const left = total - this.known.size;
-    if (left > 0) list.append(element("li", "left", texts.instancesLeft(left)));
     this.onChange();
+  }
+
+  // Lists them on demand only: on a phone, and where a row would not hold them.
+  collapse(total) {
+    const [list, summary] = [$("instances"), $("instances-summary")];
+    if (list.matches(":popover-open")) return;
+    const hadFocus = document.activeElement === summary;
+    list.popover = null;
+    summary.hidden = true; // what a row would have room for
+    const isFull = PHONE.matches || total > ROW_MAX || list.scrollWidth > list.clientWidth + 1;
+    if (!isFull || total === 0) return;
+    list.popover = "auto";
+    summary.hidden = false;
+    if (hadFocus) summary.focus();
   }
 
   // Those that are followed here, what needs somebody first.

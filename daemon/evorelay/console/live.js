@@ -2,7 +2,13 @@
 
 const CLOSED_BY_US = 0;
 const REFUSED_AFTER = 3; // attempts without an answer, before it is asked whether our origin is why
+const TIMEOUT = 1;
+const CLIENT_CODES_BELOW = 100; // the SDK's own
+const ASKED_MAX = 5;
 const SIGNED_OUT = [1, 3500]; // the SDK's "unauthorized", the server's "invalid token"
+
+// The connection went before there was an answer; its state says so, and nothing else need.
+export const isCutOff = ({ code }) => code > TIMEOUT && code < CLIENT_CODES_BELOW;
 
 export class Live {
   // `onChange` is called whenever `state` may have changed, `onConnected` when the daemon has said
@@ -101,12 +107,20 @@ export class Live {
 
   async tell(method, params) { return (await this.client.rpc(method, params)).data; }
 
-  // Asks for what is shown: until it is here, the page is catching up.
+  // Asks for what is shown: until it is here, the page is catching up. It is asked for again when
+  // no answer came, as when the connection went: later events are of use only to what was loaded.
   async call(method, params) {
     this.loading += 1;
     this.changed();
     try {
-      return await this.tell(method, params);
+      for (let asked = 1; ; asked += 1) {
+        try {
+          return await this.tell(method, params);
+        } catch (problem) {
+          if (!(problem.code < CLIENT_CODES_BELOW) || asked === ASKED_MAX) throw problem;
+          await this.ready();
+        }
+      }
     } finally {
       this.loading -= 1;
       this.changed();

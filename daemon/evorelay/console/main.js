@@ -3,6 +3,7 @@
 import { Desk } from "./desk.js";
 import { $, build } from "./dom.js";
 import { fillIcons, icon } from "./icons.js";
+import { isCutOff } from "./live.js";
 import { isOpenToAll, Rest } from "./rest.js";
 import { Shortcuts } from "./shortcuts.js";
 import { clock, fillTexts, full, refusal, switchLanguage, texts } from "./texts.js";
@@ -49,7 +50,7 @@ async function start() {
   $("sign-out").hidden = !token;
   desk = new Desk(token, rest, instances, {
     onState: showState,
-    onProblem: (failure) => say(() => texts.failed(refusal(failure))),
+    onProblem: (failure) => { if (!isCutOff(failure)) say(() => texts.failed(refusal(failure))); },
     onSignedOut: () => askForToken(() => texts.expired),
     onEnd: (reason) => say(() => texts.ended(reason)),
     onRefused: () => say(() => texts.refused(location.origin)),

@@ -81,7 +81,7 @@ export class OutboxView extends View {
         fact(texts.attempts, number(attempts)),
         due_at && state === "queued" && fact(texts.due, timeOf(due_at))),
       build("span", { className: "deeds" },
-        state === "failed" && button(texts.again, () => this.retry(id), { className: "retry", disabled: said?.isDone ?? false }),
+        state === "failed" && button(texts.again, () => this.retry(id), { disabled: said?.isDone ?? false }),
         build("a", { href: `#/inbox/${ticketId}` }, texts.conversation),
         button(texts.trace, () => this.trace.open(id))),
       error && build("p", { className: "advice", title: error.code }, reasonOf(error)),

@@ -8,6 +8,7 @@ import { Tiles } from "./tiles.js";
 import { View } from "./view.js";
 
 const EVERY_MS = 5000;
+const STEPS_MIN = 18;
 const SPANS = [60, 360, 1440]; // minutes
 
 // Of the series of /v1/overview; the second name is the label in `texts.lines`.
@@ -76,9 +77,16 @@ export class Overview extends View {
     if (!this.overview) return;
     const { now, series } = this.overview;
     this.tiles.show(now);
-    this.count({ outbox: now.dead_letters, quarantine: now.quarantine });
+    this.count(now);
     const start = Date.parse(series.start) / 1000;
-    const times = series.received.map((_, index) => start + index * series.step_seconds);
-    this.charts.forEach((chart, index) => chart.show(times, ...CHARTS[index][1].map((line) => series[line])));
+    const from = firstStep(series);
+    const times = series.received.map((_, index) => start + index * series.step_seconds).slice(from);
+    this.charts.forEach((chart, index) => chart.show(times, ...CHARTS[index][1].map((line) => series[line].slice(from))));
   }
+}
+
+// Of a daemon that has just been started, the minutes since then fill the charts.
+function firstStep({ connections }) {
+  const first = connections.findIndex((value) => value !== null);
+  return Math.max(0, Math.min(first, connections.length - STEPS_MIN));
 }

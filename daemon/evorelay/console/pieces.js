@@ -26,7 +26,7 @@ export function fact(label, ...value) {
 
 // Why something could not be read or done, for a person.
 export function because(problem) {
-  if (problem.status === undefined && problem.code === undefined) return texts.noAnswer;
+  if (problem.status === undefined) return texts.noAnswer;
   if (problem.status === 403) return texts.forbidden;
   return refusal(problem);
 }

@@ -2,6 +2,7 @@
 
 import { $, element, oncePerFrame } from "./dom.js";
 import { Filters } from "./filters.js";
+import { moveFocus, openBeside } from "./ticket-keys.js";
 import { activity, fillLine, updateWait } from "./ticket-line.js";
 import { texts } from "./texts.js";
 import { Unread } from "./unread.js";
@@ -25,7 +26,7 @@ export class Tickets {
     this.filters = new Filters(live, () => { this.reset(); this.render(); this.reload(); });
     this.reset();
     $("more").onclick = () => this.load(this.cursor);
-    $("ticket-list").onkeydown = (event) => this.moveFocus(event);
+    $("ticket-list").onkeydown = moveFocus;
     this.clock = setInterval(this.render, WAIT_DRAWN_EVERY_MS);
   }
 
@@ -233,27 +234,7 @@ export class Tickets {
   focus() { (this.buttons.get(this.chosen) ?? $("ticket-list").querySelector("button"))?.focus(); }
 
   // Opens the next ticket, or with -1 the one before. False if there is none.
-  step(by) {
-    const items = [...$("ticket-list").querySelectorAll("button")];
-    const at = items.indexOf(this.buttons.get(this.chosen));
-    const next = items[at < 0 ? 0 : at + by];
-    next?.click();
-    next?.scrollIntoView({ block: "nearest" });
-    return next !== undefined;
-  }
-
-  moveFocus(event) {
-    const next = {
-      ArrowDown: () => event.target.closest("li")?.nextElementSibling,
-      ArrowUp: () => event.target.closest("li")?.previousElementSibling,
-      Home: () => $("ticket-list").firstElementChild,
-      End: () => $("ticket-list").lastElementChild,
-    }[event.key]?.();
-    if (next) {
-      next.querySelector("button").focus();
-      event.preventDefault();
-    }
-  }
+  step(by) { return openBeside(this.buttons.get(this.chosen), by); }
 }
 
 const at = (moment) => Date.parse(moment);

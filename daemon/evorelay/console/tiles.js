@@ -29,13 +29,13 @@ const TILES = {
     to: "outbox/failed",
     value: (now) => number(now.dead_letters),
     more: (now) => texts.someoneNeeded(now.dead_letters),
-    kind: (now) => (now.dead_letters ? "warn" : "ok"),
+    kind: (now) => unless(now.dead_letters),
   },
   quarantine: {
     to: "quarantine",
     value: (now) => number(now.quarantine),
     more: (now) => texts.someoneNeeded(now.quarantine),
-    kind: (now) => (now.quarantine ? "warn" : "ok"),
+    kind: (now) => unless(now.quarantine),
   },
   recovered: { value: (now) => number(now.recovered_total), more: () => texts.sinceStart },
   gaps: {
@@ -47,8 +47,8 @@ const TILES = {
   instances: {
     to: "instances",
     value: ({ instances }) => texts.outOf(number(instances.open), number(sum(instances))),
-    more: ({ instances }) => texts.instanceStates(instances),
-    kind: ({ instances }) => (instances.close ? "bad" : instances.connecting || instances.unknown ? "warn" : "ok"),
+    more: ({ instances }) => (sum(instances) ? texts.instanceStates(instances) : texts.noneYet),
+    kind: ({ instances }) => sum(instances) && (instances.close ? "bad" : instances.connecting || instances.unknown ? "warn" : "ok"),
   },
 };
 
@@ -79,10 +79,16 @@ class Tile {
     this.number.textContent = this.value(now);
     this.beside.textContent = this.more(now) || "\u00a0";
     const kind = this.kind?.(now);
-    if (kind === this.sign.dataset.kind) return;
+    if (!kind || kind === this.sign.dataset.kind) return;
     this.sign.dataset.kind = kind;
     this.sign.replaceChildren(icon(kind), build("span", { className: "unseen" }, texts.kinds[kind]));
   }
+}
+
+// Of a list that should be empty; null is one that was not counted yet.
+function unless(count) {
+  if (count === null) return undefined;
+  return count ? "warn" : "ok";
 }
 
 const sum = (counts) => Object.values(counts).reduce((all, one) => all + one, 0);

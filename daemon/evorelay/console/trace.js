@@ -4,7 +4,7 @@ import { $, build } from "./dom.js";
 import { empty, because } from "./pieces.js";
 import { clockWithSeconds, day, full, milliseconds, age, texts } from "./texts.js";
 
-const BAD = new Set(["failed", "dead", "given_up"]);
+const BAD = new Set(["failed", "refused"]);
 const MINUTE_MS = 60_000;
 
 export class Trace {

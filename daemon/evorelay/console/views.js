@@ -23,7 +23,7 @@ export class Views {
   // `onInbox` is called with the id of the ticket in the address, or null, and whether another view
   // was shown before.
   constructor(context, onInbox) {
-    this.context = { ...context, count: (counts) => this.count(counts) };
+    this.context = { ...context, count: (now) => this.count(now) };
     this.onInbox = onInbox;
     this.role = null;
     this.views = {};
@@ -83,9 +83,13 @@ export class Views {
     this.mark();
   }
 
-  // What waits for somebody, as numbers beside the names.
-  count(counts) {
-    this.counts = counts;
+  // What waits for somebody, as numbers beside the names; `now` as /v1/overview has it.
+  count({ dead_letters, quarantine, instances }) {
+    this.counts = { outbox: dead_letters, quarantine, instances: instances.close };
+    this.drawCounts();
+  }
+
+  drawCounts() {
     for (const link of $("views").querySelectorAll("a")) {
       const count = this.counts[link.dataset.view];
       link.querySelector(".badge").textContent = count > 99 ? "99+" : count || "";
@@ -97,9 +101,9 @@ export class Views {
     if (document.hidden || this.shown === "overview") return;
     try {
       const { now } = await this.context.rest.get("/v1/overview?minutes=1");
-      this.count({ outbox: now.dead_letters, quarantine: now.quarantine });
+      this.count(now);
     } catch (problem) {
-      if (problem.status) clearInterval(this.timer); // it was refused, and would be again
+      if ([403, 404].includes(problem.status)) clearInterval(this.timer); // as it would be again
     }
   }
 
@@ -116,7 +120,7 @@ export class Views {
     nav.replaceChildren(...(this.isOperator ? NAMES : []).map((name) => build("a", { href: addressOf(name) },
       icon(name), build("span", {}, texts.views[name]), build("b", { className: "badge" }))));
     [...nav.children].forEach((link, index) => { link.dataset.view = NAMES[index]; });
-    this.count(this.counts);
+    this.drawCounts();
   }
 
   mark() {
