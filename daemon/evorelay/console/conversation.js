@@ -119,6 +119,9 @@ export class Conversation {
         if (event.ticket_id === this.ticket.id) this.ticket = event.ticket;
         this.thread.reload();
         break;
+      case "ticket.erased":
+        this.leave();
+        return;
       case "message.created":
       case "message.updated":
         this.take(event);

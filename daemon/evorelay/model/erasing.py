@@ -1,6 +1,37 @@
 """One person as all that is kept names them, and where that is."""
 
+import re
+from collections.abc import Collection
+from typing import Any
+
 from msgspec import Struct
+
+
+class Marks:
+    """Numbers that betray a person in a text: alone, and not within a longer number."""
+
+    def __init__(self, numbers: Collection[str]) -> None:
+        self._pattern = re.compile(
+            r"(?<!\d)(?:%s)(?!\d)" % ("|".join(map(re.escape, numbers)) or r"(?!)")
+        )
+        self._bytes = re.compile(self._pattern.pattern.encode())
+
+    def are_in(self, text: str) -> bool:
+        return self._pattern.search(text) is not None
+
+    def are_in_bytes(self, text: bytes) -> bool:
+        return self._bytes.search(text) is not None
+
+    def blanked(self, value: Any) -> Any:
+        """The text, or whatever JSON holds texts, with zeros where a mark was; as long as before,
+        and JSON if it was."""
+        if isinstance(value, str):
+            return self._pattern.sub(lambda found: "0" * len(found[0]), value)
+        if isinstance(value, list):
+            return [self.blanked(item) for item in value]
+        if isinstance(value, dict):
+            return {name: self.blanked(item) for name, item in value.items()}
+        return value
 
 
 class Person(Struct, frozen=True, kw_only=True):
@@ -9,8 +40,12 @@ class Person(Struct, frozen=True, kw_only=True):
     contacts: tuple[str, ...]
     aliases: tuple[tuple[str, str], ...]
     """(instance, alias), as ``Chat.aliases`` has them."""
-    marks: tuple[str, ...]
+    numbers: tuple[str, ...]
     """What betrays them in a text: their numbers in every spelling, their privacy ids."""
+
+    @property
+    def marks(self) -> Marks:
+        return Marks(self.numbers)
 
 
 class ToldEvent(Struct, frozen=True, array_like=True):
@@ -31,8 +66,9 @@ class Traces(Struct, kw_only=True):
     """In those, in groups, and history that no ticket has: said by the person, or to them."""
     whatsapp_ids: list[tuple[str, str]] = []
     """(instance, WhatsApp id) of those messages."""
+    elsewhere: list[tuple[str, str, str]] = []
+    """(message, ticket, instance) of those on other tickets, and these tickets below."""
     changed_tickets: list[str] = []
-    """Others that some of the messages are on."""
     mentions: list[str] = []
     """Messages of others that name or quote the person, or to which they reacted: they stay,
     without that."""
@@ -48,8 +84,8 @@ class Traces(Struct, kw_only=True):
     """Files of the messages, and what quarantined webhooks name."""
     keeps_contact: bool = False
     """Somebody wrote after ``until``: the person stays, without what is older."""
-    seen: tuple[int, int] = (0, 0)
-    """The newest message's arrival and the newest event's id, as they were."""
+    seen: tuple[int, int, int] = (0, 0, 0)
+    """The newest message's arrival, the newest event's id, and the newest change, as they were."""
 
     def join(self, newer: "Traces") -> None:
         """Add what was found later."""

@@ -4,10 +4,14 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from evorelay.model.erasing import Marks
 from evorelay.model.records import MessageRecord
 
 _NAMED_IDS = re.compile(rb'"(?:id|keyId|stanzaId|messageId)"\s*:\s*"([^"\\]{1,128})"')
 """Where webhooks name a message by its WhatsApp id."""
+
+_NUMBER = re.compile(r"\d{8,}(?:-\d{8,})?")
+"""A phone number, a privacy id, a group's id of either kind."""
 
 
 def spellings(phone: str) -> list[str]:
@@ -26,8 +30,8 @@ def spellings(phone: str) -> list[str]:
     return found
 
 
-def marks_of(aliases: Iterable[str], phones: Iterable[str]) -> tuple[str, ...]:
-    """Digits to look for, the longest first."""
+def numbers_of(aliases: Iterable[str], phones: Iterable[str]) -> tuple[str, ...]:
+    """Digits to look for, the longest first. An id that is no number betrays nobody."""
     found: set[str] = set()
     for phone in phones:
         found.update(spellings(phone))
@@ -37,25 +41,19 @@ def marks_of(aliases: Iterable[str], phones: Iterable[str]) -> tuple[str, ...]:
             found.update(spellings(value))
         else:
             found.add(value.partition("@")[0])
-    return tuple(sorted((mark for mark in found if len(mark) >= 6), key=lambda m: (-len(m), m)))
-
-
-def blanked(text: str, marks: Collection[str]) -> str:
-    """The text with zeros where a mark was; as long as before, and JSON if it was."""
-    for mark in marks:
-        text = text.replace(mark, "0" * len(mark))
-    return text
+    numbers = (number for number in found if _NUMBER.fullmatch(number))
+    return tuple(sorted(numbers, key=lambda number: (-len(number), number)))
 
 
 class Mentions:
     """Tells of a raw webhook whether it says anything of a person."""
 
-    def __init__(self, marks: Collection[str], whatsapp_ids: Collection[str]) -> None:
-        self._marks = [mark.encode() for mark in marks]
+    def __init__(self, marks: Marks, whatsapp_ids: Iterable[str]) -> None:
+        self._marks = marks
         self._ids = {id_.encode() for id_ in whatsapp_ids}
 
     def are_in(self, body: bytes) -> bool:
-        if any(mark in body for mark in self._marks):
+        if self._marks.are_in_bytes(body):
             return True
         return bool(self._ids) and not self._ids.isdisjoint(_NAMED_IDS.findall(body))
 
@@ -65,15 +63,12 @@ def ids_named(body: bytes) -> set[str]:
     return {id_.decode("utf-8", "replace") for id_ in _NAMED_IDS.findall(body)}
 
 
-def without_person(
-    message: MessageRecord, marks: Collection[str], whatsapp_ids: Collection[str]
-) -> None:
+def without_person(message: MessageRecord, marks: Marks, whatsapp_ids: Collection[str]) -> None:
     """Change a message of somebody else: without the person's reactions and votes, what of theirs
     it quotes, and their numbers wherever it names them."""
 
     def is_theirs(item: Any) -> bool:
-        said = str(item)
-        return any(mark in said for mark in marks)
+        return marks.are_in(str(item))
 
     metadata = dict(message.metadata)
     if message.reply_to in whatsapp_ids:
@@ -81,18 +76,6 @@ def without_person(
     if "votes" in metadata:
         metadata["votes"] = [vote for vote in metadata["votes"] if not is_theirs(vote)]
     message.reactions = [one for one in message.reactions if not is_theirs(one)]
-    message.metadata = _blanked(metadata, marks)
-    message.content = blanked(message.content, marks)
-    message.edits = _blanked(message.edits, marks)
-    message.media = _blanked(message.media, marks)
-    message.error = _blanked(message.error, marks)
-
-
-def _blanked(value: Any, marks: Collection[str]) -> Any:
-    if isinstance(value, str):
-        return blanked(value, marks)
-    if isinstance(value, list):
-        return [_blanked(item, marks) for item in value]
-    if isinstance(value, dict):
-        return {name: _blanked(item, marks) for name, item in value.items()}
-    return value
+    message.metadata = marks.blanked(metadata)
+    for name in ("content", "edits", "media", "error"):
+        setattr(message, name, marks.blanked(getattr(message, name)))

@@ -1,9 +1,9 @@
 """Erasing one person (LGPD): from the store, from what was told, from the journal, from the disk.
 
 The order makes it safe to repeat after a crash: first it is written down who is erased
-(``erased.py``), so that nothing brings them back; then rows go, and with them the person by whom
-they were found; then the webhooks as received; then files nobody else has; and at last what
-databases leave in their free space. What cannot be reached from here is said (``NOT_REACHED``).
+(``erased.py``), so that nothing brings them back; then the webhooks as received are written over;
+then rows go, and with them the ids by which all else was found; then files nobody else has; and at
+last what databases leave in their free space. What cannot be reached is said (``NOT_REACHED``).
 """
 
 import time
@@ -21,7 +21,7 @@ from evorelay.model.envelope import Envelope
 from evorelay.model.erasing import Person, Traces
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.principal import Principal
-from evorelay.protocol.erasing import Mentions, ids_named, marks_of
+from evorelay.protocol.erasing import Mentions, ids_named, numbers_of
 from evorelay.protocol.phones import read_phone
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.erased import Erased
@@ -35,8 +35,6 @@ from evorelay.storage.ports import Maintenance
 
 ERASED = "erased"
 """The event of what stands in the journal in place of a webhook."""
-ROUNDS_MAX = 5
-"""Of looking again whether something came in meanwhile."""
 HANDLED_S = 60.0
 SETTLED_MS = 5_000
 """A file this old is not on its way to a row any more (relay/collecting.py has an hour for it)."""
@@ -161,11 +159,12 @@ class Eraser:
                 return result
         if found.unfinished:
             raise _unfinished(found.unfinished)
-        self._erased.add(person.aliases, self._now())
-        blobs, ids = await self._rows(person, found, result)
-        mentions = Mentions(person.marks, ids)
-        blobs |= await self._journal_entries(mentions, result)
-        result.files = await self._files(blobs)
+        await trio.to_thread.run_sync(self._erased.add, person.aliases, self._now())
+        handled, blobs = await self._journal_entries(0, mentions, result)
+        taken = await self._rows(person, found, result)
+        mentions = Mentions(person.marks, [id_ for _, id_ in taken.whatsapp_ids])
+        _, more = await self._journal_entries(handled, mentions, result)
+        result.files = await self._files({*blobs, *more, *taken.blobs})
         result.compacted = await self._scrub()
         return result
 
@@ -188,10 +187,10 @@ class Eraser:
                 instances=[row.name for row in instances],
             )
         )
-        own = {mark for row in instances if row.phone for mark in marks_of([], [row.phone])}
+        own = {mark for row in instances if row.phone for mark in numbers_of([], [row.phone])}
         if params.contact_id is not None and not person.contacts:
             raise Refusal(Code.NOT_FOUND, "there is no such contact")
-        if own.intersection(person.marks):
+        if own.intersection(person.numbers):
             raise Refusal(Code.BAD_REQUEST, "this is the number of one of our own instances")
         return person
 
@@ -219,32 +218,25 @@ class Eraser:
             found.blobs += hit
         return found
 
-    async def _rows(
-        self, person: Person, found: Traces, result: Erasure
-    ) -> tuple[set[str], set[str]]:
-        """Take rows out until there are none; (files, WhatsApp ids) that they named."""
-        blobs: set[str] = set()
-        ids: set[str] = set()
+    async def _rows(self, person: Person, found: Traces, result: Erasure) -> Traces:
+        """Take rows out in one transaction, with what came in since they were found."""
         while await self._ledger.maintain(lambda: self._maintenance.note_quarantined_blobs(50)):
             pass
-        for _ in range(ROUNDS_MAX):
-            taken = await self._ledger.change(partial(take_out, person=person, found=found))
-            if taken is None:
-                raise _unfinished(1)
-            self._forget([id_ for id_, _ in taken.tickets])
-            _count(result, taken)
-            blobs.update(taken.blobs)
-            ids.update(id_ for _, id_ in taken.whatsapp_ids)
-            found = await self._find(person)
-            if found.is_empty:
-                break
-        return blobs, ids
+        taken = await self._ledger.change(partial(take_out, person=person, found=found))
+        if taken is None:
+            raise _unfinished(1)
+        self._forget([id_ for id_, _ in taken.tickets])
+        _count(result, taken)
+        return taken
 
-    async def _journal_entries(self, mentions: Mentions, result: Erasure) -> set[str]:
-        """Write over webhooks as received; the files they named."""
-        entries, blobs = await self._mentioning(mentions, replace=True)
-        result.journal_entries = len(entries)
-        return blobs
+    async def _journal_entries(
+        self, after: int, mentions: Mentions, result: Erasure
+    ) -> tuple[int, set[str]]:
+        """Write over webhooks as received; up to which seq, and the files that they named."""
+        last = self._handled()
+        entries, blobs = await self._mentioning(mentions, after=after, replace=True)
+        result.journal_entries += len(entries)
+        return last, blobs
 
     async def _replace(self, hits: dict[int, Envelope]) -> None:
         """First what these say of messages that never came: later nobody can tell whose it was."""
@@ -262,12 +254,12 @@ class Eraser:
         )
 
     async def _mentioning(
-        self, mentions: Mentions, *, replace: bool = False
+        self, mentions: Mentions, *, after: int = 0, replace: bool = False
     ) -> tuple[list[int], set[str]]:
         """Handled entries that say something of the person, a stretch of the journal at a time."""
         seqs: list[int] = []
         blobs: set[str] = set()
-        position, last = 0, self._handled()
+        position, last = after, self._handled()
         while position < last and (entries := await self._journal.reread(position)):
             position = entries[-1].seq
             hits: dict[int, Envelope] = {}

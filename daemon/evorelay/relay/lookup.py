@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from evorelay.model.erasing import Person
 from evorelay.model.fact import Chat
-from evorelay.protocol.erasing import marks_of
+from evorelay.protocol.erasing import numbers_of
 from evorelay.storage.ports import Erasing
 
 
@@ -24,7 +24,7 @@ def person_of(
     return Person(
         contacts=tuple(sorted({row[0] for row in everybody})),
         aliases=tuple(sorted({*known})),
-        marks=marks_of(
+        numbers=numbers_of(
             [*names, *(alias for _, alias in known)], [*phones, *([phone] if phone else [])]
         ),
     )

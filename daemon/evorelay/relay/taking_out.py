@@ -8,7 +8,7 @@ from evorelay.model.records import MessageRecord
 from evorelay.model.rendering import message_view, ticket_view
 from evorelay.model.told import MessageEvent, MessageRemovedEvent, TicketErasedEvent, TicketEvent
 from evorelay.model.views import encode_json
-from evorelay.protocol.erasing import blanked, without_person
+from evorelay.protocol.erasing import without_person
 from evorelay.relay.draft import Draft
 from evorelay.relay.erased import Erased
 from evorelay.relay.lookup import person_of
@@ -24,14 +24,11 @@ def take_out(draft: Draft, *, person: Person, found: Traces) -> Traces | None:
     found.join(draft.tx.erasing.find(person, ALWAYS, found))
     if found.unfinished:
         return None
-    gone = draft.tx.messages_by_id(found.messages)
     mentions = _remove(draft.tx, person, found)
     for id_, instance in found.tickets:
         draft.tell_erased(id_, instance)
-    whole = {id_ for id_, _ in found.tickets}
-    for row in gone.values():
-        if row.ticket_id is not None and row.ticket_id not in whole:
-            draft.tell_removed(row.id, row.ticket_id, row.instance)
+    for message_id, ticket_id, instance in found.elsewhere:
+        draft.tell_removed(message_id, ticket_id, instance)
     for row in mentions:
         draft.tell_message("message.updated", row)
     tickets = draft.tx.tickets(found.changed_tickets)
@@ -99,9 +96,8 @@ def _retold(
     gone = {*found.messages}
     tickets = tx.tickets(found.changed_tickets)
     contacts = tx.contacts({ticket.contact_id for ticket in tickets.values()})
-    before = tx.erasing.event_data([event.id for event in found.events])
 
-    def now(event: ToldEvent) -> tuple[str, str]:
+    def now(event: ToldEvent) -> tuple[str, str] | None:
         ticket_id = event.ticket_id or ""
         if ticket_id in whole:
             erased = TicketErasedEvent(type="ticket.erased", ticket_id=ticket_id)
@@ -123,6 +119,13 @@ def _retold(
             shown = ticket_view(ticket, contacts[ticket.contact_id])
             updated = TicketEvent(type="ticket.updated", ticket_id=ticket_id, ticket=shown)
             return updated.type, encode_json(updated).decode()
-        return event.type, blanked(before.get(event.id, "{}"), person.marks)
+        return None
 
-    return [(event.id, *now(event)) for event in found.events]
+    told = {event.id: (event.type, now(event)) for event in found.events}
+    others = [id_ for id_, (_, data) in told.items() if data is None]
+    before = tx.erasing.event_data(others)
+    blanked = {id_: person.marks.blanked(data) for id_, data in before.items()}
+    return [
+        (id_, type_, blanked[id_]) if data is None else (id_, *data)
+        for id_, (type_, data) in told.items()
+    ]

@@ -10,7 +10,7 @@ import apsw
 import msgspec
 
 from evorelay.model.clock import utc
-from evorelay.model.erasing import Person, ToldEvent, Traces
+from evorelay.model.erasing import Marks, Person, ToldEvent, Traces
 from evorelay.storage.sqlite.bulk import to_json
 from evorelay.storage.sqlite.merging import Merging
 
@@ -25,18 +25,21 @@ _EVERYBODY = """
 """
 _THEIR_MESSAGES = """
     SELECT m.id, m.instance, m.whatsapp_id, m.ticket_id, m.media->>'id' FROM messages AS m
-    WHERE m.arrival > :after AND m.created_at <= :until AND (
+    WHERE {newer} AND m.created_at <= :until AND (
         m.ticket_id IN (SELECT value FROM json_each(:tickets))
         OR m.contact_id IN (SELECT value FROM json_each(:contacts))
         OR (m.sender_id IS NOT NULL AND m.direction = 'in' AND {sender}))
     ORDER BY m.created_at, m.arrival
 """
 _MENTIONING = """
-    SELECT m.id FROM messages AS m WHERE m.arrival > :after
+    SELECT m.id FROM messages AS m WHERE {newer}
         AND m.id NOT IN (SELECT value FROM json_each(:messages)) AND (
         {said} OR (m.reply_to IS NOT NULL AND m.metadata->>'quoted' IS NOT NULL
             AND m.reply_to IN (SELECT value->>1 FROM json_each(:named))))
 """
+_NEWER = """(m.arrival > :after
+    OR m.id IN (SELECT key FROM changes WHERE kind = 'message' AND revision > :revision))"""
+"""Come, or changed, since an earlier search."""
 _SAID = "m.content || m.reactions || m.metadata || m.edits || coalesce(m.media, '')"
 _EVENTS = """
     SELECT e.id, e.type, e.data->>'ticket_id', coalesce(e.data->'message'->>'id',
@@ -51,10 +54,14 @@ _EVENTS = """
 """
 
 
-def _any_mark(text: str, marks: Sequence[str]) -> str:
-    """SQL: whether one of the marks is in a text. They are digits of ours, checked here."""
-    assert all(mark.replace("-", "").isalnum() for mark in marks)
-    return "(" + (" OR ".join(f"instr({text}, '{mark}')" for mark in marks) or "0") + ")"
+def _betrays(text: str, numbers: Sequence[str]) -> str:
+    """SQL: whether one of the numbers is in a text. They are digits of ours, checked here.
+
+    ``instr`` is quick and finds them within longer numbers, too; ``betrays`` (``_teach``) is exact.
+    """
+    assert all(number.replace("-", "").isdigit() for number in numbers)
+    found = " OR ".join(f"instr({text}, '{number}')" for number in numbers)
+    return f"(({found}) AND betrays({text}))" if numbers else "0"
 
 
 def _told(column: str, value: Any) -> Any:
@@ -67,6 +74,21 @@ class Erasing:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._db = connection
+
+    def _teach(self, marks: Marks) -> None:
+        """What the statements here ask of a text."""
+
+        def betrays(*text: Any) -> bool:
+            return text[0] is not None and marks.are_in(str(text[0]))
+
+        def blanked(*text: Any) -> Any:
+            return marks.blanked(text[0])
+
+        self._db.create_scalar_function("betrays", betrays, 1, deterministic=True)
+        self._db.create_scalar_function("blanked", blanked, 1, deterministic=True)
+
+    def _last(self, what: str, table: str) -> int:
+        return int(self._db.execute(f"SELECT coalesce({what}, 0) FROM {table}").get)  # noqa: S608 -- literals
 
     def contacts_named(
         self, *, contact: str | None, aliases: Sequence[str], instance: str | None
@@ -118,21 +140,24 @@ class Erasing:
         ``since``: what an earlier search found; messages and events that it saw are passed over.
         """
         contacts = to_json(person.contacts)
-        after_arrival, after_event = since.seen if since else (0, 0)
+        self._teach(person.marks)
+        after_arrival, after_event, revision = since.seen if since else (-1, 0, 0)
         found = Traces()
         found.seen = (
-            self._db.execute("SELECT coalesce(max(arrival), 0) FROM messages").get,
-            self._db.execute("SELECT coalesce(max(id), 0) FROM events").get,
+            self._last("max(arrival)", "messages"),
+            self._last("max(id)", "events"),
+            self._last("max(revision)", "changes"),
         )
         found.tickets = self._pairs(
             "SELECT id, instance FROM tickets WHERE contact_id IN (SELECT value FROM json_each(?))",
             contacts,
         )
-        sender = _any_mark("m.sender_id", person.marks)
+        sender = _betrays("m.sender_id", person.numbers)
         rows = self._db.execute(
-            _THEIR_MESSAGES.format(sender=sender),
+            _THEIR_MESSAGES.format(sender=sender, newer=_NEWER if since else "1"),
             {
                 "after": after_arrival,
+                "revision": revision,
                 "until": until,
                 "tickets": to_json(id_ for id_, _ in found.tickets),
                 "contacts": contacts,
@@ -145,11 +170,12 @@ class Erasing:
                 found.whatsapp_ids.append((str(instance), str(whatsapp_id)))
             if ticket_id is not None and ticket_id not in own:
                 found.changed_tickets.append(str(ticket_id))
+                found.elsewhere.append((str(id_), str(ticket_id), str(instance)))
             if blob is not None:
                 found.blobs.append(str(blob))
         found.changed_tickets = sorted({*found.changed_tickets})
         self._whether_newer(person, found, until)
-        self._of_others(person, found, after_arrival)
+        self._of_others(person, found, since)
         self._elsewhere(person, found)
         self._told(person, found, after_event, since.messages if since else [])
         return found
@@ -169,13 +195,16 @@ class Erasing:
                 found.changed_tickets += [id_ for id_, _ in found.tickets]
             found.tickets = []
 
-    def _of_others(self, person: Person, found: Traces, after: int) -> None:
+    def _of_others(self, person: Person, found: Traces, since: Traces | None) -> None:
         if found.keeps_contact:
             return
         rows = self._db.execute(
-            _MENTIONING.format(said=_any_mark(_SAID, person.marks)),
+            _MENTIONING.format(
+                said=_betrays(_SAID, person.numbers), newer=_NEWER if since else "1"
+            ),
             {
-                "after": after,
+                "after": since.seen[0] if since else -1,
+                "revision": since.seen[2] if since else 0,
                 "messages": to_json(found.messages),
                 "named": to_json(found.whatsapp_ids),
             },
@@ -192,13 +221,13 @@ class Erasing:
         ).fetchall()
         found.replies = [str(id_) for id_, _ in rows]
         found.unfinished = sum(state in ("queued", "sending", "unknown") for _, state in rows)
-        marked = "0" if found.keeps_contact else _any_mark("changes", person.marks)
+        marked = "0" if found.keeps_contact else _betrays("changes", person.numbers)
         found.early = self._pairs(
             f"SELECT instance, whatsapp_id FROM early_changes WHERE {marked}"  # noqa: S608 -- checked digits
             " OR (instance, whatsapp_id) IN (SELECT value->>0, value->>1 FROM json_each(?))",
             named,
         )
-        said = "0" if found.keeps_contact else _any_mark("body", person.marks)
+        said = "0" if found.keeps_contact else _betrays("body", person.numbers)
         found.quarantine = [
             str(id_)
             for (id_,) in self._db.execute(f"SELECT id FROM quarantine WHERE {said}")  # noqa: S608 -- checked digits
@@ -208,7 +237,7 @@ class Erasing:
     def _told(
         self, person: Person, found: Traces, after: int, earlier_messages: Sequence[str]
     ) -> None:
-        said = "0" if found.keeps_contact else _any_mark("e.data", person.marks)
+        said = "0" if found.keeps_contact else _betrays("e.data", person.numbers)
         rows = self._db.execute(
             _EVENTS.format(said=said),
             {
@@ -271,21 +300,15 @@ class Erasing:
             self._remove("merges", column, person.contacts)
         self._remove("aliases", "contact_id", person.contacts)
         self._remove("contacts", "id", person.contacts)
-        for mark in person.marks:
-            zeros = "0" * len(mark)
+        self._teach(person.marks)
+        for table, column in (
+            ("outbox", "outgoing"),
+            ("tickets", "subject"),
+            ("changes", "key"),  # of aliases; backups pass over one that is gone
+        ):
             self._db.execute(
-                "UPDATE outbox SET outgoing = replace(outgoing, ?, ?) WHERE instr(outgoing, ?)",
-                (mark, zeros, mark),
-            )
-            self._db.execute(
-                "UPDATE tickets SET subject = replace(subject, ?, ?) WHERE instr(subject, ?)",
-                (mark, zeros, mark),
-            )
-            # What backups are told of changes names aliases; one that is gone is passed over there.
-            self._db.execute(
-                "UPDATE changes SET key = replace(key, ?, ?)"
-                " WHERE kind = 'alias' AND instr(key, ?)",
-                (mark, zeros, mark),
+                f"UPDATE {table} SET {column} = blanked({column})"  # noqa: S608 -- literals above
+                f" WHERE {_betrays(column, person.numbers)}"
             )
 
     def rows(
