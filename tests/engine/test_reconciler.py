@@ -1,6 +1,6 @@
 """When Evolution's list is compared with ours, from where on, and for whom (P6, P7)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -172,6 +172,29 @@ async def test_an_open_instance_that_is_silent_is_looked_at_once_per_silence(
             await trio.sleep(0.05)
         assert reconciled.metrics.outcomes[2:] == [("silence", "done")] * 2
         assert evolution.asked.count("fechada") == 1
+
+
+async def test_what_is_heard_while_it_looks_is_no_silence(tmp_path: Path) -> None:
+    """The store answers late: its rows are newer than the moment it was asked."""
+    async with a_world(tmp_path) as world:
+        reconciled = Reconciled(world, ListedEvolution(loja=[]))
+        asked, may_answer = trio.Event(), trio.Event()
+
+        async def late(question: Callable[[Any], Any]) -> Any:
+            rows = await world.reads(question)
+            asked.set()
+            await may_answer.wait()
+            return rows
+
+        async with running(reconciled):
+            await reconciled.ended()
+            reconciled.reconciler._reads = late  # type: ignore[assignment]
+            await asked.wait()
+            await know(world, "loja", last_event_at=world.now.ms + HOUR)
+            world.now.ms += HOUR + 1
+            may_answer.set()
+            await trio.sleep(0.05)
+        assert reconciled.metrics.outcomes == [("start", "done")]
 
 
 async def test_what_failed_is_told_and_tried_again_until_it_succeeds(

@@ -149,12 +149,12 @@ class Reconciler:
         started_at = self._now()
         while True:
             await trio.sleep(self._tick_s)
+            now = self._now()  # before the rows: a slow read must not make silence of what is new
             try:
                 rows = await self._reads(lambda reader: reader.instances())
             except RelayError as error:
                 log.warning("silent instances were not looked for: %s", error)
                 continue
-            now = self._now()
             for row in rows:
                 looked_at = asked_at.get(row.name, started_at)
                 heard_at = 0 if row.suspicion else row.last_event_at
