@@ -175,7 +175,7 @@ def _backlog(run: Run, entries: int) -> None:
         first = warm_up(daemon, AUDIENCE)
         away = _position(daemon)
         daemon.stop()
-        _fill_journal(daemon, first, entries)
+        fill_journal(daemon, first, entries)
         daemon.start()
         cpu_s, began = daemon.cpu_s(), time.monotonic()
         backlog = settle(daemon, tick)
@@ -189,7 +189,8 @@ def _backlog(run: Run, entries: int) -> None:
     run.row(case, **_figures(seconds, backlog, cpu_s))
 
 
-def _fill_journal(daemon: Daemon, first: int, entries: int) -> None:
+def fill_journal(daemon: Daemon, first: int, entries: int) -> None:
+    """So many webhooks, from number ``first`` on. The daemon does not run."""
     journal = SqliteJournal(daemon.state_dir / "journal.db")
     now = time.time_ns() // 1_000_000
     for start in range(first, first + entries, JOURNAL_BATCH):

@@ -507,6 +507,18 @@ class TestDrain:
             assert trio.current_time() - began >= 1.0  # it got on, so it was waited for
             assert numbers(port) == []
 
+    async def test_a_handshake_that_never_ends_is_not_waited_for(self, tmp_path: Path) -> None:
+        """TLS on the port itself: who connects in the last moment and says nothing."""
+        cert, key = self_signed(tmp_path)
+        async with open_port(
+            tmp_path, drain_timeout=2.0, tls_cert=str(cert), tls_key=str(key)
+        ) as port:
+            async with await trio.open_tcp_stream(*port.address[:2]):
+                await until(lambda: port.gate.connections == 1)
+                port.gate.close_asap()
+                with trio.fail_after(8):  # before the 10 s that a handshake has
+                    await port.is_done.wait()
+
     async def test_nobody_begins_to_listen(self, tmp_path: Path) -> None:
         async with open_port(tmp_path) as port, await port.connect() as client:
             await until(lambda: port.gate.connections == 1)

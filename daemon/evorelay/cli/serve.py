@@ -1,5 +1,6 @@
 """``evorelay serve``: run the daemon, and tell the person at the terminal how to reach it."""
 
+import contextlib
 import faulthandler
 import json
 import resource
@@ -34,7 +35,8 @@ def command(demo: bool, config_file: Path | None, as_json: bool) -> None:
 
     # One descriptor for each connection; a shell gives 1,024 of the many there may be.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with contextlib.suppress(ValueError, OSError):  # what we have is what we keep
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     faulthandler.enable(2)  # where it hangs when systemd's watchdog aborts it: lines, no values
 
     def on_ready(base: str) -> None:

@@ -105,13 +105,10 @@ class Gate:
             self._hurry(inbound)
         self._open.add(inbound)
         try:
-            is_over = False
-            while not is_over:
-                with inbound.scope:
-                    await self._requests(transport, inbound)
-                    is_over, inbound.busy = True, False
-                    await linger(transport, self._linger_s)
-                is_over = is_over or not inbound.revive()
+            with inbound.scope:
+                await self._requests(transport, inbound)
+                inbound.busy = False
+                await linger(transport, self._linger_s)
             if inbound.scope.cancelled_caught and inbound.owes and inbound.is_late:
                 await answer_last(transport, _too_late(inbound))
                 await linger(transport, self._linger_s)

@@ -50,40 +50,32 @@ class Inbound:
         takes the time it takes.
         """
         self._ends_at = trio.current_time() + within_s
-        self._wait_in_a_hurry()
+        if self._fd is None:
+            self._hurry_scope()
+        elif self._waits_for_peer:
+            # Wakes who waits below. A deadline would also end it when a request comes in the same
+            # turn of a busy event loop.
+            trio.lowlevel.notify_closing(self._fd)
 
     @property
     def is_hurried(self) -> bool:
         return self._ends_at is not None
 
-    def _wait_in_a_hurry(self) -> None:
-        if self._ends_at is None or (self.busy and not self.owes):
-            return
+    @property
+    def _waits_for_peer(self) -> bool:
+        """Rather than the peer for us."""
+        return not self.busy or self.owes != ""
+
+    def _patience(self, ends_at: float) -> float:
         patience = FIRST_WORD_S if self._is_new else LAST_WORD_S
         if self.owes:
             patience = LAST_PROGRESS_S
-        self.scope.deadline = min(trio.current_time() + patience, self._ends_at)
+        return max(0.0, min(patience, ends_at - trio.current_time()))
 
-    def revive(self) -> bool:
-        """Whether a request came in the very moment in which the wait for one ended.
-
-        A busy event loop sees both at once, and the deadline wins. There is a new scope then.
-        """
-        if (
-            self._fd is None
-            or self._ends_at is None
-            or self.busy
-            or self.owes
-            or not self.scope.cancelled_caught
-            or trio.current_time() >= self._ends_at
-        ):
-            return False
-        poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
-        if not poll.poll(0):
-            return False
-        self.scope = trio.CancelScope()
-        return True
+    def _hurry_scope(self) -> None:
+        """TLS, which has to read for itself: the scope's deadline must do."""
+        if self._ends_at is not None and self._waits_for_peer:
+            self.scope.deadline = trio.current_time() + self._patience(self._ends_at)
 
     async def read_head(self) -> Head | None:
         """The next request's head; None when the peer is done. Raises ``BadRequest``.
@@ -129,8 +121,11 @@ class Inbound:
         return body
 
     def allow(self, seconds: float) -> None:
-        """Cancel the connection unless it gets on within this time."""
-        self.scope.deadline = trio.current_time() + seconds
+        """Cancel the connection unless it gets on within this time; sooner in a hurry."""
+        deadline = trio.current_time() + seconds
+        if self._ends_at is not None and seconds != _NEVER:
+            deadline = min(deadline, self._ends_at)
+        self.scope.deadline = deadline
 
     def _allow_roughly(self, seconds: float) -> None:
         """The same to within 2 %, for what happens with every request.
@@ -163,7 +158,6 @@ class Inbound:
         return self.scope.deadline <= trio.current_time()
 
     async def _fill(self) -> bool:
-        self._wait_in_a_hurry()
         data = await self._receive()
         self.buffer += data
         return bool(data)
@@ -174,15 +168,34 @@ class Inbound:
         Trio's own stream tries first, and the failing call was 7 % of a webhook (py-spy).
         """
         if self._fd is None:
+            self._hurry_scope()
             return await self._transport.receive_some(READ_BYTES)
         while True:
-            await trio.lowlevel.wait_readable(self._fd)
+            await self._readable(self._fd)
             try:
                 return os.read(self._fd, READ_BYTES)
             except BlockingIOError:
                 continue
             except OSError as error:
                 raise trio.BrokenResourceError(f"the peer is gone: {error.strerror}") from error
+
+    async def _readable(self, fd: int) -> None:
+        """Wait for bytes, or the end. In a hurry the scope ends when none come."""
+        if self._ends_at is None or not self._waits_for_peer:
+            try:
+                await trio.lowlevel.wait_readable(fd)
+                return
+            except trio.ClosedResourceError:
+                if self._ends_at is None:
+                    raise
+        with trio.move_on_after(self._patience(self._ends_at)):
+            await trio.lowlevel.wait_readable(fd)
+            return
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        if not poll.poll(0):
+            self.scope.deadline = trio.current_time()
+            await trio.sleep_forever()
 
 
 class RequestBody:
