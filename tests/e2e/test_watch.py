@@ -52,6 +52,14 @@ async def until(
     raise AssertionError(f"{path} came to {seen}")
 
 
+async def scraped_with(daemon: Daemon, sample: str) -> str:
+    """The first scrape with this sample; instances are read for it every ten seconds."""
+    with trio.fail_after(30):
+        while sample not in (text := (await ask(daemon, "GET", "/metrics")).body.decode()):
+            await trio.sleep(0.1)
+    return text
+
+
 def only(page: Any) -> dict[str, Any]:
     return dict(page["instances"][0]) if page["instances"] else {}
 
@@ -93,8 +101,9 @@ async def test_from_the_first_registration_to_a_dead_socket_and_back(tmp_path: P
                 "/v1/instances",
                 lambda page: only(page)["registration"]["state"] == "missing",
             )
-            metrics = (await ask(daemon, "GET", "/metrics")).body.decode()
-            assert f'evorelay_instance_unregistered{{instance="{name}"}} 1.0' in metrics
+            metrics = await scraped_with(
+                daemon, f'evorelay_instance_unregistered{{evolution_instance="{name}"}} 1.0'
+            )
             status, _, again = await trio.to_thread.run_sync(partial(doctor, daemon))
             assert status == 1
             for secret in (WEBHOOK_SECRET, API_KEY, simulator.stations[name].instance.token):

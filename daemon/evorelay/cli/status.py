@@ -119,6 +119,8 @@ def _observed(check: dict[str, Any]) -> str:
         shown = readable_bytes(value)
     elif isinstance(value, int | float) and unit == "s":
         shown = _span(value)
+    elif unit == "found" and value == 0:
+        shown = "none"
     else:
         shown = " ".join(str(part) for part in (value, unit) if part is not None)
     state = check.get("state")

@@ -106,7 +106,12 @@ def _replies(found: Outside, limits: HealthConfig) -> list[Check]:
     is_late = grade(found.oldest_reply_s, warn=limits.reply_warn) != "pass"
     is_behind = grade(found.fetches, warn=limits.media_warn) != "pass"
     return [
-        counted("replies:parked", found.parked, "no replies are sent", ""),
+        counted(
+            "replies:parked",
+            found.parked,
+            "no replies are sent, they wait",
+            ". They go out when that is over; /v1/outbox and the console show them",
+        ),
         Check(
             name="replies:oldest",
             status="warn" if is_late else "pass",
