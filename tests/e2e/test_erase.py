@@ -94,6 +94,8 @@ async def test_a_person_is_erased_from_a_store_that_nobody_serves(tmp_path: Path
         done = json.loads(await command(daemon, "erase", "--phone", PHONE, "--yes", "--json"))
         assert (done["messages"], done["compacted"]) == (1, True)
         assert holding(daemon, PHONE, WORD) == []
+        again = json.loads(await command(daemon, "erase", "--phone", PHONE, "--yes", "--json"))
+        assert (again["messages"], again["compacted"]) == (0, True)
         await trio.to_thread.run_sync(daemon.start)
         assert len((await get(daemon, "/v1/tickets"))["tickets"]) == 1
 

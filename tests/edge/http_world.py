@@ -87,6 +87,7 @@ class World:
         client: EvolutionClient,
         patience_s: float,
     ) -> None:
+        self.storage, self.blobs = storage, blobs
         self.free_bytes = 100 * GIB
         self.registry = CollectorRegistry()
         self.reads = Reads(storage.readers)

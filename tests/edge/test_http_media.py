@@ -99,3 +99,27 @@ async def test_a_file_is_kept_from_whoever_may_not_see_the_message(tmp_path: Pat
         for refused in (foreign, unknown, nonsense):
             assert refused.status_code == 404
         assert await error_of(foreign) == await error_of(unknown)
+
+
+async def test_a_file_that_was_removed_is_gone_and_not_unknown(tmp_path: Path) -> None:
+    """410, and only to whoever may see the message; the message says so, too."""
+    async with open_world(tmp_path) as world:
+        media = await file_of_a_message(world, "imageMessage", "image/png", PNG)
+        world.storage.maintenance.age_media(1 << 45, 10)
+        answer = await world.ask(media["url"], token=token())
+        assert await error_of(answer) == (410, "media_removed")
+        foreign = await world.ask(media["url"], token=token(instances=["outra"], role="agent"))
+        assert await error_of(foreign) == (404, "not_found")
+        (ticket,) = (await world.get("/v1/tickets", token()))["tickets"]
+        (message,) = (await world.get(f"/v1/tickets/{ticket['id']}/messages", token()))["messages"]
+        said = message["media"]
+        assert (said["state"], said["id"], said["url"]) == ("removed", None, None)
+        assert said["mimetype"] == "image/png"
+
+
+async def test_a_file_that_is_missing_on_the_disk_is_gone(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        media = await file_of_a_message(world, "imageMessage", "image/png", PNG)
+        world.blobs.path(media["id"]).unlink()
+        answer = await world.ask(media["url"], token=token())
+        assert await error_of(answer) == (410, "media_removed")

@@ -326,7 +326,6 @@ async def test_a_reply_on_its_way_is_waited_for(world: World) -> None:
         (ADMIN, {"phone": "12"}, Code.BAD_REQUEST),
         (ADMIN, {"phone": "5521900000000"}, Code.NOT_FOUND),
         (ADMIN, {"contact_id": "nobody"}, Code.NOT_FOUND),
-        (ADMIN, {"phone": PHONE, "instance": "outra"}, Code.NOT_FOUND),
     ],
 )
 async def test_what_is_refused(
@@ -339,3 +338,42 @@ async def test_what_is_refused(
         await eraser(world).erase(who, ErasePerson(**params))
     assert refused.value.code is code
     assert world.ids() == ["B1"]
+
+
+async def test_everything_that_turned_out_to_be_one_person_goes(world: World) -> None:
+    """Two ids, two tickets, merged; the webhooks of before the merge know the hidden id alone."""
+    at = world.now()
+    await world.journal.submit(upsert("L1", f"sou {WORD}", jid=LID, at=at))
+    await world.journal.submit(upsert("A1", "oi", at=at))
+    await world.journal.submit(upsert("B1", "bom dia", jid=f"{OTHER}@s.whatsapp.net", at=at))
+    await world.handled()
+    both = Chat(jid=LID, phone=PHONE, lid=LID)
+    await world.apply(message("A2", chat=both, sent_at=at + 1000))
+    assert len(world.storage.readers[0].merges(None, before=None, limit=9)) == 1
+    result = await erase(world)
+    assert (result.contacts, result.tickets, result.messages) == (2, 2, 3)
+    assert files_with(world, PHONE, SPELT, LID, WORD) == []
+    assert world.storage.readers[0].merges(None, before=None, limit=9) == []
+    assert world.ids() == ["B1"]
+
+
+async def test_what_changes_between_the_search_and_the_end_goes_too(world: World) -> None:
+    """A reaction to an old message of somebody else, while old ones are looked through."""
+    await lived(world)
+    reaction = {"reactionMessage": {"key": {"remoteJid": GROUP, "id": "G2"}, "text": "🎈"}}
+    late = upsert(
+        "G8", reaction, jid=GROUP, participant=f"{SPELT}@s.whatsapp.net", at=world.now() + 9000
+    )
+    original = world.journal.replace
+
+    async def meanwhile(envelopes: Any) -> None:
+        world.journal.replace = original  # type: ignore[method-assign]  # back again
+        await original(envelopes)
+        await world.journal.submit(late)
+        await world.handled()
+
+    world.journal.replace = meanwhile  # type: ignore[method-assign]  # to act in between
+    await erase(world)
+    (row,) = [row for row in world.messages() if row.whatsapp_id == "G2"]
+    assert row.reactions == []
+    assert files_with(world, SPELT, "🎈") == []

@@ -35,14 +35,12 @@ _LINES = (
 @click.command("erase")
 @click.option("--phone", metavar="NUMBER", help="Whose: digits with country code.")
 @click.option("--contact", "contact_id", metavar="ID", help="Whose: a contact's id.")
-@click.option("--instance", metavar="NAME", help="Only in this WhatsApp instance.")
 @click.option("--yes", is_flag=True, help="Do it. Without it only what would go is said.")
 @config_option
 @json_option
 def command(
     phone: str | None,
     contact_id: str | None,
-    instance: str | None,
     yes: bool,
     config_file: Path | None,
     as_json: bool,
@@ -55,7 +53,7 @@ def command(
     """
     if (phone is None) == (contact_id is None):
         raise click.UsageError("say whom: give exactly one of --phone and --contact")
-    asked = {"phone": phone, "contact_id": contact_id, "instance": instance, "dry_run": not yes}
+    asked = {"phone": phone, "contact_id": contact_id, "dry_run": not yes}
     config = read_config(config_file)
     with _working(is_shown=not as_json):
         result = _through_daemon(config, asked)

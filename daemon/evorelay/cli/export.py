@@ -3,10 +3,10 @@
 import json
 import mimetypes
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import click
@@ -82,7 +82,7 @@ def command(
             raise RelayError("nothing is kept of such a person")
         found = reader.erasing.find(person, ALWAYS)
         with open_target(out) as target, _progress(len(found.messages), not as_json) as advance:
-            counts = _Export(config, reader, person, found, target).write(advance)
+            counts = _Export(config, reader, person, found, target, instance).write(advance)
     if as_json:
         click.echo(json.dumps({"out": str(out), **counts}))
         return
@@ -91,9 +91,18 @@ def command(
 
 
 class _Export:
+    """``instance``: leave out what is in another one; None: nothing."""
+
     def __init__(
-        self, config: Config, reader: StoreReader, person: Person, found: Traces, target: Target
+        self,
+        config: Config,
+        reader: StoreReader,
+        person: Person,
+        found: Traces,
+        target: Target,
+        instance: str | None,
     ) -> None:
+        self._instance = instance
         self._blobs = Path(config.state_dir) / "blobs"
         self._zone = ZoneInfo(config.backup.timezone)
         self._reader = reader
@@ -102,29 +111,39 @@ class _Export:
         self._target = target
         self._files: dict[str, str | None] = {}
         """Blob -> its name in the export, None where it is not here any more."""
+        self._count = 0
 
     def write(self, advance: Callable[[], None]) -> dict[str, int]:
         at = utc(now_ms()).isoformat()
         self._target.write("README.txt", README.format(at=at).encode())
-        contacts = self._reader.erasing.rows("contacts", self._person.contacts)
+        contacts = self._rows("contacts", self._person.contacts)
         tickets = [id_ for id_, _ in self._found.tickets]
         self._target.write("people.json", _pretty(self._people(contacts)))
-        in_all = self._reader.erasing.rows("tickets", [*tickets, *self._found.changed_tickets])
+        in_all = self._rows("tickets", [*tickets, *self._found.changed_tickets])
         for row in in_all:
             if row["id"] not in tickets:  # a group's: its last message may be somebody else's
                 row["last_message"] = None
         self._target.write("tickets.jsonl", _lines(in_all))
-        quarantined = self._reader.erasing.rows("quarantine", self._found.quarantine)
+        quarantined = self._rows("quarantine", self._found.quarantine)
         if quarantined:
             self._target.write("quarantine.jsonl", _lines(quarantined))
         self._messages(contacts, advance)
         return {
             "contacts": len(contacts),
             "tickets": len(in_all),
-            "messages": len(self._found.messages),
+            "messages": self._count,
             "files": sum(name is not None for name in self._files.values()),
             "missing_files": sum(name is None for name in self._files.values()),
         }
+
+    def _is_meant(self, instance: str) -> bool:
+        return self._instance in (None, instance)
+
+    def _rows(
+        self, table: Literal["contacts", "tickets", "quarantine"], ids: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        rows = self._reader.erasing.rows(table, ids)
+        return [row for row in rows if self._is_meant(row["instance"])]
 
     def _people(self, contacts: list[dict[str, Any]]) -> dict[str, Any]:
         aliases = [{"instance": one, "alias": alias} for one, alias in self._person.aliases]
@@ -141,8 +160,9 @@ class _Export:
             html.write(page.head().encode())
             for id_ in self._found.messages:
                 row = self._reader.message(id_)
-                if row is None:
-                    continue  # removed meanwhile
+                if row is None or not self._is_meant(row.instance):
+                    continue  # removed meanwhile, or another instance's
+                self._count += 1
                 file = self._file(row)
                 lines.write(msgspec.json.encode({**_told(row), "file": file}) + b"\n")
                 html.write(page.message(row, file).encode())

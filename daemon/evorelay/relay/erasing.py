@@ -38,10 +38,10 @@ ERASED = "erased"
 HANDLED_S = 60.0
 SETTLED_MS = 5_000
 """A file this old is not on its way to a row any more (relay/collecting.py has an hour for it)."""
-STORE_COMPACT_BYTES = 1 << 30
+STORE_COMPACT_BYTES = 512 << 20
 JOURNAL_COMPACT_BYTES = 256 << 20
-"""What is written anew while the daemon runs: some ten seconds in which agents wait, and a second
-or two for webhooks."""
+"""What is written anew while the daemon runs: agents wait for it, and webhooks for the journal's.
+370 MB, which are 1,000,000 messages, took less than 8 s on 2 shared cores (``evorelay erase``)."""
 _SLICE_BYTES = 1024 * 1024
 _OVERLAP_BYTES = 512
 """More than a mark or a message's id with its name."""
@@ -54,13 +54,10 @@ NOT_REACHED = (
 
 
 class ErasePerson(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whom; exactly one of ``phone`` and ``contact_id``."""
+    """Whom, in all instances; exactly one of ``phone`` and ``contact_id``."""
 
     phone: Annotated[str, Meta(max_length=40)] | None = None
     contact_id: Text | None = None
-    instance: Annotated[
-        Text | None, Meta(description="Only there; null: wherever they are known")
-    ] = None
     dry_run: Annotated[bool, Meta(description="Say what would go, and change nothing")] = False
 
 
@@ -165,7 +162,7 @@ class Eraser:
         mentions = Mentions(person.marks, [id_ for _, id_ in taken.whatsapp_ids])
         _, more = await self._journal_entries(handled, mentions, result)
         result.files = await self._files({*blobs, *more, *taken.blobs})
-        result.compacted = await self._scrub()
+        result.compacted = await self.scrub()
         return result
 
     async def _person(self, params: ErasePerson) -> Person:
@@ -183,7 +180,7 @@ class Eraser:
                 reader.erasing,
                 phone=phone,
                 contact=params.contact_id,
-                instance=params.instance,
+                instance=None,
                 instances=[row.name for row in instances],
             )
         )
@@ -319,7 +316,8 @@ class Eraser:
         count, _ = await self._blobs.remove([*free], before)
         return count
 
-    async def _scrub(self) -> bool:
+    async def scrub(self) -> bool:
+        """Clean the free space of the databases, where they are small enough; whether they were."""
         store, journal = self._compact_bytes_max
         is_journal_clean = await self._journal.scrub(journal)
         return bool(
