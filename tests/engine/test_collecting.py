@@ -50,7 +50,7 @@ def at_the_real_time(world: World) -> World:
 def collector(world: World, *, pipeline_age_s: float = 0.0) -> Collector:
     return Collector(
         world.blobs,
-        world.storage.journal,
+        world.journal,
         world.ledger,
         world.storage.maintenance,
         world.reads,
@@ -122,6 +122,26 @@ async def test_nothing_goes_while_the_pipeline_hangs(world: World) -> None:
     pass_time(world, GRACE_MS + 1000)
     stuck = collector(world, pipeline_age_s=GRACE_MS / 1000)
     assert await stuck.sweep(len(SHELVES)) == Collected(0, 0)
+
+
+async def test_asking_the_journal_for_its_age_disturbs_nobody_who_reads_it(world: World) -> None:
+    """P1: pipeline, replay and sweep read one connection of the journal, each in its turn."""
+    for _ in range(20):
+        world.storage.journal.append([envelope(b"{}" * 500)] * 50)
+    sweeping = collector(world)
+    reads = 0
+
+    async def reread() -> None:
+        nonlocal reads
+        while True:
+            reads += len(await world.journal.reread(0)) == 1000
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reread)
+        for _ in range(200):
+            await sweeping.sweep(1)
+        nursery.cancel_scope.cancel()
+    assert reads
 
 
 async def test_all_shelves_have_their_turn(world: World) -> None:

@@ -48,7 +48,7 @@ def make(
     maintenance = maintenance or world.storage.maintenance
     collector = Collector(
         world.blobs,
-        world.storage.journal,
+        world.journal,
         world.ledger,
         maintenance,
         world.reads,

@@ -130,7 +130,7 @@ def build_core(
     )
     collector = Collector(
         blobs,
-        storage.journal,
+        journal,
         ledger,
         storage.maintenance,
         reads,

@@ -19,15 +19,15 @@ import time
 from collections.abc import Callable
 from itertools import islice
 
-import trio
 from msgspec import Struct
 
 from evorelay.model.blob_names import NAME_BYTES_MAX, blob_names
 from evorelay.model.clock import NowMs
 from evorelay.relay.blobs import SHELVES, BlobStore
+from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.reads import Reads
-from evorelay.storage.ports import JournalStore, Maintenance
+from evorelay.storage.ports import Maintenance
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Collector:
     def __init__(
         self,
         blobs: BlobStore,
-        journal: JournalStore,
+        journal: Journal,
         ledger: Ledger,
         maintenance: Maintenance,
         reads: Reads,
@@ -91,7 +91,7 @@ class Collector:
 
     async def _safe_age(self) -> int:
         """Before any reference is looked for: what comes to refer later comes from younger ones."""
-        oldest = await trio.to_thread.run_sync(self._journal.oldest_at)
+        oldest = await self._journal.oldest_at()
         # The files' times are the machine's clock, whatever ``now`` is in a test.
         now = min(self._now(), time.time_ns() // 1_000_000)
         return (now if oldest is None else min(now, oldest)) - GRACE_MS

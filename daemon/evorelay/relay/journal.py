@@ -218,6 +218,10 @@ class Journal:
         """One entry as long as it is kept; raises ``StoreUnavailable``."""
         return await trio.to_thread.run_sync(self._store.find, seq, limiter=self._read_limiter)
 
+    async def oldest_at(self) -> int | None:
+        """When the oldest entry that is kept was committed; raises ``StoreUnavailable``."""
+        return await trio.to_thread.run_sync(self._store.oldest_at, limiter=self._read_limiter)
+
     async def before(self, moment_ms: int) -> int:
         """A seq beyond which everything has arrived that arrived at a moment or later.
 
