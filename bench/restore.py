@@ -127,8 +127,8 @@ def _totals(state_dir: Path) -> Totals:
         path = Path(directory) / "copy.db"
         store = backup_store(state_dir, None)
         store.copy_to(path, Pace())
-        with store.open_copy(path) as copy:
-            return copy.totals(Pace())
+        with store.open_copy(path, Pace()) as copy:
+            return copy.totals()
 
 
 def _counts(totals: Totals) -> dict[str, int]:

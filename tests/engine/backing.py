@@ -85,8 +85,8 @@ def _rows(state: Path) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as directory:
         copy_path = Path(directory) / "copy.db"
         store.copy_to(copy_path, Pace())
-        with store.open_copy(copy_path) as copy:
-            for _, _, text in copy.lines(None, Pace()):
+        with store.open_copy(copy_path, Pace()) as copy:
+            for _, _, text in copy.lines(None):
                 yield from map(json.loads, text.splitlines())
 
 

@@ -10,10 +10,13 @@ import pytest
 import trio
 
 from evorelay.model.change import Revoke
-from evorelay.model.errors import StoreInUse
-from evorelay.model.fact import ChangeFact, Chat, PersonFact
+from evorelay.model.errors import RelayError, StoreInUse
+from evorelay.model.fact import ChangeFact, Chat, MediaFact, PersonFact
+from evorelay.relay.backup.files_of_messages import missing_files
+from evorelay.relay.backup.pace import Pace
 from evorelay.relay.questions import TicketParams
 from evorelay.storage.open import open_storage
+from evorelay.storage.sqlite import life, store, suspicion
 from evorelay.storage.sqlite.schema import MIGRATIONS
 from tests.conformance.test_migrations import OLD
 from tests.engine.backing import Backing, rows, said
@@ -274,6 +277,38 @@ def test_a_store_of_the_first_schema_is_backed_up_and_restored(
     assert len(texts(tmp_path / "target")) == 3
     with closing(apsw.Connection(str(backing.state / "store.db"))) as db:
         assert db.pragma("user_version") == 1  # the store itself was only read
+
+
+def test_a_backup_of_an_older_schema_is_proved_and_restored(
+    tmp_path: Path, backing: Backing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sums are over other columns; its rows are counted, and read by what this version is."""
+    with monkeypatch.context() as earlier:
+        for module in (store, life, suspicion):
+            earlier.setattr(module, "MIGRATIONS", MIGRATIONS[:-1])
+        trio.run(filled, tmp_path, message("A1"), message("B1", phone=BIA))
+        manifest = backing.make()
+    assert manifest.mark.schema == len(MIGRATIONS) - 1
+    assert backing.check(manifest.id).problem is None
+    target = tmp_path / "target"
+    assert backing.restore(manifest.id, target).messages == 2
+    with closing(apsw.Connection(str(target / "store.db"))) as db:
+        assert db.pragma("user_version") == len(MIGRATIONS)
+    monkeypatch.setattr(store, "MIGRATIONS", MIGRATIONS[:-2])
+    monkeypatch.setattr(suspicion, "MIGRATIONS", MIGRATIONS[:-2])
+    with pytest.raises(RelayError, match="newer evorelay"):  # and an older version says so
+        backing.restore(manifest.id, tmp_path / "another")
+
+
+async def test_files_of_messages_that_lack_are_counted(tmp_path: Path, backing: Backing) -> None:
+    here, away = "ab" * 32, "cd" * 32
+    files = [MediaFact(mimetype="image/jpeg", blob=blob, size=7) for blob in (here, away)]
+    await filled(
+        tmp_path, *(message(f"I{n}", type="image", media=file) for n, file in enumerate(files))
+    )
+    manifest = backing.make()
+    assert (manifest.media.files, manifest.media.bytes) == (2, 14)
+    assert missing_files(backing.shelf, manifest, {here}.__contains__, Pace()) == 1
 
 
 def test_nothing_is_restored_beside_a_daemon(tmp_path: Path, backing: Backing) -> None:

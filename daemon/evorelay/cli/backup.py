@@ -21,11 +21,13 @@ from evorelay.model.backup import CheckResult, Restored, RestoreRefused
 from evorelay.model.errors import StoreInUse
 from evorelay.model.sizes import readable_bytes
 from evorelay.relay.backup.checking import check_backup
+from evorelay.relay.backup.files_of_messages import missing_files
 from evorelay.relay.backup.listing import listed
 from evorelay.relay.backup.making import make_backup
 from evorelay.relay.backup.pace import Pace
 from evorelay.relay.backup.restoring import Told, restore_backup
 from evorelay.relay.backup.shelf import shelf_of
+from evorelay.relay.blobs import BlobStore
 from evorelay.storage.open import backup_store, store_for_restore
 
 _NICE = 10
@@ -169,7 +171,7 @@ def restore(
         with (
             store_for_restore(state_dir, config.storage.url) as store,
             shelf.locked(),
-            _scratch(state_dir) as scratch,
+            _scratch(store.directory) as scratch,
             _progress(is_shown=not as_json) as told,
         ):
             restored = restore_backup(
@@ -181,6 +183,9 @@ def restore(
                 told,
                 from_conversations=from_conversations,
             )
+            missing = missing_files(
+                shelf, shelf.manifest(chosen)[0], _is_here(state_dir / "blobs"), Pace()
+            )
     except StoreInUse:
         raise RestoreRefused(
             f"the daemon is running on {state_dir}; stop it first (systemctl stop evorelay),"
@@ -188,9 +193,16 @@ def restore(
         ) from None
     erased = forget_erased(config)
     if as_json:
-        click.echo(msgspec.json.encode(restored).decode())
+        answer = msgspec.to_builtins(restored) | {"missing_files": missing}
+        click.echo(json.dumps(answer))
     else:
         _tell_restored(restored)
+        if missing:
+            click.echo(
+                f"{missing:,} files of messages are not on this machine: a backup names them and"
+                f" does not hold them. Copy {state_dir / 'blobs'} from where you keep it.",
+                err=True,
+            )
         if erased:
             click.echo(f"People who were erased since, and now again: {erased:,}")
 
@@ -238,11 +250,24 @@ def _tell_restored(restored: Restored) -> None:
         )
 
 
+def _is_here(blobs: Path) -> Callable[[str], bool]:
+    store = BlobStore(blobs)
+
+    def is_here(sha256: str) -> bool:
+        try:
+            return store.path(sha256).exists()
+        except ValueError:  # no name of a file: nobody can fetch it, and nobody misses it
+            return True
+
+    return is_here
+
+
 @contextmanager
-def _scratch(state_dir: Path) -> Iterator[Path]:
-    for leftover in state_dir.glob(".restore-*"):
+def _scratch(place: Path) -> Iterator[Path]:
+    """On the store's disk; what a killed restore left there goes."""
+    for leftover in place.glob(".restore-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=".restore-", dir=state_dir) as directory:
+    with tempfile.TemporaryDirectory(prefix=".restore-", dir=place) as directory:
         yield Path(directory)
 
 

@@ -80,15 +80,15 @@ def _rehearse(store: BackupStore, shelf: Shelf, manifest: Manifest, breathe: Bre
             shelf.place(manifest.id) / DATABASE, manifest.files[DATABASE], copy_path, breathe
         )
         store.at(target).restore(copy_path, manifest.mark, breathe, _nobody, settles=False)
-        with store.open_copy(target) as restored:
-            compare(restored, manifest, breathe)
+        with store.open_copy(target, breathe) as restored:
+            compare(restored, manifest)
 
 
-def compare(restored: StoreCopy, manifest: Manifest, breathe: Breathe) -> None:
+def compare(restored: StoreCopy, manifest: Manifest) -> None:
     """Raise ``DamagedBackup`` unless a restored store holds what the manifest says."""
     if problem := restored.problem():
         raise DamagedBackup(problem)
-    found = restored.totals(breathe)
+    found = restored.totals()
     if {name: total.rows for name, total in found.items()} != {
         name: total.rows for name, total in manifest.totals.items()
     }:
@@ -99,7 +99,7 @@ def compare(restored: StoreCopy, manifest: Manifest, breathe: Breathe) -> None:
         raise DamagedBackup("restored, it has other rows than the store had")
     # The lines are what the store says of that stretch of its life, to the byte.
     hashed = sha256()
-    for _, _, text in restored.lines(manifest.since, breathe):
+    for _, _, text in restored.lines(manifest.since):
         hashed.update(text)
     if hashed.hexdigest() != manifest.files[CONVERSATIONS].raw_sha256:
         raise DamagedBackup(f"{CONVERSATIONS} does not say what its copy of the database says")

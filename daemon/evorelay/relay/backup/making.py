@@ -74,13 +74,13 @@ def _write(
 ) -> Manifest:
     # Everything is read from one copy: what is in the files is the same moment, to the row.
     mark = store.copy_to(copy_path, breathe)
-    with store.open_copy(copy_path) as copy:
+    with store.open_copy(copy_path, breathe) as copy:
         previous = _previous(shelf)
         continues = previous is not None and copy.continues(previous[0].mark)
         since = previous[0].mark.revision if previous is not None and continues else None
-        conversations, counts = _conversations(copy, work / CONVERSATIONS, since, breathe)
-        media_file, media = _media(copy, work / MEDIA, breathe)
-        totals = copy.totals(breathe)
+        conversations, counts = _conversations(copy, work / CONVERSATIONS, since)
+        media_file, media = _media(copy, work / MEDIA)
+        totals = copy.totals()
     files = {
         CONVERSATIONS: conversations,
         MEDIA: media_file,
@@ -117,20 +117,20 @@ def _previous(shelf: Shelf) -> tuple[Manifest, str] | None:
 
 
 def _conversations(
-    copy: StoreCopy, path: Path, since: int | None, breathe: Breathe
+    copy: StoreCopy, path: Path, since: int | None
 ) -> tuple[FileEntry, dict[str, int]]:
     counts: Counter[str] = Counter()
     with packed(path) as packer:
-        for kind, count, text in copy.lines(since, breathe):
+        for kind, count, text in copy.lines(since):
             counts[kind] += count
             packer.write(text)
     return packer.entry, dict(counts)
 
 
-def _media(copy: StoreCopy, path: Path, breathe: Breathe) -> tuple[FileEntry, Media]:
+def _media(copy: StoreCopy, path: Path) -> tuple[FileEntry, Media]:
     files = size = 0
     with packed(path) as packer:
-        for count, size_bytes, text in copy.media(breathe):
+        for count, size_bytes, text in copy.media():
             files += count
             size += size_bytes
             packer.write(text)

@@ -49,9 +49,9 @@ def restore_backup(
         manifest, _ = check_files(shelf, backup_id, breathe)
         told("unpacking", 0, 1)
         unpack_file(shelf.place(backup_id) / DATABASE, manifest.files[DATABASE], copy_path, breathe)
-        with store.open_copy(copy_path) as copy:
+        with store.open_copy(copy_path, breathe) as copy:
             told("comparing", 0, 1)
-            compare(copy, manifest, breathe)
+            compare(copy, manifest)
         source = _Source("database", None)
     else:
         source = _build(store, shelf, manifest, copy_path, breathe, told)
@@ -94,7 +94,7 @@ def _build(
     # Where days are missing, the journal is to be read from its beginning: it may have them.
     cursors = last.mark.cursors if is_whole else {}
     store.build_copy(copy_path, chain.from_iterable(days()), cursors, breathe)
-    with store.open_copy(copy_path) as copy:
+    with store.open_copy(copy_path, breathe) as copy:
         if problem := copy.problem():
             raise DamagedBackup(problem)
     return _Source("conversations", links[0].from_)

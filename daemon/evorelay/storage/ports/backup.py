@@ -34,7 +34,7 @@ class StoreCopy(Protocol):
     def continues(self, mark: Mark) -> bool:
         """Whether its log of changes reaches back to that moment of the same life."""
 
-    def lines(self, since: int | None, breathe: Breathe) -> Iterator[tuple[str, int, bytes]]:
+    def lines(self, since: int | None) -> Iterator[tuple[str, int, bytes]]:
         """Conversations as JSON Lines: (kind, how many, text that ends in a newline).
 
         ``since``: only what changed after that revision, with the people and tickets it belongs to;
@@ -42,10 +42,10 @@ class StoreCopy(Protocol):
         without its words.
         """
 
-    def media(self, breathe: Breathe) -> Iterator[tuple[int, int, bytes]]:
+    def media(self) -> Iterator[tuple[int, int, bytes]]:
         """Files that messages carry, as JSON Lines: (how many, their bytes, text)."""
 
-    def totals(self, breathe: Breathe) -> dict[str, Total]:
+    def totals(self) -> dict[str, Total]:
         """What is in it, by table, to be compared with another copy."""
 
     def problem(self) -> str | None:
@@ -54,6 +54,10 @@ class StoreCopy(Protocol):
 
 class BackupStore(Protocol):
     """The store as backups and restores see it, from the side: no writer of it is needed."""
+
+    @property
+    def directory(self) -> Path:
+        """Where the store is, or will be."""
 
     def size_bytes(self) -> int:
         """How large a copy may be. Raises ``StoreUnavailable`` when there is no store."""
@@ -64,7 +68,7 @@ class BackupStore(Protocol):
         The copy is a store of its own, with another epoch. Returns the moment it shows.
         """
 
-    def open_copy(self, path: Path) -> AbstractContextManager[StoreCopy]:
+    def open_copy(self, path: Path, breathe: Breathe) -> AbstractContextManager[StoreCopy]:
         """A copy made by any version; an older one is brought up to date first."""
 
     def build_copy(

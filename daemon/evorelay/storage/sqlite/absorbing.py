@@ -14,7 +14,7 @@ import msgspec
 
 from evorelay.model.backup import Mark
 from evorelay.model.clock import now_ms
-from evorelay.storage.ports.backup import Breathe, Merged
+from evorelay.storage.ports.backup import Merged
 from evorelay.storage.sqlite.bulk import Table
 from evorelay.storage.sqlite.connection import transaction
 from evorelay.storage.sqlite.life import (
@@ -128,24 +128,19 @@ def settle_in_place(db: apsw.Connection, mark: Mark, *, settles: bool) -> Merged
     return Merged(sum(counts.values()), counts["messages"], failed, epoch)
 
 
-def absorb(
-    db: apsw.Connection, copy: Path, mark: Mark, breathe: Breathe, told: Callable[[int], None]
-) -> Merged:
+def absorb(db: apsw.Connection, copy: Path, mark: Mark, told: Callable[[int], None]) -> Merged:
     """Merge the copy, a checked store of this schema, into the store behind ``db``."""
     db.execute("ATTACH ? AS src", (str(copy),))
     try:
-        return _Absorbing(db, mark, breathe, told).run()
+        return _Absorbing(db, mark, told).run()
     finally:
         db.execute("DETACH src")
 
 
 class _Absorbing:
-    def __init__(
-        self, db: apsw.Connection, mark: Mark, breathe: Breathe, told: Callable[[int], None]
-    ) -> None:
+    def __init__(self, db: apsw.Connection, mark: Mark, told: Callable[[int], None]) -> None:
         self._db = db
         self._mark = mark
-        self._breathe = breathe
         self._told = told
         self._before = read_mark(db)
         self._rows = 0
@@ -260,7 +255,6 @@ class _Absorbing:
             " AND m.id <> s.id)"
         )
         while True:
-            self._breathe()
             last, count = db.execute(
                 "SELECT max(arrival), count(*) FROM (SELECT arrival FROM src.messages"
                 " WHERE arrival > ? ORDER BY arrival LIMIT ?)",
@@ -316,7 +310,6 @@ class _Absorbing:
         merging = Merging(self._db)
         ids = [id_ for (id_,) in self._db.execute("SELECT id FROM temp.touched")]
         for first in range(0, len(ids), _RECOUNTED):
-            self._breathe()
             with transaction(self._db):
                 merging.recount(ids[first : first + _RECOUNTED])
 

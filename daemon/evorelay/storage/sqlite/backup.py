@@ -19,7 +19,7 @@ from evorelay.storage.sqlite.connection import (
     open_writer,
     translated_errors,
 )
-from evorelay.storage.sqlite.copying import SqliteCopy, copy_store
+from evorelay.storage.sqlite.copying import SqliteCopy, copy_store, opened
 from evorelay.storage.sqlite.lines import KIND, PAGE, Removed, decode_line
 from evorelay.storage.sqlite.store import migrate
 from evorelay.storage.sqlite.suspicion import check_schema
@@ -31,6 +31,10 @@ _UNIQUE = ("tickets_one_open", "messages_once")
 class SqliteBackupStore:
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    @property
+    def directory(self) -> Path:
+        return self._path.parent
 
     def size_bytes(self) -> int:
         with file_faults():
@@ -44,8 +48,8 @@ class SqliteBackupStore:
         return copy_store(self._path, path, breathe)
 
     @contextmanager
-    def open_copy(self, path: Path) -> Iterator[SqliteCopy]:
-        with _scratch(path) as db:
+    def open_copy(self, path: Path, breathe: Breathe) -> Iterator[SqliteCopy]:
+        with _scratch(path, breathe) as db:
             yield SqliteCopy(db)
 
     def build_copy(
@@ -53,7 +57,7 @@ class SqliteBackupStore:
     ) -> int:
         with file_faults():
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        with _scratch(path) as db:
+        with _scratch(path, breathe) as db:
             indexes = [
                 db.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (name,)).get
                 for name in _UNIQUE
@@ -63,7 +67,6 @@ class SqliteBackupStore:
             decoded = map(decode_line, lines)
             try:
                 while page := list(islice(decoded, PAGE)):
-                    breathe()
                     with db:
                         _write(db, page)
                 for cursor in cursors.items():
@@ -87,7 +90,7 @@ class SqliteBackupStore:
         settles: bool = True,
     ) -> Merged:
         if self._is_empty():
-            with _scratch(copy) as db:
+            with _scratch(copy, breathe) as db:
                 merged = settle_in_place(db, mark, settles=settles)
             told(merged.messages)
             self._put_in_place(copy)
@@ -96,7 +99,7 @@ class SqliteBackupStore:
             db = open_writer(self._path)
             try:
                 migrate(db)
-                return absorb(db, copy, mark, breathe, told)
+                return absorb(db, copy, mark, told)
             finally:
                 db.close()
 
@@ -130,21 +133,17 @@ class SqliteBackupStore:
 
 
 @contextmanager
-def _scratch(path: Path) -> Iterator[apsw.Connection]:
+def _scratch(path: Path, breathe: Breathe) -> Iterator[apsw.Connection]:
     """A file of a backup, which may come from anybody, as a store of this version."""
     try:
-        with translated_errors(path):
-            db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-            try:
-                db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
-                db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
-                db.pragma("synchronous", "off")
-                db.pragma("foreign_keys", False)
-                check_schema(db)
-                migrate(db)
-                yield db
-            finally:
-                db.close()
+        with opened(path, breathe) as db:
+            db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+            db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+            db.pragma("synchronous", "off")
+            db.pragma("foreign_keys", False)
+            check_schema(db)
+            migrate(db)
+            yield db
     except DamagedFile as error:
         raise DamagedBackup(f"its copy of the database is damaged: {error.__cause__}") from error
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -72,51 +73,49 @@ _CONTEXT = (
 """What changed, and the people and tickets it is about, so that a day can be read by itself."""
 
 
+@contextmanager
+def opened(path: Path, breathe: Breathe, *, read_only: bool = False) -> Iterator[apsw.Connection]:
+    """A connection that breathes while it works; what ``breathe`` raises ends its statement."""
+
+    def breathed() -> bool:
+        breathe()
+        return False
+
+    flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
+    with translated_errors(path):
+        db = apsw.Connection(str(path), flags=flags)
+        try:
+            db.set_busy_timeout(5000)
+            db.set_progress_handler(breathed, _VM_STEPS)
+            yield db
+        finally:
+            db.close()
+
+
 def copy_store(source: Path, target: Path, breathe: Breathe) -> Mark:
     """``BackupStore.copy_to``: VACUUM INTO, which leaves behind what was deleted in the file."""
     with file_faults():
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    raised: list[BaseException] = []
-
-    def breathed() -> bool:
-        try:
-            breathe()
-        except BaseException as error:  # it must not pass through C; it is raised below
-            raised.append(error)
-        return bool(raised)
-
-    with translated_errors(source):
-        db = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            db.set_busy_timeout(5000)
-            db.set_progress_handler(breathed, _VM_STEPS)
-            db.execute("VACUUM INTO ?", (str(target),))
-        except apsw.InterruptError:
-            raise raised[0] from None
-        finally:
-            db.close()
-    return _make_presentable(target)
+    with opened(source, breathe, read_only=True) as db:
+        db.execute("VACUUM INTO ?", (str(target),))
+    return _make_presentable(target, breathe)
 
 
-def _make_presentable(path: Path) -> Mark:
+def _make_presentable(path: Path, breathe: Breathe) -> Mark:
     """Bring a fresh copy up to date, take out what is secret, and give it a life of its own.
 
     Whoever puts the file in place by hand has a store whose clients are told to load anew.
     """
-    with translated_errors(path):
-        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            db.pragma("synchronous", "off")  # whoever wants it durable syncs the file
-            db.pragma("secure_delete", True)
-            migrate(db)
-            mark = read_mark(db)
-            with db:
-                db.execute("DELETE FROM sockets")  # who has a pid may have what it missed
-                db.execute("UPDATE events SET origin = NULL WHERE origin IS NOT NULL")  # likewise
-                db.execute("UPDATE instances SET qrcode = NULL")
-                begin_life(db, [(mark.epoch, mark.revision, mark.revision)])
-        finally:
-            db.close()
+    with opened(path, breathe) as db:
+        db.pragma("synchronous", "off")  # whoever wants it durable syncs the file
+        db.pragma("secure_delete", True)
+        migrate(db)
+        mark = read_mark(db)
+        with db:
+            db.execute("DELETE FROM sockets")  # who has a pid may have what it missed
+            db.execute("UPDATE events SET origin = NULL WHERE origin IS NOT NULL")  # likewise
+            db.execute("UPDATE instances SET qrcode = NULL")
+            begin_life(db, [(mark.epoch, mark.revision, mark.revision)])
     return mark
 
 
@@ -137,22 +136,21 @@ class SqliteCopy:
         ).get
         return bool(change == mark.change)
 
-    def lines(self, since: int | None, breathe: Breathe) -> Iterator[tuple[str, int, bytes]]:
+    def lines(self, since: int | None) -> Iterator[tuple[str, int, bytes]]:
         if since is not None:
-            yield from self._removed(since, breathe)
-            self._want(since, breathe)
+            yield from self._removed(since)
+            self._want(since)
         for kind in KINDS:
             source = f"{kind.table.name} AS t"
             if since is not None:
                 same = " AND ".join(f"t.{column} = w.{column}" for column in kind.place)
                 source = f"wanted_{kind.table.name} AS w CROSS JOIN {source} ON {same}"
-            for count, text in self._pages(kind, kind.line, source, breathe):
+            for count, text in self._pages(kind, kind.line, source):
                 yield kind.name, count, text
 
-    def media(self, breathe: Breathe) -> Iterator[tuple[int, int, bytes]]:
+    def media(self) -> Iterator[tuple[int, int, bytes]]:
         after = ""
         while True:
-            breathe()
             rows = self._db.execute(
                 "SELECT media->>'id' AS id, max(media->>'size') FROM messages"
                 " INDEXED BY messages_by_media WHERE media IS NOT NULL AND media->>'id' > ?"
@@ -167,12 +165,12 @@ class SqliteCopy:
             )
             yield len(rows), sum(int(size or 0) for _, size in rows), text
 
-    def totals(self, breathe: Breathe) -> dict[str, Total]:
+    def totals(self) -> dict[str, Total]:
         found = {}
         for kind in KINDS:
             rows, hashed = 0, sha256()
             source = f"{kind.table.name} AS t"
-            for count, text in self._pages(kind, kind.table.array, source, breathe):
+            for count, text in self._pages(kind, kind.table.array, source):
                 rows += count
                 hashed.update(text)
             found[kind.table.name] = Total(rows, hashed.hexdigest())
@@ -188,7 +186,7 @@ class SqliteCopy:
         self._db.execute("INSERT INTO messages_text (messages_text) VALUES ('integrity-check')")
         return None
 
-    def _want(self, since: int, breathe: Breathe) -> None:
+    def _want(self, since: int) -> None:
         self._db.pragma("temp_store", "file")
         for kind in KINDS:
             columns = ", ".join(kind.place)
@@ -198,14 +196,12 @@ class SqliteCopy:
             )
             self._db.execute(f"DELETE FROM wanted_{kind.table.name}")  # noqa: S608 -- our own names
         for sql in _CONTEXT:
-            breathe()
             self._db.execute(sql, (since,) if "?1" in sql else ())
 
-    def _removed(self, since: int, breathe: Breathe) -> Iterator[tuple[str, int, bytes]]:
+    def _removed(self, since: int) -> Iterator[tuple[str, int, bytes]]:
         for kind in KINDS:
             after: Any = ""
             while True:
-                breathe()
                 text, count, after = self._db.execute(
                     "SELECT group_concat(json_object('kind', 'removed', 'of', kind, 'key', key),"  # noqa: S608 -- our own names
                     " char(10)), count(*), max(key) FROM (SELECT DISTINCT kind, key FROM changes"
@@ -219,12 +215,9 @@ class SqliteCopy:
                     break
                 yield "removed", count, text.encode() + b"\n"
 
-    def _pages(
-        self, kind: Kind, shown: str, source: str, breathe: Breathe
-    ) -> Iterator[tuple[int, bytes]]:
+    def _pages(self, kind: Kind, shown: str, source: str) -> Iterator[tuple[int, bytes]]:
         after: list[Any] | None = None
         while True:
-            breathe()
             text, count, place = self._db.execute(
                 kind.page(shown, source, after), after or ()
             ).fetchone()  # type: ignore[misc]  # an aggregate always has a row
