@@ -251,6 +251,8 @@ def test_a_disk_that_fills_up_is_told_in_units_of_people() -> None:
     assert said(vitals, "disk:free", HealthConfig()) == (
         "300 MiB free; when 44 MiB more are used, webhooks are refused: free some space"
     )
+    (left,) = judge(vitals, HealthConfig()).by_name()["disk:left"]
+    assert (left.value, left.unit) == (44 * MIB, "bytes")
 
 
 def test_a_large_backlog_that_moves_is_no_failure() -> None:
@@ -357,6 +359,12 @@ def test_of_many_instances_some_are_named_and_the_rest_counted() -> None:
         ),
         (BackupFacts(last_at=NOW - HOUR_MS - 1, verified_at=NOW - HOUR_MS), {}),
         (BackupFacts(trouble="no room: free some"), {"backup:age": "no room: free some"}),
+        (
+            BackupFacts(trouble="no room: free some", due_at=NOW - 5 * HOUR_MS),
+            {
+                "backup:age": "a backup is 5 h overdue (there is none yet): no room: free some",
+            },
+        ),
     ],
 )
 def test_a_backup_that_is_late_failed_or_unverified_is_told(

@@ -72,6 +72,7 @@ export default {
     "store:read": "Store: reading",
     "store:write": "Store: writing",
     "disk:free": "Disk: free space",
+    "disk:left": "Disk: left until webhooks are refused",
     "canary:roundtrip": "Canary: webhook to client",
     "evolution:configured": "Evolution: configured",
     "evolution:reachable": "Evolution: not reached",

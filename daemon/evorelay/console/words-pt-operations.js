@@ -73,6 +73,7 @@ export default {
     "store:read": "Banco: leitura",
     "store:write": "Banco: escrita",
     "disk:free": "Disco: espaço livre",
+    "disk:left": "Disco: resta até recusar webhooks",
     "canary:roundtrip": "Canário: do webhook ao cliente",
     "evolution:configured": "Evolution: configurada",
     "evolution:reachable": "Evolution: não alcançada",

@@ -26,7 +26,7 @@ def engine(vitals: Vitals, limits: HealthConfig) -> list[Check]:
         _loop(vitals, limits),
         _reads(vitals, limits),
         _writes(vitals, limits),
-        _disk(vitals, limits),
+        *_disk(vitals, limits),
     ]
     if vitals.canary is not None:
         checks.append(_canary(vitals.canary, vitals, limits))
@@ -152,7 +152,7 @@ def _writes(vitals: Vitals, limits: HealthConfig) -> Check:
     )
 
 
-def _disk(vitals: Vitals, limits: HealthConfig) -> Check:
+def _disk(vitals: Vitals, limits: HealthConfig) -> list[Check]:
     left = vitals.disk_free - vitals.disk_watermark
     output = None
     if left < 0:
@@ -165,13 +165,16 @@ def _disk(vitals: Vitals, limits: HealthConfig) -> Check:
             f"{readable_bytes(vitals.disk_free)} free; when {readable_bytes(left)} more are used,"
             " webhooks are refused: free some space"
         )
-    return Check(
-        name="disk:free",
-        status="pass" if output is None else "warn",
-        value=vitals.disk_free,
-        unit="bytes",
-        output=output,
-    )
+    return [
+        Check(
+            name="disk:free",
+            status="pass" if output is None else "warn",
+            value=vitals.disk_free,
+            unit="bytes",
+            output=output,
+        ),
+        Check(name="disk:left", value=max(0, left), unit="bytes"),
+    ]
 
 
 def _canary(canary: CanaryFacts, vitals: Vitals, limits: HealthConfig) -> Check:

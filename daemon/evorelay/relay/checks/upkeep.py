@@ -69,15 +69,14 @@ def _certificate(until: int, at: int, limits: HealthConfig) -> Check:
 def _backup(backup: BackupFacts, at: int, limits: HealthConfig) -> list[Check]:
     age_s = None if backup.last_at is None else (at - backup.last_at) / 1000
     late_s = 0.0 if backup.due_at is None else (at - backup.due_at) / 1000
-    wrong = None
-    if backup.trouble is not None:
-        wrong = backup.trouble
-    elif grade(late_s, warn=limits.backup_warn) != "pass":
+    wrong = backup.trouble
+    if grade(late_s, warn=limits.backup_warn) != "pass":
         last = "there is none yet" if age_s is None else f"the last is {readable_span(age_s)} old"
-        wrong = (
-            f"a backup is {readable_span(late_s)} overdue ({last}): look in the log for why,"
-            " or run `evorelay backup now`"
-        )
+        overdue = f"a backup is {readable_span(late_s)} overdue ({last})"
+        if wrong is None:
+            wrong = f"{overdue}: look in the log for why, or run `evorelay backup now`"
+        else:
+            wrong = f"{overdue}: {wrong}"
     checks = [
         Check(
             name="backup:age",
