@@ -100,8 +100,8 @@ async def _measure(run: Run, service: Service) -> None:
                     back_s.append(back)
                 await load.is_on_time()
             load.stop_asap()
-        for problem in await agents.problems(load):
-            run.check(False, problem)
+        problems = await agents.problems(load)
+    run.check(not problems, "; ".join(problems[:5]))
     refused = load.outcomes["refused"]
     run.check(not refused, f"{refused} connections were refused")
     run.row(

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,6 +109,7 @@ SERVICE = {
     "WatchdogUSec": "30s",
     "TimeoutStopUSec": "30s",
     "LimitNOFILE": "65536",
+    "MainPID": "0",
 }
 SOCKET = {
     "LoadState": "loaded",
@@ -148,6 +150,14 @@ def test_units_as_we_ship_them_are_well(machine: Path) -> None:
 
 def test_without_a_service_there_is_nothing_to_say(machine: Path) -> None:
     assert by_systemd(machine, {"LoadState": "not-found"}, {}) == []
+
+
+def test_what_the_daemon_got_counts_and_not_what_its_unit_asks_for(machine: Path) -> None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    server = ServerConfig(max_connections=soft)  # of this process, which stands for the daemon
+    found = by_systemd(machine, {**SERVICE, "MainPID": str(os.getpid())}, SOCKET, server)
+    (only,) = [one for one in found if one.status != "ok"]
+    assert f"may have {soft} and" in only.message
 
 
 @pytest.mark.parametrize(

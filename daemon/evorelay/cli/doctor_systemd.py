@@ -1,5 +1,7 @@
 """What ``evorelay doctor`` asks systemd: is the service as its unit should make it."""
 
+from pathlib import Path
+
 from evorelay.cli.doctor_host import BACKLOG, check_descriptors, output_of
 from evorelay.cli.findings import Findings
 from evorelay.config import Config
@@ -13,7 +15,7 @@ def check_systemd(config: Config, findings: Findings) -> bool:
     service = _properties(
         SERVICE,
         "LoadState,ActiveState,NeedDaemonReload,NRestarts,Type,WatchdogUSec,TimeoutStopUSec,"
-        "LimitNOFILE",
+        "LimitNOFILE,MainPID",
     )
     if service.get("LoadState") != "loaded":
         return False
@@ -22,9 +24,24 @@ def check_systemd(config: Config, findings: Findings) -> bool:
     _check_service(config, service, findings)
     if len(findings.all) == before:
         findings.ok("systemd", f"{SERVICE} is {service['ActiveState']}, with socket and watchdog")
-    if service["LimitNOFILE"].isdecimal():
-        check_descriptors(config, int(service["LimitNOFILE"]), findings)
+    most = _open_files_of(service["MainPID"]) or service["LimitNOFILE"]
+    if most.isdecimal():
+        check_descriptors(config, int(most), findings)
     return True
+
+
+def _open_files_of(pid: str) -> str:
+    """What the running daemon really got: systemd, in a container, may not give what the unit says.
+
+    Empty when it does not run, or is not ours to look at.
+    """
+    try:
+        limits = Path(f"/proc/{pid}/limits").read_text()
+    except OSError:
+        return ""
+    return next(
+        (line.split()[3] for line in limits.splitlines() if line.startswith("Max open files")), ""
+    )
 
 
 def _check_socket(config: Config, findings: Findings) -> None:
