@@ -103,12 +103,18 @@ def snapshot(connection: apsw.Connection) -> Iterator[None]:
                 connection.execute("ROLLBACK")
 
 
-def scrub(connection: apsw.Connection, compact_bytes_max: int) -> bool:
-    """Have nothing of what was deleted left in the file and its WAL; ``Maintenance.scrub``."""
+def fits(connection: apsw.Connection, bytes_max: int) -> bool:
+    """Whether the file is no larger than that."""
     with translated_errors(connection.filename):
         size = int(connection.pragma("page_count")) * int(connection.pragma("page_size"))
-        fits = size <= compact_bytes_max
-        if fits:
+        return size <= bytes_max
+
+
+def scrub(connection: apsw.Connection, compact_bytes_max: int) -> bool:
+    """Have nothing of what was deleted left in the file and its WAL; ``Maintenance.scrub``."""
+    is_small = fits(connection, compact_bytes_max)
+    with translated_errors(connection.filename):
+        if is_small:
             connection.pragma("temp_store", "file")  # in memory it would all be there at once
             try:
                 connection.execute("VACUUM")
@@ -119,7 +125,7 @@ def scrub(connection: apsw.Connection, compact_bytes_max: int) -> bool:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
                 break
         connection.pragma("secure_delete", False)
-    return fits
+    return is_small
 
 
 @contextmanager

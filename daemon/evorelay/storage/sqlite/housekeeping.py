@@ -7,7 +7,7 @@ import apsw
 
 from evorelay.model.blob_names import blob_names
 from evorelay.storage.sqlite.bulk import to_json
-from evorelay.storage.sqlite.connection import scrub, transaction
+from evorelay.storage.sqlite.connection import fits, scrub, transaction
 from evorelay.storage.sqlite.merging import Merging
 
 _BODY_NAME = re.compile(r'\{"blob":"([0-9a-f]{64})"\}')
@@ -103,6 +103,9 @@ class Housekeeping:
             return count
 
     def scrub(self, compact_bytes_max: int) -> bool:
+        if fits(self._db, compact_bytes_max):
+            with transaction(self._db):  # words that were marked as deleted leave the index
+                self._db.execute("INSERT INTO messages_text (messages_text) VALUES ('optimize')")
         return scrub(self._db, compact_bytes_max)
 
     def trim_quarantine(self, older_than_ms: int, limit: int) -> int:
