@@ -215,7 +215,7 @@ def test_all_there_is_about_one_message(driver: Driver) -> None:
     """P8: its row, the commands about it, and the events that show it; of its ticket alone."""
     about = '{"message":{"id":"m1"}}'
     with opened(driver) as store:
-        tried = command(2, tries=[{"at": T0, "end": T0 + 1, "outcome": "accepted"}])
+        tried = command(2, tries=[{"at": T0, "ends": [{"at": T0 + 1, "outcome": "accepted"}]}])
         fill(store, tried, command(1, message_id="other"))
         store.write(
             events=[

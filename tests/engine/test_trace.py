@@ -14,12 +14,14 @@ from evorelay.model.fact import ChangeFact
 from evorelay.model.ids import new_id
 from evorelay.model.outcome import FaultKind
 from evorelay.model.principal import Principal
+from evorelay.model.records import OutboxRecord
 from evorelay.model.views import Message
+from evorelay.relay import tries
 from evorelay.relay.commands import MessageRef
 from evorelay.relay.trace import Traces
 from evorelay.relay.trace_questions import STEPS, TraceStep
 from evorelay.storage.sqlite.reader import SqliteReader
-from tests.engine.evolution import PlayedEvolution, refuses, sends_and_does_not_say
+from tests.engine.evolution import PlayedEvolution, Sent, refuses, sends_and_does_not_say
 from tests.engine.harness import ADMIN, message, open_blobs, status, stored
 from tests.engine.replying import Office, running
 
@@ -83,7 +85,8 @@ async def test_an_unknown_outcome_and_how_it_became_known(office: Office) -> Non
     office.evolution.trouble.append(sends_and_does_not_say)
     reply = await sent(office)
     steps = await trace(office, reply.id)
-    assert [step.step for step in steps].count("attempted") == 1
+    tried = [step.step for step in steps if step.step in ("attempted", "unknown", "accepted")]
+    assert tried == ["attempted", "unknown", "accepted"]
     assert "Evolution's list" in (detail(steps, "accepted") or "")
 
 
@@ -92,6 +95,54 @@ async def test_an_echo_before_the_answer_is_told_as_such(office: Office) -> None
     reply = await sent(office)
     steps = await trace(office, reply.id)
     assert "posted it" in (detail(steps, "accepted") or "")
+
+
+async def test_what_was_given_up_and_arrived_after_all_is_told_both_ways(office: Office) -> None:
+    """The first attempt was unclear, the second refused; then the echo of the first came."""
+    office.evolution.trouble += [refuses(FaultKind.UNKNOWN), refuses(FaultKind.PERMANENT)]
+    reply = await sent(office)
+    assert reply.status == "failed"
+    late = Sent("loja", ANA, "text", "bom dia", "WA-LATE", now_ms())
+    await office.echo(late)
+    tried = [
+        step
+        for step in await trace(office, reply.id)
+        if step.step in ("attempted", "unknown", "refused", "failed", "accepted", "sent")
+    ]
+    assert [step.step for step in tried] == [
+        *("attempted", "unknown", "attempted", "refused", "failed", "accepted", "sent")
+    ]
+    assert "posted it" in (tried[-2].detail or "")
+
+
+def test_what_is_kept_of_attempts_is_bounded() -> None:
+    """P5: an instance that is parked over and over tries without end."""
+    row = OutboxRecord(
+        id="o",
+        instance="loja",
+        contact_id="c",
+        ticket_id="t",
+        message_id="o",
+        op_id="1",
+        digest="",
+        agent="ana",
+        outgoing={"type": "text"},
+        state="queued",
+        attempts=0,
+        created_at=0,
+        queued_at=0,
+        due_at=0,
+    )
+    tries.ended(row, 1, "refused")  # from before attempts were written down
+    assert row.tries == []
+    for number in range(100):
+        tries.begun(row, number)
+        for _ in range(3):
+            tries.ended(row, number, "unknown")
+            tries.ended(row, number, "refused", "x" * 5000)
+    assert [tried["at"] for tried in row.tries] == list(range(80, 100))
+    assert {len(tried["ends"]) for tried in row.tries} == {tries.ENDS_KEPT}
+    assert len(str(row.tries)) < 20 * 1000
 
 
 async def test_what_failed_says_why_and_a_retry_goes_on_from_there(office: Office) -> None:

@@ -210,8 +210,8 @@ class OutboxRecord(Struct, array_like=True, kw_only=True):
     """Unix ms: WhatsApp may have the message since then, as far as anybody has told us. None: no
     attempt was begun, or each one surely sent nothing."""
     tries: list[Any] = []
-    """The latest attempts, oldest first: ``{"at", "end", "outcome", "detail"}``, times in Unix ms,
-    the last three once they are known (relay/tries.py)."""
+    """The latest attempts, oldest first: ``{"at", "ends": [{"at", "outcome", "detail"}]}``, times
+    in Unix ms (relay/tries.py)."""
 
 
 class UploadRecord(Struct, array_like=True, kw_only=True):

@@ -167,8 +167,8 @@ def _command(row: OutboxRecord) -> Iterator[Step]:
             yield row.queued_at, "retried", what
             is_retry = False
         yield tried["at"], "attempted", what
-        if "outcome" in tried:
-            yield tried["end"], tried["outcome"], tried.get("detail") or what
+        for end in tried["ends"]:
+            yield end["at"], end["outcome"], end.get("detail") or what
     if is_retry:
         yield row.queued_at, "retried", what
     if not row.tries and row.attempted_at is not None:  # from before they were written down

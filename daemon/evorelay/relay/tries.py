@@ -9,19 +9,26 @@ from evorelay.model.records import OutboxRecord
 
 TRIES_KEPT = 20
 """The latest; parked over and over, an instance may try without end."""
+ENDS_KEPT = 4
 DETAIL_CHARS_MAX = 200
 Outcome = Literal["accepted", "refused", "unknown"]
 
 
 def begun(row: OutboxRecord, now: int) -> None:
-    row.tries = [*row.tries, {"at": now}][-TRIES_KEPT:]
+    row.tries = [*row.tries, {"at": now, "ends": []}][-TRIES_KEPT:]
 
 
 def ended(row: OutboxRecord, now: int, outcome: Outcome, detail: str | None = None) -> None:
-    """The latest attempt did; what was known of it before gives way, unless that is for good."""
-    if not row.tries or row.tries[-1].get("outcome") in ("accepted", "refused"):
+    """The latest attempt did, as far as is known now. What was unclear becomes clear later, and
+    what was refused may turn out to have been sent; the former word stays beside the latter.
+    """
+    if not row.tries:
         return
-    end: dict[str, Any] = {"end": now, "outcome": outcome}
+    *before, latest = row.tries
+    ends = latest["ends"]
+    if ends and ends[-1]["outcome"] in ("accepted", outcome):
+        return
+    end: dict[str, Any] = {"at": now, "outcome": outcome}
     if detail:
         end["detail"] = detail[:DETAIL_CHARS_MAX]
-    row.tries = [*row.tries[:-1], {**row.tries[-1], **end}]
+    row.tries = [*before, {**latest, "ends": [*ends, end][-ENDS_KEPT:]}]
