@@ -346,8 +346,8 @@ MIGRATIONS: tuple[str, ...] = (
     END;
     """,
     """
-    -- Back to marking: taking a word out of the index at once is twenty times dearer (4 ms a message
-    -- in a store of 1,000,000), and an erasure merges the index anyway (``Maintenance.scrub``).
+    -- Back to marking: taking a word out of the index at once is twenty times dearer (4 ms for a
+    -- message among 1,000,000), and an erasure merges the index anyway (``Maintenance.scrub``).
     INSERT INTO messages_text (messages_text, rank) VALUES ('secure-delete', 0);
     """,
 )
