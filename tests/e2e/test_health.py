@@ -147,7 +147,7 @@ async def test_a_disk_below_the_watermark_says_what_to_do(tmp_path: Path) -> Non
         assert "Free some space" in seen.said("disk:free")
 
 
-async def test_an_evolution_that_is_away_is_a_warning_and_comes_back(tmp_path: Path) -> None:
+async def test_an_evolution_that_is_away_is_a_warning_and_stops_no_webhook(tmp_path: Path) -> None:
     """P5, P8: webhooks and readiness do not depend on it."""
     options = SimulatorOptions(
         None, instances=1, rate_per_minute=0, api_key=API_KEY, dialects=("2.3.6 baileys",)

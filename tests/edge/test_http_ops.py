@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from evorelay.relay.channel_session import ChannelSession
@@ -36,6 +37,25 @@ async def test_details_of_health_need_a_token_that_grants_something(tmp_path: Pa
         detailed = await world.get("/webhook/health", token())
         assert detailed["checks"]["disk:free"][0]["observedUnit"] == "bytes"
         assert detailed["checks"].keys() == body["checks"].keys()
+
+
+async def test_an_instances_silence_is_told_to_those_who_may_see_it(tmp_path: Path) -> None:
+    """P7: and to a stranger not even how many instances there are."""
+    async with open_world(tmp_path) as world:
+        for instance in ("loja", "filial"):
+            await world.message(ANA, "Oi", instance=instance)
+
+        async def seen_by(credential: str | None) -> list[str | None] | None:
+            checks = (await world.get("/health", credential))["checks"]
+            found = checks.get("instance:silence")
+            return found and [one.get("componentId") for one in found]
+
+        with trio.fail_after(30):  # instances are read every few seconds
+            while await seen_by(token("admin")) != ["filial", "loja"]:
+                await trio.sleep(0.05)
+        assert await seen_by(token(instances=["loja"])) == ["loja"]
+        assert await seen_by(token(instances=["outra"])) is None
+        assert await seen_by(None) == [None]
 
 
 async def test_a_full_disk_fails_health_and_readiness_but_not_liveness(tmp_path: Path) -> None:
