@@ -8,6 +8,7 @@ from base64 import b64encode
 from pathlib import Path
 
 import trio
+from backports import zstd
 
 from tests.support.daemon import Daemon, running
 from tests.support.http import ask
@@ -123,3 +124,33 @@ async def test_a_backup_put_back_does_not_bring_the_person_back(tmp_path: Path) 
         [left] = (await get(daemon, "/v1/tickets"))["tickets"]
         assert left["contact"]["phone"] == "5511955554444"
         assert len((await get(daemon, f"/v1/tickets/{left['id']}/messages"))["messages"]) == 1
+
+
+async def test_a_restore_that_was_cut_off_brings_nobody_back_either(tmp_path: Path) -> None:
+    """Nor a copy of a backup that somebody puts in place by hand: the next start looks."""
+    with running(tmp_path / "state") as daemon:
+        await post(daemon, "A1", WORD)
+        await post(daemon, "B1", "bom dia", "5511955554444")
+        await handled(daemon)
+        made = json.loads(await command(daemon, "backup", "now", "--json"))
+        await command(daemon, "erase", "--phone", PHONE, "--yes")
+        assert await trio.to_thread.run_sync(daemon.terminate) == 0
+        for path in daemon.state_dir.glob("store.db*"):
+            path.unlink()
+        packed = Path(made["path"], "store.db.zst").read_bytes()
+        (daemon.state_dir / "store.db").write_bytes(zstd.decompress(packed))
+        await trio.to_thread.run_sync(daemon.start)
+        await handled(daemon)
+        [left] = (await get(daemon, "/v1/tickets"))["tickets"]
+        assert left["contact"]["phone"] == "5511955554444"
+        assert holding(daemon, PHONE, WORD) == []
+
+
+async def test_an_erasure_that_was_cut_off_is_finished_by_the_same_request(tmp_path: Path) -> None:
+    """Their rows are gone, but not yet what the databases have of them in free space."""
+    with running(tmp_path / "state") as daemon:
+        await post(daemon, "A1", WORD)
+        await handled(daemon)
+        await command(daemon, "erase", "--phone", PHONE, "--yes")
+        again = json.loads(await command(daemon, "erase", "--phone", PHONE, "--yes", "--json"))
+        assert (again["messages"], again["compacted"]) == (0, True)

@@ -17,7 +17,7 @@ from evorelay.relay.catchup import CatchUp
 from evorelay.relay.collecting import Collector
 from evorelay.relay.desk import Desk
 from evorelay.relay.erased import Erased
-from evorelay.relay.erasing import Eraser
+from evorelay.relay.erasing import STORE_COMPACT_BYTES, Eraser
 from evorelay.relay.fetches import Fetches
 from evorelay.relay.gateway import Gateway
 from evorelay.relay.hub import Hub
@@ -32,6 +32,7 @@ from evorelay.relay.reads import Reads
 from evorelay.relay.replay import Replay
 from evorelay.relay.retention import Limits, Retention
 from evorelay.relay.store_probe import StoreProbe
+from evorelay.relay.taking_out import keep_out
 from evorelay.storage.open import Storage, sqlite_version
 from evorelay.telemetry.metrics import Metrics, PrometheusMetrics, Totals
 
@@ -99,6 +100,13 @@ def build_core(
     news = InstanceNews(ledger, signals)
     reader = Reader(blobs, store_status_posts=config.tickets.store_status_posts)
     erased = Erased.load(storage.directory)
+    keep_out(
+        storage.writer,
+        storage.maintenance,
+        erased,
+        storage.readers[0].epoch(),
+        compact_bytes_max=STORE_COMPACT_BYTES,
+    )
     bygone = Bygone(
         erased,
         messages_ms=int(config.retention.messages * 1000),

@@ -15,7 +15,7 @@ from evorelay.relay.erasing import ErasePerson, Eraser, Erasure
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.reads import Reads
-from evorelay.relay.taking_out import forget_again
+from evorelay.relay.taking_out import keep_out
 from evorelay.storage.open import open_storage
 from evorelay.telemetry.metrics import NopMetrics
 
@@ -76,7 +76,10 @@ def forget_erased(config: Config) -> int:
     if erased.is_empty:
         return 0
     with open_storage(state_dir, config.storage.url) as storage:
-        count = forget_again(storage.writer, erased)
-        if count:
-            storage.maintenance.scrub(_ANY_SIZE)
-        return count
+        return keep_out(
+            storage.writer,
+            storage.maintenance,
+            erased,
+            storage.readers[0].epoch(),
+            compact_bytes_max=_ANY_SIZE,
+        )

@@ -27,6 +27,8 @@ class _Stored(Struct):
     key: str
     people: dict[str, int]
     """Hash of (instance, alias) -> Unix ms."""
+    epoch: str = ""
+    """Of the store that was last looked through for them."""
 
 
 class Erased:
@@ -66,7 +68,18 @@ class Erased:
         for instance, alias in aliases:
             name = self._hash(instance, alias)
             people[name] = max(at, people.get(name, 0))
-        stored = _Stored(self._stored.key, people)
+        self._keep(msgspec.structs.replace(self._stored, people=people))
+
+    def holds_for(self, epoch: str) -> bool:
+        """Whether nobody of the list can be in the store of this epoch. Another epoch than the last
+        one is a store that was put back from a backup, by the command or by hand."""
+        return self.is_empty or self._stored.epoch == epoch
+
+    def note_held(self, epoch: str) -> None:
+        """That store was looked through. Raises ``RelayError``."""
+        self._keep(msgspec.structs.replace(self._stored, epoch=epoch))
+
+    def _keep(self, stored: _Stored) -> None:
         try:
             _replace(self._path, msgspec.json.encode(stored))
         except OSError as error:

@@ -12,7 +12,7 @@ from evorelay.protocol.erasing import without_person
 from evorelay.relay.draft import Draft
 from evorelay.relay.erased import Erased
 from evorelay.relay.lookup import person_of
-from evorelay.storage.ports import Plan, StoreWriter, Transaction
+from evorelay.storage.ports import Maintenance, Plan, StoreWriter, Transaction
 
 ALWAYS = 1 << 53
 """Later than any moment (Unix ms)."""
@@ -38,11 +38,30 @@ def take_out(draft: Draft, *, person: Person, found: Traces) -> Traces | None:
     return found
 
 
-def forget_again(writer: StoreWriter, erased: Erased) -> int:
-    """Erase anew from a store that was put back from a backup whoever was erased since.
+def keep_out(
+    writer: StoreWriter,
+    maintenance: Maintenance,
+    erased: Erased,
+    epoch: str,
+    *,
+    compact_bytes_max: int,
+) -> int:
+    """Have nobody who was erased in a store that was put back from a backup; how many were.
 
-    Call it before the store serves anybody. Only what was said until the erasure goes; returns how
-    many people had anything to erase. Repeating it changes nothing.
+    Call it before the store serves anybody, at every start. It looks through a store once in its
+    life (``epoch``), so that a restore that was cut off, or made by hand, brings nobody back.
+    """
+    if erased.holds_for(epoch):
+        return 0
+    if count := forget_again(writer, erased):
+        maintenance.scrub(compact_bytes_max)
+    erased.note_held(epoch)
+    return count
+
+
+def forget_again(writer: StoreWriter, erased: Erased) -> int:
+    """Erase anew whoever was erased. Only what was said until the erasure goes; returns how many
+    people had anything to erase. Repeating it changes nothing.
     """
     if erased.is_empty:
         return 0
