@@ -12,7 +12,7 @@ import click
 import pytest
 
 from evorelay.cli.main import main
-from tests.support.prometheus import ALERTS, promtool
+from tests.support.prometheus import ALERTS, README, promtool
 
 RULE = re.compile(r"^ +- alert: (\w+)$", re.MULTILINE)
 LONG_MINUTES = 60
@@ -54,6 +54,7 @@ def gauge(alert: str, name: str, bad: str, good: str, minutes: int) -> Case:
 
 
 REFUSED = "evorelay_webhooks_refused_total"
+ACCEPTED = 'evorelay_webhooks_total{status="200"}'
 LOOP = quantile("evorelay_loop_lag_seconds", "0.5", "0.1")
 SLOW = quantile("evorelay_webhook_to_browser_seconds", "2.5", "0.01")
 DISK = quantile("evorelay_journal_commit_seconds", "1", "0.01")
@@ -63,6 +64,12 @@ CASES = (
     gauge("EvoRelayDown", "up", "0", "1", 3),
     Case("EvoRelayDown", {"up": "_x60"}, {"up": "1x60"}, 3),
     gauge("EvoRelayRefusesWebhooks", "evorelay_accepting_webhooks", "0", "1", 3),
+    Case(
+        "EvoRelayOnlyUnauthorizedWebhooks",
+        {f'{REFUSED}{{reason="unauthorized"}}': "0+1x60", ACCEPTED: "7x60"},
+        {f'{REFUSED}{{reason="unauthorized"}}': "0+1x60", ACCEPTED: "0+1x60"},
+        8,
+    ),
     counter("EvoRelayWebhooksUnauthorized", f'{REFUSED}{{reason="unauthorized"}}'),
     counter("EvoRelayWebhooksRedirected", f'{REFUSED}{{reason="redirect_suspected"}}'),
     counter("EvoRelayWebhooksTooLarge", f'{REFUSED}{{reason="too_large"}}'),
@@ -209,6 +216,7 @@ def test_a_test_of_an_alert_that_must_fail_does(tmp_path: Path) -> None:
 
 def test_each_rule_says_what_it_means_and_what_to_do() -> None:
     rules = ALERTS.read_text().split("- alert: ")[1:]
+    assert f"({len(rules)} rules" in README.read_text()
     for rule in rules:
         assert re.search(r"severity: (critical|warning|info)}", rule), rule
         for field in ("summary", "description", "runbook"):
