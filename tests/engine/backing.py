@@ -15,7 +15,7 @@ from evorelay.relay.backup.checking import check_backup
 from evorelay.relay.backup.making import make_backup
 from evorelay.relay.backup.pace import Pace
 from evorelay.relay.backup.packing import unpacked
-from evorelay.relay.backup.restoring import restore_backup
+from evorelay.relay.backup.restoring import Told, restore_backup
 from evorelay.relay.backup.shelf import Shelf
 from evorelay.storage.open import backup_store, store_for_restore
 
@@ -52,7 +52,12 @@ class Backing:
             )
 
     def restore(
-        self, backup_id: str, target: Path, *, from_conversations: bool = False
+        self,
+        backup_id: str,
+        target: Path,
+        *,
+        from_conversations: bool = False,
+        told: Told = silent,
     ) -> Restored:
         with (
             store_for_restore(target, None) as store,
@@ -64,7 +69,7 @@ class Backing:
                 backup_id,
                 Path(scratch),
                 Pace(),
-                silent,
+                told,
                 from_conversations=from_conversations,
             )
 

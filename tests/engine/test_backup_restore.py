@@ -16,7 +16,7 @@ from evorelay.relay.backup.files_of_messages import missing_files
 from evorelay.relay.backup.pace import Pace
 from evorelay.relay.questions import TicketParams
 from evorelay.storage.open import open_storage
-from evorelay.storage.sqlite import life, store, suspicion
+from evorelay.storage.sqlite import absorbing, life, store, suspicion
 from evorelay.storage.sqlite.schema import MIGRATIONS
 from tests.conformance.test_migrations import OLD
 from tests.engine.backing import Backing, rows, said
@@ -129,6 +129,37 @@ async def test_an_older_state_of_the_same_store_takes_what_came_later(tmp_path: 
     assert restored.messages == 1
     assert sorted(map(repr, rows(rolled_back))) == sorted(map(repr, expected))
     assert backing.restore(manifest.id, rolled_back).rows == 0
+
+
+async def test_a_merge_that_was_killed_is_ended_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At any of its steps; and no client's cursor is true from its first change on (P3)."""
+    monkeypatch.setattr(absorbing, "_STEP", 2)
+    backing = Backing(tmp_path / "state")
+    await filled(tmp_path, *(message(f"A{n}", sent_at=T0 + n) for n in range(9)))
+    manifest = backing.make()
+    for killed_at in (2, 4, 8, 9):
+        target = tmp_path / f"target-{killed_at}"
+        await filled(target, message("Z1", phone=BIA), message("A3", sent_at=T0 + 3))
+        before = epoch(target / "state")
+
+        def told(what: str, done: int, total: int, killed_at: int = killed_at) -> None:
+            if what == "restoring" and done >= killed_at:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            backing.restore(manifest.id, target / "state", told=told)
+        assert epoch(target / "state") != before
+        backing.restore(manifest.id, target / "state")
+        with stored(target) as storage:
+            world = World(storage, await open_blobs(target))
+            of_ana = [row for row in world.ids() if row != "Z1"]
+            assert of_ana == [f"A{n}" for n in range(9)]
+            by_id = {row.last_message_id: row for row in world.tickets()}
+            last = next(row.id for row in world.messages() if row.whatsapp_id == "A8")
+            assert by_id[last].inbound == 9
+        assert backing.restore(manifest.id, target / "state").rows == 0
 
 
 async def test_what_was_done_since_a_restore_outlives_a_later_one(tmp_path: Path) -> None:

@@ -205,6 +205,20 @@ async def test_leftovers_of_a_crash_go_at_the_start(tmp_path: Path) -> None:
             await eventually(is_gone, what="tidy directory")
 
 
+async def test_a_backup_of_the_future_stops_no_later_one(tmp_path: Path) -> None:
+    """The clock was years ahead when one was made, and was put right."""
+    async with office(tmp_path) as here:
+        here.at("2031-01-01T09:00:00+00:00")
+        async with here.running():
+            (future,) = await here.verified()
+        here.at("2026-11-21T09:00:00+00:00")
+        async with here.running():
+            first, second = await here.verified(future)
+            assert first == future < second  # names go on, whatever the clock says
+            due_at = here.backups.facts().due_at
+            assert due_at == _ms("2026-11-22T05:00:00+00:00")
+
+
 async def test_while_a_command_makes_one_ours_waits(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
         here.at("2026-11-21T09:00:00+00:00")

@@ -6,7 +6,7 @@ waits for it. A command beside the daemon may make backups too: what counts is o
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import TypeVar
 
 import trio
@@ -49,6 +49,8 @@ CHANGES_MAX = 5_000_000
 CHANGES_PER_STEP = 5000
 
 
+_A_DAY = timedelta(days=1)
+_CLOCKS_DIFFER = timedelta(minutes=5)
 _NOT_MADE = "no backup was made"
 _DAMAGED = "the newest backup cannot be restored"
 
@@ -255,8 +257,11 @@ class Backups:
             pass
 
     def _due(self) -> datetime | None:
+        now = utc(self._now())
         after = self._since if self._newest is None else self._newest.manifest.created_at
-        return next_due(self._config.schedule, self._zone, after or utc(self._now()))
+        if after is not None and after > now + _CLOCKS_DIFFER:
+            after = now - _A_DAY  # the clock was wrong then: it must not keep us waiting till then
+        return next_due(self._config.schedule, self._zone, after or now)
 
     def _is_due(self) -> bool:
         due = self._due()

@@ -40,6 +40,8 @@ from evorelay.storage.sqlite.transaction import (
 _STEP = 2000
 """Messages in one transaction: memory and the log of writes stay flat."""
 _RECOUNTED = 500
+_UNFINISHED = "restoring"
+"""In ``meta`` while a merge is under way: the revision before it."""
 _REPLY_ERROR = {
     "code": "restored",
     "message": "it was waiting when the backup was made, and may have been sent after it: look at"
@@ -77,6 +79,18 @@ _PLACES = f"""
             AND NOT EXISTS (SELECT 1 FROM main.tickets AS m WHERE m.id = s.id)
 """  # noqa: S608 -- our own names
 """Open tickets of the copy whose person has another open one in the store: it takes them over."""
+_LEFT_PLACES = f"""
+    WITH RECURSIVE led (id, target) AS (
+        SELECT t.id, t.merged_into FROM main.tickets AS t JOIN src.tickets AS s ON s.id = t.id
+            WHERE t.merged_into IS NOT NULL AND s.merged_into IS NULL AND {_STAYS}
+        UNION SELECT led.id, t.merged_into FROM led JOIN main.tickets AS t ON t.id = led.target
+            WHERE t.merged_into IS NOT NULL
+    )
+    INSERT OR IGNORE INTO temp.place SELECT id, target FROM led
+        WHERE target IN (SELECT id FROM main.tickets WHERE merged_into IS NULL)
+"""  # noqa: S608 -- our own names
+"""Tickets that another one took over in the store: by an earlier restore, or for they were one
+person's. What was said on them belongs there."""
 _PERSON = "coalesce((SELECT p.known_as FROM temp.person AS p WHERE p.id = {0}), {0})"
 _PLACE = "coalesce((SELECT p.known_as FROM temp.place AS p WHERE p.id = {0}), {0})"
 _IS_MOVED = "EXISTS (SELECT 1 FROM temp.place AS p WHERE p.id = s.id)"
@@ -153,6 +167,7 @@ class _Absorbing:
         db.execute(_PREPARE)
         messages, failed = self._count("messages"), self._count_failed()
         self._compare_lives()
+        unfinished = self._unfinished()
         names = {"wins": self._wins}
         with transaction(db):
             db.execute(_PERSONS, names)
@@ -160,20 +175,29 @@ class _Absorbing:
                 self._remove()
             self._take_people()
             db.execute(_PLACES, names)
+            db.execute(_LEFT_PLACES, names)
             self._take_tickets()
         self._take_messages()
         with transaction(db):
             self._take_the_rest()
         self._recount()
-        if self._rows:
+        if self._rows or unfinished:
             with transaction(db):
                 self._note_ancestors()
+                db.execute("DELETE FROM main.meta WHERE key = ?", (_UNFINISHED,))
         return Merged(
             self._rows,
             self._count("messages") - messages,
             self._count_failed() - failed,
             read_mark(db).epoch,
         )
+
+    def _unfinished(self) -> bool:
+        """Whether a merge was killed; what it had put on tickets is counted now."""
+        since = self._db.execute("SELECT value FROM main.meta WHERE key = ?", (_UNFINISHED,)).get
+        if since is not None:
+            self._touch(int(since))
+        return since is not None
 
     def _compare_lives(self) -> None:
         """Is the copy a later state of what the store is, or was restored from?"""
@@ -236,7 +260,13 @@ class _Absorbing:
             "last_message_id": f"iif({_IS_MOVED}, NULL, s.last_message_id)",
             "waiting_since": f"iif({_IS_MOVED}, NULL, s.waiting_since)",
         }
-        self._take(KIND["ticket"], changed, where=_IS_ALONE, order="s.status <> 'closed', s.id")
+        # Between two rows somebody may have two open tickets; at the end nobody has.
+        one_open = db.execute(
+            "SELECT sql FROM main.sqlite_schema WHERE name = 'tickets_one_open'"
+        ).get
+        db.execute("DROP INDEX main.tickets_one_open")
+        self._take(KIND["ticket"], changed, where=_IS_ALONE)
+        db.execute(str(one_open))
         db.execute(
             "INSERT INTO temp.fresh SELECT DISTINCT key FROM main.changes"
             " WHERE kind = 'ticket' AND revision > ?",
@@ -271,13 +301,7 @@ class _Absorbing:
                     order="s.arrival",
                     names={"after": after, "last": last},
                 )
-                db.execute(
-                    "INSERT OR IGNORE INTO temp.touched SELECT m.ticket_id FROM main.changes AS c"
-                    " CROSS JOIN main.messages AS m ON m.id = c.key"
-                    " WHERE c.kind = 'message' AND c.revision > ? AND m.ticket_id IS NOT NULL"
-                    " AND NOT EXISTS (SELECT 1 FROM temp.fresh AS f WHERE f.id = m.ticket_id)",
-                    (before,),
-                )
+                self._touch(before)
             after = last
             done += count
             self._told(done)
@@ -304,6 +328,16 @@ class _Absorbing:
         self._add(OUTBOX, replies, where=_HAS_ITS_MESSAGE, replaces=self._wins)
         # A store that knows how far it has come knows best; going there again changes nothing.
         self._do("INSERT OR IGNORE INTO main.cursors SELECT journal, seq FROM src.cursors")
+
+    def _touch(self, since: int) -> None:
+        """Note the tickets whose messages changed, but for those that came with theirs."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO temp.touched SELECT m.ticket_id FROM main.changes AS c"
+            " CROSS JOIN main.messages AS m ON m.id = c.key"
+            " WHERE c.kind = 'message' AND c.revision > ? AND m.ticket_id IS NOT NULL"
+            " AND NOT EXISTS (SELECT 1 FROM temp.fresh AS f WHERE f.id = m.ticket_id)",
+            (since,),
+        )
 
     def _recount(self) -> None:
         """What tickets say of messages, where some came to one that was there before."""
@@ -368,8 +402,10 @@ class _Absorbing:
         if changed and not self._rows:
             # In the transaction of the first change: were we killed after it, no client's cursor
             # would be true, and the merge can be begun anew from here.
-            begin_life(
-                self._db, [(self._before.epoch, self._before.revision, self._before.revision)]
+            before = self._before.revision
+            begin_life(self._db, [(self._before.epoch, before, before)])
+            self._db.execute(
+                "INSERT OR IGNORE INTO main.meta VALUES (?, ?)", (_UNFINISHED, str(before))
             )
         self._rows += changed
 
