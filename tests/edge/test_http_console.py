@@ -119,6 +119,11 @@ def test_every_code_has_words(language: str) -> None:
     known = set(re.findall(r'\b([a-z_]+): "', words))
     assert set(STEPS) | {reason.value for reason in Reason} <= known
     assert set(get_args(OutboxState)) <= known
+    relay = Path(str(files("evorelay"))) / "relay"
+    code = "".join(file.read_text() for file in relay.rglob("*.py"))
+    checks = set(re.findall(r'"([a-z]+:[a-z]+)"', code))
+    assert len(checks) > 20
+    assert checks <= set(re.findall(r'"([a-z]+:[a-z]+)": "', words))
 
 
 def test_the_vendored_files_are_those_that_were_reviewed() -> None:

@@ -27,8 +27,8 @@ BYTES_MAX = 150_000
 PHONE = "5511987650001"
 NAME = "Helena Prado"
 SAID = (
-    ("in", "Oi, bom dia! Comprei a poltrona Noronha e queria saber da entrega 🙂"),
-    ("out", "Bom dia, Helena! Já olho para você. Qual é o número do pedido?"),
+    ("in", "Oi! Comprei a poltrona Noronha e queria saber da entrega 🙂"),
+    ("out", "Oi, Helena! Já olho para você. Qual é o número do pedido?"),
     ("in", "É o 73621"),
     ("out", "Achei: saiu hoje cedo do depósito e chega amanhã, entre 8h e 12h."),
     ("in", "Perfeito! Dá para avisar quando o caminhão estiver perto?"),

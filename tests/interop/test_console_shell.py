@@ -21,6 +21,7 @@ from tests.interop.console_page import (
 )
 from tests.interop.test_browser import opened
 from tests.support.daemon import Daemon, running, token
+from tests.support.webhooks import INSTANCE
 
 VIEWS = ["Inbox", "Overview", "Instances", "Outbox", "Quarantine", "Backups"]
 
@@ -45,6 +46,25 @@ def test_a_supervisor_operates_and_only_an_admin_starts_backups(daemon: Daemon) 
         expect(go(page, "backups").locator("h2")).to_be_focused()
         expect(page.locator("#view-backups .fresh")).to_contain_text("Updated")
         expect(page.get_by_role("button", name="Back up now")).to_be_hidden()
+
+
+def test_who_has_no_role_is_told_so(daemon: Daemon) -> None:
+    post(daemon, "A")
+    with opened(address(daemon, "zoe", app_metadata={})) as page:
+        expect(page.locator("#no-tickets")).to_contain_text("grants nothing here")
+        expect(page.locator("#views")).to_be_hidden()
+
+
+def test_who_signs_in_while_the_daemon_is_away_is_told_so(daemon: Daemon) -> None:
+    post(daemon, "A")
+    with opened(f"{daemon.url}/console") as page:
+        page.get_by_label("Token").fill(token())
+        daemon.kill()
+        page.keyboard.press("Enter")
+        expect(page.locator("#sign-in-problem")).to_contain_text("does not answer")
+        daemon.start()
+        expect(ticket(page)).to_be_visible()
+        expect_state(page, "Live")
 
 
 def test_where_no_token_is_asked_for_one_is_admin(tmp_path: Path) -> None:
@@ -221,6 +241,17 @@ def test_the_keyboard_is_enough(daemon: Daemon) -> None:
         expect(page.locator("#who")).to_have_text("Cliente 7777")
 
 
+def test_the_focus_stays_where_it_is_while_rows_change(daemon: Daemon) -> None:
+    post(daemon, "A")
+    with opened(address(daemon, "sonia", "supervisor")) as page:
+        row = go(page, "instances").locator("[data-instance]")
+        row.get_by_role("button", name="Reconnect").focus()
+        state = {"instance": INSTANCE, "state": "close", "statusReason": 401}
+        send(daemon, event("connection.update", state))
+        expect(row).to_contain_text("the phone ended the session")
+        expect(row.get_by_role("button", name="Reconnect")).to_be_focused()
+
+
 def test_single_keys_can_be_turned_off(daemon: Daemon) -> None:
     with opened(address(daemon, "sonia", "supervisor")) as page:
         expect(page.locator("#views")).to_be_visible()
@@ -312,7 +343,9 @@ def test_both_languages_have_every_word(daemon: Daemon) -> None:
             }"""
         )
     # What the daemon says in English itself is put into words only in Portuguese.
-    ours = [word for word in portuguese if not word.startswith(("failures.", "refusals."))]
+    ours = [
+        word for word in portuguese if not word.startswith(("failures.", "refusals.", "advice."))
+    ]
     assert english == ours
     assert len(english) > 250
 

@@ -61,7 +61,7 @@ function marks({ metadata }) {
 function quote(message, contact, quoted, onQuote) {
   const button = element("button", "quote");
   button.type = "button";
-  button.setAttribute("aria-label", texts.quoted);
+  button.title = texts.quoted;
   button.onclick = () => onQuote(answered(message));
   const author = quoted && (authorOf(quoted, contact) ?? (quoted.direction === "in" ? contact.name : texts.us));
   if (author) button.append(element("bdi", "author", author));

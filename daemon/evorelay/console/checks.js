@@ -30,7 +30,13 @@ function line({ name, status, componentId, observedValue, observedUnit, output }
     build("span", { className: "what", title: name }, texts.checks[name] ?? name,
       componentId && build("bdi", { className: "faint" }, componentId)),
     build("span", { className: "faint value" }, measured(observedValue, observedUnit)),
-    output && build("p", { className: "advice", lang: "en" }, output));
+    output && build("p", { className: "advice" }, ...adviceOn(name, output)));
+}
+
+// In the reader's language where there are words for it; what the daemon says has the particulars.
+function adviceOn(name, output) {
+  const known = texts.advice[name];
+  return [known && `${known} `, build("span", { className: known ? "faint" : "", lang: "en" }, output)].filter(Boolean);
 }
 
 function measured(value, unit) {

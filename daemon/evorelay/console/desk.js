@@ -108,6 +108,7 @@ export class Desk {
       if (location.hash !== addressOf("inbox", id)) return;
       this.tickets.mark(ticket.id);
       this.conversation.enter(ticket);
+      requestAnimationFrame(() => this.tickets.reveal());
     } catch (problem) {
       this.leave();
       this.onProblem(problem);

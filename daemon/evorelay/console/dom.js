@@ -54,15 +54,22 @@ export function button(text, onclick, properties) {
 }
 
 // Makes `list` show what `wanted` says, in its order: `{ key, make }` each. Elements whose key is
-// still wanted stay as they are, with focus and selection in them.
+// still wanted stay as they are, with focus and selection in them; an element that takes the place
+// of one with the same `id` takes over its focus.
 export function keep(list, wanted) {
   const focused = document.activeElement;
+  const left = [...list.children].find((child) => child.contains(focused));
   const present = new Map([...list.children].map((child) => [child.key, child]));
-  wanted.forEach(({ key, make }, index) => {
-    const child = present.get(key) ?? Object.assign(make(), { key });
+  wanted.forEach(({ key, id, make }, index) => {
+    const child = present.get(key) ?? Object.assign(make(), { key, itemId: id });
     present.delete(key);
     if (list.children[index] !== child) list.insertBefore(child, list.children[index] ?? null);
   });
   for (const gone of present.values()) gone.remove();
   if (list.contains(focused)) focused.focus(); // a moved element loses it
+  else if (left?.itemId) {
+    const again = [...list.children].find((child) => child.itemId === left.itemId);
+    const alike = [...(again?.querySelectorAll("a, button") ?? [])];
+    alike.find((one) => one.textContent === focused.textContent)?.focus();
+  }
 }

@@ -2,34 +2,44 @@
 
 import { agreed } from "./confirm.js";
 import { build, button, isolated, keep } from "./dom.js";
-import { causeOf, LATELY_MS, troublesOf } from "./instances.js";
+import { byNeed, causeOf, troublesOf } from "./instances.js";
 import { because, empty, fact, mark, timeOf } from "./pieces.js";
 import { age, texts } from "./texts.js";
 import { View } from "./view.js";
 
 const EVERY_MS = 10_000;
+const SHOWN_AT_FIRST = 100;
 const KINDS = { open: "ok", connecting: "warn", close: "bad", unknown: "unknown" };
 
 export class InstancesView extends View {
   constructor(context) {
     super("instances", context, EVERY_MS);
+    this.all = [];
+    this.shown = SHOWN_AT_FIRST;
     this.said = new Map(); // by instance: what became of the last deed
     this.instances.onChange = () => { if (this.poll.isOn) this.draw(); };
   }
 
-  async load() { this.instances.show((await this.rest.get("/v1/instances")).instances); }
+  async load() {
+    this.all = (await this.rest.get("/v1/instances")).instances;
+    this.instances.show(this.all);
+  }
 
   begin() {
     this.list = build("ul", { className: "rows instances" });
     this.none = build("div", { hidden: true }, empty(texts.noInstances, texts.noInstancesHelp));
-    this.body.append(this.none, this.list);
+    this.more = button(texts.moreRows, () => { this.shown += SHOWN_AT_FIRST; this.draw(); });
+    this.body.append(this.none, this.list, build("p", { className: "foot" }, this.more));
   }
 
   drawBody() {
-    const all = this.instances.ordered();
+    // Those that are followed live are newer than what was read.
+    const all = this.all.map((one) => this.instances.known.get(one.name) ?? one).sort(byNeed);
     this.none.hidden = all.length > 0;
-    keep(this.list, all.map((instance) => ({
+    this.more.hidden = all.length <= this.shown;
+    keep(this.list, all.slice(0, this.shown).map((instance) => ({
       key: JSON.stringify([instance, this.said.get(instance.name), silenceOf(instance)]),
+      id: instance.name,
       make: () => this.line(instance),
     })));
   }
@@ -60,7 +70,7 @@ export class InstancesView extends View {
     await this.doing(name, texts.askingCode, async () => {
       const { qrcode, state } = await this.rest.get(`/v1/instances/${encodeURIComponent(name)}/qrcode`);
       if (qrcode) {
-        this.instances.qrcode.open({ ...this.instances.known.get(name), qrcode, state });
+        this.instances.qrcode.open({ name, qrcode });
         return null;
       }
       return state === "open" ? texts.instance.open : texts.qrcodeOver;
@@ -91,7 +101,4 @@ export class InstancesView extends View {
   }
 }
 
-function silenceOf({ last_event_at }) {
-  const ms = Date.now() - Date.parse(last_event_at);
-  return ms < LATELY_MS || ms > 0 ? texts.ago(age(ms)) : "–";
-}
+const silenceOf = ({ last_event_at }) => texts.ago(age(Date.now() - Date.parse(last_event_at)));

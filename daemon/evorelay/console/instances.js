@@ -6,8 +6,8 @@ import { moment, texts } from "./texts.js";
 
 const KEPT_MAX = 200; // two channels each, and one connection may have 512
 const ROW_MAX = 6;
-export const LATELY_MS = 24 * 60 * 60 * 1000;
-const ORDER = ["close", "connecting", "unknown", "open"]; // what needs somebody comes first
+const LATELY_MS = 24 * 60 * 60 * 1000;
+const ORDER = ["close", "connecting", "unknown", "open"];
 const PHONE = matchMedia("(max-width: 45rem)");
 
 export class Instances {
@@ -52,7 +52,7 @@ export class Instances {
     const list = $("instances");
     const summary = $("instances-summary");
     const total = Math.max(this.total, this.known.size);
-    const all = this.ordered();
+    const all = [...this.known.values()].sort(byNeed);
     const count = (state) => all.filter((instance) => instance.state === state).length;
     summary.textContent = texts.instances(total, count("close"), count("connecting"));
     summary.dataset.state = ORDER.find((state) => state !== "unknown" && count(state)) ?? "unknown";
@@ -82,12 +82,6 @@ export class Instances {
     if (hadFocus) summary.focus();
   }
 
-  // Those that are followed here, what needs somebody first.
-  ordered() {
-    return [...this.known.values()].sort(
-      (a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || (a.name < b.name ? -1 : 1));
-  }
-
   line(instance) {
     const item = element("li");
     item.dataset.state = instance.state;
@@ -106,6 +100,11 @@ export class Instances {
     }
     return item;
   }
+}
+
+// What needs somebody comes first.
+export function byNeed(a, b) {
+  return ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || (a.name < b.name ? -1 : 1);
 }
 
 // What its state does not say, each with the daemon's own sentence.

@@ -40,10 +40,14 @@ async function start() {
     ({ instances } = await rest.get("/v1/instances"));
   } catch (failure) {
     if (failure.status === 401 || attempt !== attempts) return;
-    setTimeout(() => { if (attempt === attempts) start(); }, AGAIN_MS); // the daemon is away: the state says "connecting" meanwhile
+    // The daemon is away: the state says "connecting" meanwhile, and the form more than that.
+    if (!$("sign-in").hidden) problem = () => texts.away;
+    showState();
+    setTimeout(() => { if (attempt === attempts) start(); }, AGAIN_MS);
     return;
   }
   if (attempt !== attempts) return;
+  problem = null;
   $("sign-in").hidden = true;
   $("app").hidden = false;
   $("help").hidden = false;
@@ -91,7 +95,10 @@ function showState() {
   $("state").hidden = !$("sign-in").hidden;
   $("state").dataset.state = problem ? "stale" : state;
   const said = problem ? problem() : state === "stale" ? texts.stale(clock(desk.live.freshAt)) : texts[state];
-  if ($("state").textContent !== said) $("state").textContent = said;
+  if ($("state").textContent !== said) {
+    $("state").textContent = said;
+    desk?.instances.render(); // they have the room that is left
+  }
   $("state").title = state === "stale" ? `${texts.stateHelp.stale} ${full(desk.live.freshAt)}` : texts.stateHelp[state];
 }
 

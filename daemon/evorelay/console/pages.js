@@ -72,6 +72,7 @@ export class Pages {
   draw() {
     keep(this.list, this.items.map((item) => ({
       key: JSON.stringify([item, this.stateOf(item)]),
+      id: item.id,
       make: () => this.line(item),
     })));
     this.none.hidden = this.items.length > 0;

@@ -4,7 +4,7 @@ import { build, button } from "./dom.js";
 import { Examined } from "./examined.js";
 import { Pages } from "./pages.js";
 import { because, empty, fact, mark, timeOf } from "./pieces.js";
-import { number, texts } from "./texts.js";
+import { texts } from "./texts.js";
 import { View } from "./view.js";
 
 const EVERY_MS = 10_000;
@@ -53,7 +53,7 @@ export class QuarantineView extends View {
         fact(texts.instanceWord, build("bdi", {}, instance || "–")),
         fact(texts.eventWord, build("bdi", {}, event || "–")),
         fact(texts.came, timeOf(received_at)),
-        fact(texts.seq, number(seq)),
+        fact(texts.seq, String(seq)),
         replayed_at && fact(texts.replayedWord, timeOf(replayed_at))),
       build("span", { className: "deeds" },
         button(texts.examine, () => this.examined.open(item)),

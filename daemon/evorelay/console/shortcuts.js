@@ -35,7 +35,7 @@ export class Shortcuts {
 
   key(event) {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if ($("app").hidden || document.querySelector("dialog[open]")) return;
+    if ($("app").hidden || document.querySelector("dialog[open], :popover-open")) return;
     const isWriting = event.target.closest?.("input, textarea, select");
     if (event.key === "Escape") {
       if (isWriting) event.target.blur();

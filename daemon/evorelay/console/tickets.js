@@ -230,6 +230,9 @@ export class Tickets {
     this.render();
   }
 
+  // Brings the open ticket into sight, if the list has it.
+  reveal() { this.buttons.get(this.chosen)?.scrollIntoView({ block: "nearest" }); }
+
   // Into the list: where the open ticket is, or at its beginning.
   focus() { (this.buttons.get(this.chosen) ?? $("ticket-list").querySelector("button"))?.focus(); }
 

@@ -78,7 +78,8 @@ export class Views {
     if (wanted === INBOX) this.onInbox(name === INBOX && detail ? detail : null, isNew);
     else {
       this.views[wanted].open(detail);
-      if (isNew) this.views[wanted].head.querySelector("h2").focus({ preventScroll: true });
+      const isLost = document.activeElement === document.body; // what had the focus was drawn anew
+      if (isNew || isLost) this.views[wanted].head.querySelector("h2").focus({ preventScroll: true });
     }
     this.mark();
   }

@@ -76,6 +76,8 @@ export default {
     "canary:roundtrip": "Canary: webhook to client",
     "evolution:configured": "Evolution: configured",
     "evolution:reachable": "Evolution: not reached",
+    "evolution:certificate": "Evolution: certificate",
+    "tls:certificate": "Our certificate",
     "evolution:reconciled": "Evolution: not compared",
     "instances:down": "Instances: disconnected",
     "instances:suspected": "Instances: doubted",
@@ -92,6 +94,7 @@ export default {
     "backup:age": "Backup: age",
     "backup:verified": "Backup: verified",
   },
+  advice: {}, // the daemon speaks English itself
   units: { webhooks: "", connections: "", files: "", found: "", ms: "ms", "within 1 h": "within 1 h", "within 10 min": "within 10 min" },
 
   noInstances: "No WhatsApp instance has been heard of yet.",

@@ -9,6 +9,7 @@ export default {
   signOut: "Sign out",
   badToken: "This token does not work here.",
   expired: "Your token has expired. Sign in again.",
+  away: "EvoRelay does not answer. It is tried again by itself.",
   otherLanguage: "Português",
   show: "Show",
   whose: "Whose",

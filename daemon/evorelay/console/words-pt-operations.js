@@ -1,5 +1,7 @@
 // The words of the operator's views in Portuguese. What names a code falls back to the code itself.
 
+import advice from "./words-pt-advice.js";
+
 const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 
 export default {
@@ -77,6 +79,8 @@ export default {
     "canary:roundtrip": "Canário: do webhook ao cliente",
     "evolution:configured": "Evolution: configurada",
     "evolution:reachable": "Evolution: não alcançada",
+    "evolution:certificate": "Evolution: certificado",
+    "tls:certificate": "Nosso certificado",
     "evolution:reconciled": "Evolution: não comparada",
     "instances:down": "Instâncias: desconectadas",
     "instances:suspected": "Instâncias: duvidosas",
@@ -93,6 +97,7 @@ export default {
     "backup:age": "Backup: idade",
     "backup:verified": "Backup: verificado",
   },
+  advice,
   units: { webhooks: "", connections: "", files: "", found: "", ms: "ms", "within 1 h": "em 1 h", "within 10 min": "em 10 min" },
 
   noInstances: "Ainda não se ouviu de nenhuma instância do WhatsApp.",

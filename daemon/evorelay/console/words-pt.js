@@ -9,6 +9,7 @@ export default {
   signOut: "Sair",
   badToken: "Este token não serve aqui.",
   expired: "Seu token expirou. Entre de novo.",
+  away: "O EvoRelay não responde. A página tenta de novo sozinha.",
   otherLanguage: "English",
   show: "Mostrar",
   whose: "De quem",
