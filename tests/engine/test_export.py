@@ -3,9 +3,11 @@
 import json
 import stat
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 import trio
 from click.testing import CliRunner
@@ -130,3 +132,11 @@ def test_a_directory_that_is_in_use_is_left_alone(state: Path, tmp_path: Path) -
     said = export(state, "--phone", PHONE, "--out", str(tmp_path), status=2)
     assert "not an empty directory" in said
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_store_of_another_version_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    with closing(apsw.Connection(str(tmp_path / "state" / "store.db"))) as db:
+        db.execute("PRAGMA user_version = 1")
+    said = export(tmp_path / "state", "--phone", PHONE, "--out", str(tmp_path / "x"), status=1)
+    assert "start the daemon once" in said

@@ -50,6 +50,7 @@ NOT_REACHED = (
     "backups made until now; restoring one erases the person again while erased.json is there",
     "WhatsApp, Evolution's own database, and the phones",
     "log lines: they hold shortened numbers",
+    "an edit of a message that never came here; it goes by itself (retention.events)",
 )
 
 

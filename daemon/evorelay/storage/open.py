@@ -100,6 +100,8 @@ def open_for_reading(state_dir: Path, url: str | None) -> Iterator[StoreReader]:
     if not store_path.is_file():
         raise RelayError(f"there is no {store_path}; is state_dir the daemon's?")
     with closing(SqliteReader(store_path)) as reader:
+        if problem := reader.schema_problem():
+            raise RelayError(problem)
         yield reader
 
 

@@ -26,7 +26,7 @@ from evorelay.storage.sqlite.connection import (
 )
 from evorelay.storage.sqlite.merging import Merging
 from evorelay.storage.sqlite.reader import SqliteReader
-from evorelay.storage.sqlite.schema import MIGRATIONS
+from evorelay.storage.sqlite.schema import problem_of
 from evorelay.storage.sqlite.store_checks import CHECKS, run
 
 _decode = msgspec.msgpack.Decoder(list[Envelope]).decode
@@ -47,12 +47,7 @@ class SqliteStoreCheck:
 
     def schema_problem(self) -> str | None:
         """Why this version cannot look at the store; None when it can."""
-        version = int(self._db.pragma("user_version"))
-        if version > len(MIGRATIONS):
-            return f"the store was written by a newer evorelay (schema {version})"
-        if version < len(MIGRATIONS):
-            return "the store is older than this evorelay: start the daemon once, which updates it"
-        return None
+        return problem_of(int(self._db.pragma("user_version")))
 
     def faults(self, looking: Callable[[str], None]) -> Iterator[Fault]:
         """Everything that does not hold, in one view; ``looking`` is told what comes next."""

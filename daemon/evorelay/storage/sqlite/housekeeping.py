@@ -127,15 +127,16 @@ class Housekeeping:
 
     def note_quarantined_blobs(self, limit: int) -> int:
         with transaction(self._db):
-            rows = self._db.execute(
-                "SELECT id, body FROM quarantine"
+            ids = self._db.execute(
+                "SELECT id FROM quarantine"
                 " WHERE id NOT IN (SELECT quarantine_id FROM quarantine_blobs) LIMIT ?",
                 (limit,),
             ).fetchall()
             noted = []
-            for id_, body in rows:
-                whole = _BODY_NAME.fullmatch(str(body))
-                names = {whole.group(1)} if whole else blob_names(str(body).encode())
+            for (id_,) in ids:  # one body at a time: each may have megabytes
+                body = str(self._db.execute("SELECT body FROM quarantine WHERE id = ?", (id_,)).get)
+                whole = _BODY_NAME.fullmatch(body)
+                names = {whole.group(1)} if whole else blob_names(body.encode())
                 # One without a name too: so that it is known to have been looked through.
                 noted += [(id_, name, whole is not None) for name in names or {""}]
             self._db.execute(
@@ -143,7 +144,7 @@ class Housekeeping:
                 " FROM json_each(?)",
                 (to_json(noted),),
             )
-            return len(rows)
+            return len(ids)
 
     def trim_changes(self, up_to_revision: int, rows_max: int, limit: int) -> int:
         with transaction(self._db):

@@ -21,6 +21,7 @@ from evorelay.storage.sqlite.erasing import Erasing
 from evorelay.storage.sqlite.log_reads import LogReads
 from evorelay.storage.sqlite.merging import MERGES
 from evorelay.storage.sqlite.outbox_reads import OutboxReads
+from evorelay.storage.sqlite.schema import problem_of
 from evorelay.storage.sqlite.trace_reads import TraceReads
 from evorelay.storage.sqlite.transaction import (
     CONTACTS,
@@ -57,6 +58,10 @@ class SqliteReader(LogReads, OutboxReads, TraceReads):
         self._db = open_reader(path)
         search.install(self._db)
         self.erasing = Erasing(self._db)
+
+    def schema_problem(self) -> str | None:
+        """Why this version cannot read the store as it is; None when it can."""
+        return problem_of(int(self._db.pragma("user_version")))
 
     def epoch(self) -> str:
         with translated_errors(self._db.filename):

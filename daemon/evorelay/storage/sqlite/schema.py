@@ -351,3 +351,12 @@ MIGRATIONS: tuple[str, ...] = (
     INSERT INTO messages_text (messages_text, rank) VALUES ('secure-delete', 0);
     """,
 )
+
+
+def problem_of(version: int) -> str | None:
+    """Why a store of this schema version cannot be read as it is; None when it can."""
+    if version > len(MIGRATIONS):
+        return f"the store was written by a newer evorelay (schema {version})"
+    if version < len(MIGRATIONS):
+        return "the store is older than this evorelay: start the daemon once, which updates it"
+    return None
