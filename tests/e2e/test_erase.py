@@ -10,6 +10,7 @@ from pathlib import Path
 import trio
 from backports import zstd
 
+from tests.support.agent import signed_in
 from tests.support.daemon import Daemon, running
 from tests.support.http import ask
 from tests.support.posting import get, handled
@@ -154,3 +155,27 @@ async def test_an_erasure_that_was_cut_off_is_finished_by_the_same_request(tmp_p
         await command(daemon, "erase", "--phone", PHONE, "--yes")
         again = json.loads(await command(daemon, "erase", "--phone", PHONE, "--yes", "--json"))
         assert (again["messages"], again["compacted"]) == (0, True)
+
+
+async def test_clients_are_told_and_find_no_hole(tmp_path: Path) -> None:
+    """P3: who is connected hears of it; who comes back gets every offset, and not a word."""
+    with running(tmp_path / "state") as daemon:
+        for number in range(5):
+            await post(daemon, f"A{number}", f"{WORD} {number}")
+        await post(daemon, "B1", "bom dia", "5511955554444")
+        await handled(daemon)
+        inbox = "inbox:loja-centro"
+        async with signed_in(daemon) as agent:
+            joined = (await agent.ask(subscribe={"channel": inbox}))["subscribe"]
+            await command(daemon, "erase", "--phone", PHONE, "--yes")
+            with trio.fail_after(30):
+                told = await agent.event()
+            assert (told.data["type"], told.offset) == ("ticket.erased", joined["offset"] + 1)
+        async with signed_in(daemon) as late:
+            since = {"recover": True, "offset": 1, "epoch": joined["epoch"]}
+            found = (await late.ask(subscribe={"channel": inbox, **since}))["subscribe"]
+            assert found["recovered"]
+            offsets = [publication["offset"] for publication in found["publications"]]
+            assert offsets == list(range(2, joined["offset"] + 2))
+            assert WORD not in json.dumps(found)
+            assert PHONE not in json.dumps(found)
