@@ -40,6 +40,8 @@ async def test_a_person_is_erased(tmp_path: Path) -> None:
         assert done["not_reached"]
         (left,) = (await world.get("/v1/tickets", ADMIN))["tickets"]
         assert left["contact"]["phone"] == "5511988880001"
-        assert await error_of(await erase(world, phone=PHONE)) == (404, "not_found")
+        again = await (await erase(world, phone=PHONE)).get_json()
+        assert (again["contacts"], again["messages"], again["compacted"]) == (0, 0, True)
+        assert await error_of(await erase(world, phone="5521900000000")) == (404, "not_found")
         assert await error_of(await erase(world, phone="x")) == (400, "bad_request")
         assert await error_of(await erase(world)) == (400, "bad_request")

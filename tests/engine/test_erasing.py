@@ -4,6 +4,7 @@ import json
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -377,3 +378,33 @@ async def test_what_changes_between_the_search_and_the_end_goes_too(world: World
     (row,) = [row for row in world.messages() if row.whatsapp_id == "G2"]
     assert row.reactions == []
     assert files_with(world, SPELT, "🎈") == []
+
+
+@pytest.mark.parametrize("step", ["_rows", "_files", "scrub"])
+async def test_what_was_cut_off_is_finished_by_doing_it_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A crash at any point; only a file may wait for the next collection then."""
+
+    class Crash(Exception):
+        pass
+
+    async def crash(*args: Any) -> None:
+        raise Crash
+
+    await lived(world)
+    with monkeypatch.context() as patch:
+        patch.setattr(Eraser, step, crash)
+        with pytest.raises(Crash):
+            await erase(world)
+    result = await erase(world)
+    assert result.compacted
+    left = [*(await erased_files(world)), *files_with(world, PHONE, SPELT, WORD)]
+    assert left == ([f"{sha256(PHOTO).hexdigest()}"] if step == "_files" else [])
+    assert {row.whatsapp_id for row in world.messages()} == {"B1", "B2", "G2"}
+
+
+async def erased_files(world: World) -> list[str]:
+    """Files of the person that are still there."""
+    name = sha256(PHOTO).hexdigest()
+    return [name] if await world.blobs.size(name) is not None else []
