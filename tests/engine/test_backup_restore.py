@@ -91,6 +91,29 @@ async def test_a_store_filled_anew_keeps_its_people_and_gets_their_past(tmp_path
     assert backing.restore(manifest.id, new / "state").rows == 0
 
 
+async def test_who_was_two_in_the_copy_and_is_one_in_the_store(tmp_path: Path) -> None:
+    """An open ticket each, then; one of them takes the other's messages, one leads there."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    backing = Backing(old / "state")
+    lid = "77@lid"
+    await filled(old, message("P1"), message("L1", phone=None, lid=lid, sent_at=T0 + 1))
+    manifest = backing.make()
+    with stored(new) as storage:
+        world = World(storage, await open_blobs(new))
+        await world.apply(message("BOTH", lid=lid, sent_at=T0 + 2))
+        (ticket,) = world.tickets()
+        await world.desk.tickets.close(ADMIN, TicketParams(ticket_id=ticket.id))
+    assert backing.restore(manifest.id, new / "state").messages == 2
+    with stored(new) as storage:
+        world = World(storage, await open_blobs(new))
+        (taking,) = [row for row in world.tickets() if row.status == "open"]
+        assert [row.whatsapp_id for row in world.messages() if row.ticket_id == taking.id] == [
+            "P1",
+            "L1",
+        ]
+    assert backing.restore(manifest.id, new / "state").rows == 0
+
+
 async def test_what_the_store_knows_later_stays(tmp_path: Path, backing: Backing) -> None:
     """Deleted on WhatsApp, closed by an agent, after the backup: so it stays."""
     deleted = ChangeFact(instance="loja", whatsapp_id="A1", change=Revoke(T0 + 9))
@@ -206,6 +229,27 @@ async def test_a_reply_that_waited_is_not_sent_by_a_restore(
     with open_storage(into_another / "state", None) as storage:
         (failed,) = storage.readers[0].outbox_page(None, states=("failed",), before=None, limit=9)
     assert failed.doubt_since == 5  # so its late echo still joins it
+
+
+async def test_what_was_sent_since_is_not_sent_by_an_older_state(tmp_path: Path) -> None:
+    """P4: last week's disk has it in its queue, the backup knows that it was sent."""
+    backing = Backing(tmp_path / "state")
+    await filled(tmp_path, message("A1"))
+    rolled_back = tmp_path / "rolled-back"
+    rolled_back.mkdir()
+    with closing(apsw.Connection(str(backing.state / "store.db"))) as db:
+        db.execute(_REPLY)
+        db.execute("VACUUM INTO ?", (str(rolled_back / "store.db"),))
+        db.execute("UPDATE outbox SET state = 'sent', ended_at = 9")
+        db.execute("UPDATE messages SET status = 'sent' WHERE id = 'r1'")
+    manifest = backing.make()
+    assert backing.restore(manifest.id, rolled_back).failed_replies == 0
+    with open_storage(rolled_back, None) as storage:
+        reader = storage.readers[0]
+        assert reader.outbox_unfinished(after=(0, ""), limit=9) == []
+        (sent,) = reader.outbox_page(None, states=("sent",), before=None, limit=9)
+        row = reader.message("r1")
+    assert (sent.id, row and row.status) == ("r1", "sent")
 
 
 _REPLY = """

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
 
+from evorelay.cli.backup_progress import progress, working
 from evorelay.cli.common import config_option, json_option, read_config
 from evorelay.cli.offline import forget_erased
 from evorelay.config import Config
@@ -25,7 +25,7 @@ from evorelay.relay.backup.files_of_messages import missing_files
 from evorelay.relay.backup.listing import listed
 from evorelay.relay.backup.making import make_backup
 from evorelay.relay.backup.pace import Pace
-from evorelay.relay.backup.restoring import Told, restore_backup
+from evorelay.relay.backup.restoring import restore_backup
 from evorelay.relay.backup.shelf import shelf_of
 from evorelay.relay.blobs import BlobStore
 from evorelay.storage.open import backup_store, store_for_restore
@@ -47,7 +47,7 @@ def now(config_file: Path | None, as_json: bool) -> None:
     config = _prepared(config_file)
     shelf = shelf_of(config)
     store = backup_store(Path(config.state_dir), config.storage.url)
-    with shelf.locked(), _working("Making a backup", is_shown=not as_json):
+    with shelf.locked(), working("Making a backup", is_shown=not as_json):
         manifest = make_backup(
             store,
             shelf,
@@ -127,7 +127,7 @@ def verify(
     results = []
     with shelf.locked():
         for one in ids:
-            with _working(f"Checking {one}", is_shown=not as_json):
+            with working(f"Checking {one}", is_shown=not as_json):
                 result = check_backup(store, shelf, one, datetime.now(UTC), Pace())
             results.append(result)
             if not as_json:
@@ -172,7 +172,7 @@ def restore(
             store_for_restore(state_dir, config.storage.url) as store,
             shelf.locked(),
             _scratch(store.directory) as scratch,
-            _progress(is_shown=not as_json) as told,
+            progress(is_shown=not as_json) as told,
         ):
             restored = restore_backup(
                 store,
@@ -269,53 +269,3 @@ def _scratch(place: Path) -> Iterator[Path]:
         shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=place) as directory:
         yield Path(directory)
-
-
-@contextmanager
-def _working(what: str, *, is_shown: bool) -> Iterator[None]:
-    if not (is_shown and sys.stderr.isatty()):
-        yield
-        return
-    from rich.console import Console  # late: most commands and every script do without
-
-    with Console(stderr=True).status(what):
-        yield
-
-
-@contextmanager
-def _progress(*, is_shown: bool) -> Iterator[Told]:
-    """Bars on a terminal; elsewhere a line for each step."""
-    if not is_shown:
-        yield lambda what, done, total: None
-        return
-    if not sys.stderr.isatty():
-        yield _lines()
-        return
-    from rich.console import Console  # late: most commands and every script do without
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        tasks: dict[str, Any] = {}
-
-        def told(what: str, done: int, total: int) -> None:
-            for other, task in tasks.items():
-                if other != what:
-                    progress.update(task, completed=progress.tasks[task].total)
-            if what not in tasks:
-                tasks[what] = progress.add_task(what)
-            progress.update(tasks[what], completed=done, total=total)
-
-        yield told
-
-
-def _lines() -> Callable[[str, int, int], None]:
-    last = ""
-
-    def told(what: str, done: int, total: int) -> None:
-        nonlocal last
-        if what != last:
-            click.echo(f"{what} …", err=True)
-            last = what
-
-    return told

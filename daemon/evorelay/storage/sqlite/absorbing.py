@@ -10,13 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import msgspec
 
 from evorelay.model.backup import Mark
 from evorelay.model.clock import now_ms
 from evorelay.storage.ports.backup import Merged
 from evorelay.storage.sqlite.bulk import Table
 from evorelay.storage.sqlite.connection import transaction
+from evorelay.storage.sqlite.identifying import (
+    IS_MOVED,
+    PERSON,
+    PLACE,
+    PREPARE,
+    STAYS,
+    identify_people,
+    identify_tickets,
+)
 from evorelay.storage.sqlite.life import (
     begin_life,
     decode_ancestors,
@@ -26,87 +34,35 @@ from evorelay.storage.sqlite.life import (
 )
 from evorelay.storage.sqlite.lines import KIND, KINDS, Kind
 from evorelay.storage.sqlite.merging import Merging
-from evorelay.storage.sqlite.transaction import (
-    CONTACTS,
-    EARLY,
-    FETCHES,
-    MESSAGES,
-    OUTBOX,
-    QUARANTINE,
-    TICKETS,
-    UPLOADS,
+from evorelay.storage.sqlite.restored_replies import (
+    IS_WAITING,
+    REPLY_ERROR,
+    failed_message,
+    failed_reply,
 )
+from evorelay.storage.sqlite.transaction import EARLY, FETCHES, OUTBOX, QUARANTINE, UPLOADS
 
 _STEP = 2000
 """Messages in one transaction: memory and the log of writes stay flat."""
 _RECOUNTED = 500
 _UNFINISHED = "restoring"
 """In ``meta`` while a merge is under way: the revision before it."""
-_REPLY_ERROR = {
-    "code": "restored",
-    "message": "it was waiting when the backup was made, and may have been sent after it: look at"
-    " the phone before you send it again",
-}
 _PREPARE = """
     CREATE TEMP TABLE own (kind TEXT, key TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID;
-    CREATE TEMP TABLE person (id TEXT PRIMARY KEY, known_as TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TEMP TABLE place (id TEXT PRIMARY KEY, known_as TEXT NOT NULL) WITHOUT ROWID;
     CREATE TEMP TABLE fresh (id TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TEMP TABLE touched (id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-_STAYS = """(NOT :wins OR NOT EXISTS (SELECT 1 FROM src.tickets AS z WHERE z.id = t.id)
-    OR ('ticket', t.id) IN (SELECT kind, key FROM temp.own))"""
-"""A ticket of the store that the copy's does not take the place of."""
-_PERSONS = """
-    INSERT INTO temp.person
-        SELECT s.id, (SELECT a.contact_id FROM src.aliases AS o
-            JOIN main.aliases AS a ON a.instance = o.instance AND a.alias = o.alias
-            WHERE o.contact_id = s.id AND (NOT :wins
-                OR ('alias', json_array(a.instance, a.alias)) IN (SELECT kind, key FROM temp.own))
-            ORDER BY a.contact_id LIMIT 1) AS found
-        FROM src.contacts AS s
-        WHERE NOT EXISTS (SELECT 1 FROM main.contacts AS c WHERE c.id = s.id)
-            AND found IS NOT NULL
-"""
-"""People of the copy whom the store knows under another id."""
-_PLACES = f"""
-    INSERT INTO temp.place
-        SELECT s.id, t.id FROM src.tickets AS s
-        JOIN main.tickets AS t ON t.contact_id = coalesce(
-            (SELECT known_as FROM temp.person AS p WHERE p.id = s.contact_id), s.contact_id)
-            AND t.status <> 'closed' AND {_STAYS}
-        WHERE s.status <> 'closed'
-            AND NOT EXISTS (SELECT 1 FROM main.tickets AS m WHERE m.id = s.id)
-"""  # noqa: S608 -- our own names
-"""Open tickets of the copy whose person has another open one in the store: it takes them over."""
-_LEFT_PLACES = f"""
-    WITH RECURSIVE led (id, target) AS (
-        SELECT t.id, t.merged_into FROM main.tickets AS t JOIN src.tickets AS s ON s.id = t.id
-            WHERE t.merged_into IS NOT NULL AND s.merged_into IS NULL AND {_STAYS}
-        UNION SELECT led.id, t.merged_into FROM led JOIN main.tickets AS t ON t.id = led.target
-            WHERE t.merged_into IS NOT NULL
-    )
-    INSERT OR IGNORE INTO temp.place SELECT id, target FROM led
-        WHERE target IN (SELECT id FROM main.tickets WHERE merged_into IS NULL)
-"""  # noqa: S608 -- our own names
-"""Tickets that another one took over in the store: by an earlier restore, or for they were one
-person's. What was said on them belongs there."""
-_PERSON = "coalesce((SELECT p.known_as FROM temp.person AS p WHERE p.id = {0}), {0})"
-_PLACE = "coalesce((SELECT p.known_as FROM temp.place AS p WHERE p.id = {0}), {0})"
-_IS_MOVED = "EXISTS (SELECT 1 FROM temp.place AS p WHERE p.id = s.id)"
-_IS_WAITING = "s.state IN ('queued', 'sending', 'unknown')"
-_IS_PENDING = "s.direction = 'out' AND s.status = 'pending' AND s.metadata->>'origin' IS NULL"
-"""A reply written here: one typed on the phone is WhatsApp's own."""
-_CONTACT = {"contact_id": _PERSON.format("s.contact_id")}
+_CONTACT = {"contact_id": PERSON.format("s.contact_id")}
 _IS_ALONE = f"""
-    s.status = 'closed' OR {_IS_MOVED} OR NOT EXISTS (SELECT 1 FROM main.tickets AS t
-        WHERE t.contact_id = {_PERSON.format("s.contact_id")} AND t.status <> 'closed'
-            AND t.id <> s.id AND {_STAYS})
+    s.status = 'closed' OR {IS_MOVED} OR NOT EXISTS (SELECT 1 FROM main.tickets AS t
+        WHERE t.contact_id = {PERSON.format("s.contact_id")} AND t.status <> 'closed'
+            AND t.id <> s.id AND {STAYS})
 """  # noqa: S608 -- our own names
 _HAS_ITS_MESSAGE = (
     "EXISTS (SELECT 1 FROM main.messages AS m WHERE m.id = s.message_id)"  # noqa: S608 -- our own names
     f" AND EXISTS (SELECT 1 FROM main.contacts AS c WHERE c.id = {_CONTACT['contact_id']})"
 )
+_WAITS_HERE = f"s.id IN (SELECT s.id FROM main.outbox AS s WHERE {IS_WAITING})"  # noqa: S608 -- our own names
 _NEEDED_BY = {
     "contact": (
         ("aliases", "contact_id"),
@@ -118,28 +74,6 @@ _NEEDED_BY = {
     ),
     "ticket": (("messages", "ticket_id"), ("seen", "ticket_id")),
 }
-_ERROR_JSON = msgspec.json.encode(_REPLY_ERROR).decode()
-
-
-def settle_in_place(db: apsw.Connection, mark: Mark, *, settles: bool) -> Merged:
-    """Make a copy the store itself: replies that waited are failed, and a new life begins."""
-    failed = 0
-    with transaction(db):
-        if settles:
-            db.execute(
-                f"UPDATE outbox AS s SET {_assigned(_failed_reply(now_ms()))} WHERE {_IS_WAITING}"  # noqa: S608 -- our own names
-            )
-            failed = db.changes()
-            db.execute(
-                f"UPDATE messages AS s SET {_assigned(_failed_message())} WHERE {_IS_PENDING}"  # noqa: S608 -- our own names
-            )
-        last = db.execute("SELECT coalesce(max(revision), 0) FROM changes").get
-        epoch = begin_life(db, [(mark.epoch, mark.revision, int(last or 0))])
-        counts = {
-            table.name: int(db.execute(f"SELECT count(*) FROM {table.name}").get or 0)  # noqa: S608 -- our own names
-            for table in (CONTACTS, TICKETS, MESSAGES, OUTBOX, QUARANTINE)
-        }
-    return Merged(sum(counts.values()), counts["messages"], failed, epoch)
 
 
 def absorb(db: apsw.Connection, copy: Path, mark: Mark, told: Callable[[int], None]) -> Merged:
@@ -164,18 +98,16 @@ class _Absorbing:
 
     def run(self) -> Merged:
         db = self._db
-        db.execute(_PREPARE)
+        db.execute(PREPARE + _PREPARE)
         messages, failed = self._count("messages"), self._count_failed()
         self._compare_lives()
         unfinished = self._unfinished()
-        names = {"wins": self._wins}
         with transaction(db):
-            db.execute(_PERSONS, names)
+            identify_people(db, wins=self._wins)
             if self._wins:
                 self._remove()
             self._take_people()
-            db.execute(_PLACES, names)
-            db.execute(_LEFT_PLACES, names)
+            identify_tickets(db, wins=self._wins)
             self._take_tickets()
         self._take_messages()
         with transaction(db):
@@ -239,11 +171,11 @@ class _Absorbing:
 
     def _take_people(self) -> None:
         self._take(KIND["instance"])
-        merged_into = {"merged_into": _PERSON.format("s.merged_into")}
+        merged_into = {"merged_into": PERSON.format("s.merged_into")}
         is_new = "NOT EXISTS (SELECT 1 FROM temp.person AS p WHERE p.id = s.id)"
         self._take(KIND["contact"], merged_into, where=is_new)
         self._take(KIND["alias"], _CONTACT)
-        group = {"group_id": _PERSON.format("s.group_id")}
+        group = {"group_id": PERSON.format("s.group_id")}
         self._take(KIND["member"], {**_CONTACT, **group})
 
     def _take_tickets(self) -> None:
@@ -252,13 +184,13 @@ class _Absorbing:
         # One that gives way to another open ticket leaves a closed shell that leads there.
         changed = {
             **_CONTACT,
-            "status": f"iif({_IS_MOVED}, 'closed', s.status)",
-            "closed_at": f"iif({_IS_MOVED}, coalesce(s.closed_at, {now_ms()}), s.closed_at)",
-            "merged_into": f"iif({_IS_MOVED}, {_PLACE.format('s.id')},"
-            f" {_PLACE.format('s.merged_into')})",
-            "last_message": f"iif({_IS_MOVED}, NULL, s.last_message)",
-            "last_message_id": f"iif({_IS_MOVED}, NULL, s.last_message_id)",
-            "waiting_since": f"iif({_IS_MOVED}, NULL, s.waiting_since)",
+            "status": f"iif({IS_MOVED}, 'closed', s.status)",
+            "closed_at": f"iif({IS_MOVED}, coalesce(s.closed_at, {now_ms()}), s.closed_at)",
+            "merged_into": f"iif({IS_MOVED}, {PLACE.format('s.id')},"
+            f" {PLACE.format('s.merged_into')})",
+            "last_message": f"iif({IS_MOVED}, NULL, s.last_message)",
+            "last_message_id": f"iif({IS_MOVED}, NULL, s.last_message_id)",
+            "waiting_since": f"iif({IS_MOVED}, NULL, s.waiting_since)",
         }
         # Between two rows somebody may have two open tickets; at the end nobody has.
         one_open = db.execute(
@@ -277,7 +209,7 @@ class _Absorbing:
     def _take_messages(self) -> None:
         db = self._db
         after = done = 0
-        changed = {**_CONTACT, "ticket_id": _PLACE.format("s.ticket_id"), **_failed_message()}
+        changed = {**_CONTACT, "ticket_id": PLACE.format("s.ticket_id"), **failed_message()}
         # Of one message on WhatsApp there is one row (P2), the store's.
         is_alone = (
             "s.arrival > :after AND s.arrival <= :last AND NOT EXISTS (SELECT 1 FROM main.messages"
@@ -307,7 +239,7 @@ class _Absorbing:
             self._told(done)
 
     def _take_the_rest(self) -> None:
-        self._take(KIND["seen"], {"ticket_id": _PLACE.format("s.ticket_id")})
+        self._take(KIND["seen"], {"ticket_id": PLACE.format("s.ticket_id")})
         has_message = (
             "EXISTS (SELECT 1 FROM main.messages AS m"
             " WHERE m.instance = s.instance AND m.whatsapp_id = s.whatsapp_id)"
@@ -322,10 +254,12 @@ class _Absorbing:
         self._add(QUARANTINE)
         replies = {
             **_CONTACT,
-            "ticket_id": _PLACE.format("s.ticket_id"),
-            **_failed_reply(now_ms()),
+            "ticket_id": PLACE.format("s.ticket_id"),
+            **failed_reply(now_ms()),
         }
-        self._add(OUTBOX, replies, where=_HAS_ITS_MESSAGE, replaces=self._wins)
+        self._add(OUTBOX, replies, where=_HAS_ITS_MESSAGE)
+        if self._wins:  # what the store would send although the copy knows how it ended
+            self._add(OUTBOX, replies, where=_WAITS_HERE, replaces=True)
         # A store that knows how far it has come knows best; going there again changes nothing.
         self._do("INSERT OR IGNORE INTO main.cursors SELECT journal, seq FROM src.cursors")
 
@@ -423,7 +357,7 @@ class _Absorbing:
         return int(
             self._db.execute(
                 "SELECT count(*) FROM main.outbox WHERE state = 'failed' AND error->>'code' = ?",
-                (_REPLY_ERROR["code"],),
+                (REPLY_ERROR["code"],),
             ).get
             or 0
         )
@@ -431,25 +365,3 @@ class _Absorbing:
 
 def _selected(columns: Iterable[str], changed: Mapping[str, str] | None) -> str:
     return ", ".join((changed or {}).get(column, f"s.{column}") for column in columns)
-
-
-def _failed_message() -> dict[str, str]:
-    """Columns of a message as it is restored: nobody will send what waited."""
-    return {
-        "status": f"iif({_IS_PENDING}, 'failed', s.status)",
-        "error": f"iif({_IS_PENDING}, '{_ERROR_JSON}', s.error)",
-    }
-
-
-def _failed_reply(at: int) -> dict[str, str]:
-    """Columns of a command likewise: its late echo is still welcome (``doubt_since``)."""
-    return {
-        "state": f"iif({_IS_WAITING}, 'failed', s.state)",
-        "ended_at": f"iif({_IS_WAITING}, {at}, s.ended_at)",
-        "error": f"iif({_IS_WAITING}, '{_ERROR_JSON}', s.error)",
-        "doubt_since": f"iif({_IS_WAITING}, coalesce(s.doubt_since, s.queued_at), s.doubt_since)",
-    }
-
-
-def _assigned(columns: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in columns.items())

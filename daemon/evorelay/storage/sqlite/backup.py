@@ -12,17 +12,21 @@ from msgspec import Struct
 from evorelay.model.backup import DamagedBackup, Mark
 from evorelay.model.errors import StoreUnavailable
 from evorelay.storage.ports.backup import Breathe, Merged
-from evorelay.storage.sqlite.absorbing import absorb, settle_in_place
+from evorelay.storage.sqlite.absorbing import absorb
 from evorelay.storage.sqlite.connection import (
     DamagedFile,
     file_faults,
     open_writer,
+    transaction,
     translated_errors,
 )
 from evorelay.storage.sqlite.copying import SqliteCopy, copy_store, opened
+from evorelay.storage.sqlite.life import begin_life
 from evorelay.storage.sqlite.lines import KIND, PAGE, Removed, decode_line
+from evorelay.storage.sqlite.restored_replies import fail_waiting
 from evorelay.storage.sqlite.store import migrate
 from evorelay.storage.sqlite.suspicion import check_schema
+from evorelay.storage.sqlite.transaction import CONTACTS, MESSAGES, OUTBOX, QUARANTINE, TICKETS
 
 _UNIQUE = ("tickets_one_open", "messages_once")
 """Indexes that hold at the end of a line's day and not between two of its lines."""
@@ -91,7 +95,7 @@ class SqliteBackupStore:
     ) -> Merged:
         if self._is_empty():
             with _scratch(copy, breathe) as db:
-                merged = settle_in_place(db, mark, settles=settles)
+                merged = _become_store(db, mark, settles=settles)
             told(merged.messages)
             self._put_in_place(copy)
             return merged
@@ -146,6 +150,19 @@ def _scratch(path: Path, breathe: Breathe) -> Iterator[apsw.Connection]:
             yield db
     except DamagedFile as error:
         raise DamagedBackup(f"its copy of the database is damaged: {error.__cause__}") from error
+
+
+def _become_store(db: apsw.Connection, mark: Mark, *, settles: bool) -> Merged:
+    """Make a copy the store itself: another life begins."""
+    with transaction(db):
+        failed = fail_waiting(db) if settles else 0
+        last = db.execute("SELECT coalesce(max(revision), 0) FROM changes").get
+        epoch = begin_life(db, [(mark.epoch, mark.revision, int(last or 0))])
+        counts = {
+            table.name: int(db.execute(f"SELECT count(*) FROM {table.name}").get or 0)  # noqa: S608 -- our own names
+            for table in (CONTACTS, TICKETS, MESSAGES, OUTBOX, QUARANTINE)
+        }
+    return Merged(sum(counts.values()), counts["messages"], failed, epoch)
 
 
 def _write(db: apsw.Connection, page: list[Struct]) -> None:
