@@ -49,12 +49,17 @@ class SteadyLoad:
             if self.instance(sender) == instance
         }
 
-    async def is_on_time(self, within_s: float = 30.0) -> None:
-        """Wait until what came due while nobody answered has been made up for."""
+    async def catches_up(self, within_s: float) -> bool:
+        """Wait until what came due while nobody answered has been made up for.
+
+        False when it was not in time: this machine is too busy for such a rate.
+        """
         senders = len(self.accepted)
-        with trio.fail_after(within_s):
+        with trio.move_on_after(within_s):
             while self._due - len(self.latencies) > senders:  # each may have one under way
                 await trio.sleep(0.02)
+            return True
+        return False
 
     @property
     def _due(self) -> float:
