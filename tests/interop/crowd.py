@@ -9,7 +9,7 @@ import trio
 from tests.interop.node import NodeClient, open_node
 from tests.support.steady_load import SteadyLoad
 
-ALL_BACK_S = 30.0
+ALL_BACK_S = 60.0
 
 
 class Crowd:

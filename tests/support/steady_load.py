@@ -1,5 +1,6 @@
 """Evolution posting at a steady rate, whatever happens: until each webhook is answered 200."""
 
+import select
 from collections import Counter
 
 import trio
@@ -102,6 +103,9 @@ class SteadyLoad:
     async def _until_accepted(self, kept: Connection | None, body: bytes) -> Connection | None:
         """Post it; the connection it went through, unless the daemon ended that."""
         while True:
+            if kept is not None and _has_ended(kept):
+                await trio.aclose_forcefully(kept.stream)
+                kept = None
             outcome, kept = await self._attempt(kept, body)
             self.outcomes[outcome] += 1
             if outcome == "200":
@@ -123,3 +127,11 @@ class SteadyLoad:
             await trio.aclose_forcefully(connection.stream)
             return ("hung up" if reply is None else str(reply.status)), None
         return str(reply.status), connection
+
+
+def _has_ended(connection: Connection) -> bool:
+    """Whether the daemon has closed it meanwhile, which a client sees before it sends again."""
+    assert isinstance(connection.stream, trio.SocketStream)
+    poll = select.poll()
+    poll.register(connection.stream.socket.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
