@@ -37,7 +37,7 @@ SHELVES_AT_ONCE = 16
 """Of 256, in one sweep: all of them in under three hours, and little work at a time."""
 NAMES_AT_ONCE = 1000
 ROWS_AT_ONCE = 50
-"""Quarantined bodies, each of up to 4 MiB, looked through in one transaction."""
+"""Quarantined bodies looked through in one transaction, one after the other."""
 _SLICE_BYTES = 1024 * 1024
 
 

@@ -175,12 +175,6 @@ class Eraser:
             self._erased.until(instance, [alias]) is not None for instance, alias in person.aliases
         )
 
-    def _was_erased(self, person: Person) -> bool:
-        """Then this finishes what was cut off: free space, at the least."""
-        return any(
-            self._erased.until(instance, [alias]) is not None for instance, alias in person.aliases
-        )
-
     async def _person(self, params: ErasePerson) -> Person:
         if (params.phone is None) == (params.contact_id is None):
             raise Refusal(Code.BAD_REQUEST, "give exactly one of phone and contact_id")
