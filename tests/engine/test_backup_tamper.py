@@ -256,6 +256,15 @@ def test_a_damaged_backup_is_not_restored(backing: Backing, tmp_path: Path) -> N
     assert backing.restore(newest, target, from_conversations=True).messages == 3
 
 
+def test_nothing_continues_a_backup_that_was_found_damaged(backing: Backing) -> None:
+    newest = backing.shelf.ids()[-1]
+    path = backing.shelf.place(newest) / CONVERSATIONS
+    path.write_bytes(path.read_bytes()[:-1])
+    assert backing.check(newest).problem is not None
+    following = backing.make()
+    assert (following.since, following.counts["message"]) == (None, 3)
+
+
 def test_what_is_written_is_for_its_owner_alone(backing: Backing) -> None:
     """P7: conversations are nobody else's business."""
     for path in (backing.shelf.path, *backing.shelf.path.rglob("*")):

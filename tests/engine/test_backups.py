@@ -12,10 +12,12 @@ import trio
 
 from evorelay.config import BackupConfig
 from evorelay.model.errors import Code, Refusal
+from evorelay.relay.backup.listing import drop_old
 from evorelay.relay.backup.shelf import Shelf
 from evorelay.relay.backups import Backups
 from evorelay.relay.questions import NoParams
 from evorelay.telemetry.metrics import NopMetrics
+from tests.engine.backing import Backing
 from tests.engine.harness import ADMIN, HOUR, T0, World, message, open_blobs, stored
 from tests.engine.office import ANA, CHEFE
 from tests.support.backups import backups_of
@@ -126,6 +128,20 @@ async def test_a_full_disk_is_told_before_anything_is_written(
             await here.backups.start(ADMIN, NoParams())
             await here.verified()
             assert here.backups.facts().trouble is None
+
+
+async def test_keeping_fewer_makes_room_before_the_next_one(tmp_path: Path) -> None:
+    """The disk is full of backups: a lower ``backup.keep`` helps although none can be made."""
+    backing = Backing(tmp_path / "state")
+    async with office(tmp_path) as here:
+        backing.shelf = here.shelf
+        made = [(await backing.make_beside()).id for _ in range(4)]
+        assert drop_old(here.shelf, 2) == []  # none is proved
+        assert backing.check(made[-1]).problem is None
+        assert drop_old(here.shelf, 2) == made[:2]
+        last = await backing.make_beside()
+        assert drop_old(here.shelf, 1) == []  # the newest is not proved
+        assert here.shelf.ids()[-1] == last.id
 
 
 async def test_a_bug_in_a_backup_ends_nothing(

@@ -22,7 +22,7 @@ from evorelay.model.errors import StoreInUse
 from evorelay.model.sizes import readable_bytes
 from evorelay.relay.backup.checking import check_backup
 from evorelay.relay.backup.files_of_messages import missing_files
-from evorelay.relay.backup.listing import listed
+from evorelay.relay.backup.listing import drop_old, listed
 from evorelay.relay.backup.making import make_backup
 from evorelay.relay.backup.pace import Pace
 from evorelay.relay.backup.restoring import restore_backup
@@ -48,6 +48,7 @@ def now(config_file: Path | None, as_json: bool) -> None:
     shelf = shelf_of(config)
     store = backup_store(Path(config.state_dir), config.storage.url)
     with shelf.locked(), working("Making a backup", is_shown=not as_json):
+        drop_old(shelf, config.backup.keep)  # what a lower backup.keep gives up makes room
         manifest = make_backup(
             store,
             shelf,
@@ -56,8 +57,7 @@ def now(config_file: Path | None, as_json: bool) -> None:
             spare_bytes=config.webhook.min_free_bytes,
         )
         result = check_backup(store, shelf, manifest.id, datetime.now(UTC), Pace())
-        if result.problem is None:
-            shelf.drop_oldest(config.backup.keep)
+        drop_old(shelf, config.backup.keep)
     path = shelf.place(manifest.id)
     messages = manifest.counts.get("message", 0)
     if as_json:

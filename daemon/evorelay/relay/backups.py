@@ -18,7 +18,7 @@ from evorelay.model.errors import Code, Refusal, RelayError
 from evorelay.model.principal import Principal
 from evorelay.protocol.schedule import next_due
 from evorelay.relay.backup.checking import check_backup
-from evorelay.relay.backup.listing import Newest, listed, newest_of
+from evorelay.relay.backup.listing import Newest, drop_old, listed, newest_of
 from evorelay.relay.backup.making import make_backup
 from evorelay.relay.backup.pace import Pace
 from evorelay.relay.backup.shelf import Shelf
@@ -223,6 +223,7 @@ class Backups:
 
     def _make(self, pace: Pace) -> Manifest:
         with self._shelf.locked():
+            self._drop_old()  # what a lower backup.keep gives up makes room
             return make_backup(
                 self._store,
                 self._shelf,
@@ -234,10 +235,12 @@ class Backups:
     def _prove(self, backup_id: str, pace: Pace) -> CheckResult:
         with self._shelf.locked():
             result = check_backup(self._store, self._shelf, backup_id, utc(self._now()), pace)
-            if result.problem is None:  # older ones go only for one that can be restored
-                for dropped in self._shelf.drop_oldest(self._config.keep):
-                    log.info("backup removed: there are newer ones", extra={"backup": dropped})
+            self._drop_old()
             return result
+
+    def _drop_old(self) -> None:
+        for dropped in drop_old(self._shelf, self._config.keep):
+            log.info("backup removed: there are newer ones", extra={"backup": dropped})
 
     async def _work(self, work: Callable[[Pace], T]) -> T:
         """Run it in the thread. When we are cancelled it ends at its next breath."""

@@ -40,6 +40,15 @@ def newest_of(shelf: Shelf) -> Newest | None:
     return None
 
 
+def drop_old(shelf: Shelf, keep: int) -> list[str]:
+    """Remove all but the newest ``keep``, if the newest can be restored as far as we know.
+
+    The caller holds the shelf's lock. Returns which.
+    """
+    newest = newest_of(shelf)
+    return [] if newest is None or newest.verified_at is None else shelf.drop_oldest(keep)
+
+
 def listed(shelf: Shelf) -> list[BackupView]:
     """Newest first. Only small files are read: damage elsewhere shows when it is checked.
 

@@ -110,10 +110,14 @@ def _previous(shelf: Shelf) -> tuple[Manifest, str] | None:
     if not ids:
         return None
     try:
-        return shelf.manifest(ids[-1])
+        found = shelf.manifest(ids[-1])
+        result = shelf.check_result(ids[-1])
+        if result is not None and result.problem is not None:
+            raise DamagedBackup(result.problem)
     except DamagedBackup as error:
         log.warning("backup %s is damaged, the next one holds everything: %s", ids[-1], error)
         return None
+    return found
 
 
 def _conversations(
