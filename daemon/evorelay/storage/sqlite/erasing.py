@@ -40,7 +40,10 @@ _MENTIONING = """
 _NEWER = """(m.arrival > :after
     OR m.id IN (SELECT key FROM changes WHERE kind = 'message' AND revision > :revision))"""
 """Come, or changed, since an earlier search."""
-_SAID = "m.content || m.reactions || m.metadata || m.edits || coalesce(m.media, '')"
+_SAID = (
+    "m.content || m.reactions || m.metadata || m.edits || coalesce(m.media, '')"
+    " || coalesce(m.error, '')"
+)
 _EVENTS = """
     SELECT e.id, e.type, e.data->>'ticket_id', coalesce(e.data->'message'->>'id',
             e.data->>'message_id')
@@ -64,7 +67,7 @@ def _betrays(text: str, numbers: Sequence[str]) -> str:
     return f"(({found}) AND betrays({text}))" if numbers else "0"
 
 
-def _told(column: str, value: Any) -> Any:
+def _readable(column: str, value: Any) -> Any:
     is_moment = column.endswith(("_at", "_since")) and isinstance(value, int)
     return utc(value) if is_moment else value
 
@@ -303,6 +306,8 @@ class Erasing:
         self._teach(person.marks)
         for table, column in (
             ("outbox", "outgoing"),
+            ("outbox", "error"),
+            ("outbox", "tries"),
             ("tickets", "subject"),
             ("changes", "key"),  # of aliases; backups pass over one that is gone
         ):
@@ -322,7 +327,9 @@ class Erasing:
         found = []
         for row in cursor:
             names = names or [name for name, *_ in cursor.description]
-            found.append({name: _told(name, value) for name, value in zip(names, row, strict=True)})
+            found.append(
+                {name: _readable(name, value) for name, value in zip(names, row, strict=True)}
+            )
         return found
 
     def event_data(self, ids: Collection[int]) -> dict[int, str]:
