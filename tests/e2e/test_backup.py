@@ -220,6 +220,7 @@ async def test_the_commands_without_a_daemon(tmp_path: Path) -> None:
             done = run_command(daemon, "backup", *arguments)
             assert done.status == 1, done
             assert "conversations.jsonl.zst" in done.err
+            assert ("--from-conversations" in done.err) is (arguments == ("restore",))
         unknown = run_command(daemon, "backup", "restore", "../../etc")
         assert unknown.status == 1
         assert "there is no backup" in unknown.err

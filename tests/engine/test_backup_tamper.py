@@ -1,8 +1,11 @@
 """P9: whatever is done to a backup on the disk, ``verify`` finds it, and nothing else happens."""
 
+import errno
+import itertools
 import os
 import shutil
 import stat
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 import trio
 from backports import zstd
 
-from evorelay.model.backup import DamagedBackup, FileEntry, Manifest
+from evorelay.model.backup import BackupFailed, DamagedBackup, FileEntry, Manifest
 from evorelay.protocol.backup_manifest import CONVERSATIONS, DATABASE, MANIFEST, encode_manifest
 from evorelay.relay.backup.checking import check_files
 from evorelay.relay.backup.listing import listed, newest_of
@@ -293,6 +296,32 @@ def test_no_secret_of_a_session_or_a_pairing_is_in_a_backup(
     assert b"outra" in everything
     assert b"pid-of-somebody" not in everything
     assert b"code-to-pair-with" not in everything
+
+
+@pytest.mark.parametrize("failing_at", range(1, 9))
+def test_a_disk_that_fills_up_meanwhile_leaves_nothing(
+    backing: Backing, monkeypatch: pytest.MonkeyPatch, failing_at: int
+) -> None:
+    """At each of the moments in which something is made durable, the last rename among them."""
+    before = sorted(backing.shelf.path.iterdir())
+    calls = itertools.count(1)
+
+    def full(descriptor: int) -> None:
+        if next(calls) == failing_at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    if failing_at > 5:  # four files, the directory, and the directory it is put into
+        made = None
+        with suppress(BackupFailed):
+            made = backing.make()
+        monkeypatch.undo()
+        assert all(found(backing, backup_id) is None for backup_id in backing.shelf.ids())
+        assert made is None or found(backing, made.id) is None
+        return
+    with pytest.raises(BackupFailed, match="No space left"):
+        backing.make()
+    assert sorted(backing.shelf.path.iterdir()) == before
 
 
 def test_what_a_crash_left_is_never_taken_for_a_backup(backing: Backing) -> None:

@@ -17,7 +17,7 @@ from evorelay.cli.backup_progress import progress, working
 from evorelay.cli.common import config_option, json_option, read_config
 from evorelay.cli.offline import forget_erased
 from evorelay.config import Config
-from evorelay.model.backup import CheckResult, Restored, RestoreRefused
+from evorelay.model.backup import CheckResult, DamagedBackup, Restored, RestoreRefused
 from evorelay.model.errors import StoreInUse
 from evorelay.model.sizes import readable_bytes
 from evorelay.relay.backup.checking import check_backup
@@ -191,6 +191,9 @@ def restore(
             f"the daemon is running on {state_dir}; stop it first (systemctl stop evorelay),"
             " then restore, then start it"
         ) from None
+    except DamagedBackup as error:
+        other = "" if from_conversations else ", or try --from-conversations"
+        raise DamagedBackup(f"{chosen}: {error}; restore an older one{other}") from error
     erased = forget_erased(config)
     if as_json:
         answer = msgspec.to_builtins(restored) | {"missing_files": missing}
