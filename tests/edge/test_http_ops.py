@@ -58,6 +58,33 @@ async def test_an_instances_silence_is_told_to_those_who_may_see_it(tmp_path: Pa
         assert await seen_by(None) == [None]
 
 
+async def test_whose_instance_is_down_is_told_to_those_who_may_see_it(tmp_path: Path) -> None:
+    """P7: the others learn that something is wrong, which `status` says as well."""
+    async with open_world(tmp_path) as world:
+        for instance in ("loja", "filial"):
+            await world.webhook(
+                {
+                    "event": "connection.update",
+                    "instance": instance,
+                    "data": {"instance": instance, "state": "close", "statusReason": 428},
+                }
+            )
+
+        async def seen_by(credential: str) -> list[dict[str, object]]:
+            checks = (await world.get("/health", credential))["checks"]
+            found: list[dict[str, object]] = checks["instances:down"]
+            return found
+
+        with trio.fail_after(30):  # instances are read every few seconds
+            while "filial, loja" not in str(await seen_by(token("admin"))):
+                await trio.sleep(0.05)
+        (own,) = await seen_by(token(instances=["loja"]))
+        assert own["observedValue"] == 1
+        assert "loja" in str(own["output"])
+        assert "filial" not in str(own["output"])
+        assert await seen_by(token(instances=["outra"])) == [{"status": "warn"}]
+
+
 async def test_a_full_disk_fails_health_and_readiness_but_not_liveness(tmp_path: Path) -> None:
     """P8: the state follows the journal's, both ways."""
     async with open_world(tmp_path) as world:

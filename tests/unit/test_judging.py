@@ -187,7 +187,7 @@ def test_each_threshold_is_the_configured_one(
         ("evolution:reachable", "warn", outside(unreachable=("evolution:8080: refused",))),
         ("instances:suspected", "warn", outside(suspected=("loja",))),
         ("instances:registered", "warn", outside(unregistered=("loja",))),
-        ("replies:parked", "warn", outside(parked=("loja: not connected",))),
+        ("replies:parked", "warn", outside(parked=(("loja", "not connected"),))),
         ("tls:certificate", "warn", but(certificate_until=NOW - DAY_MS)),
         ("evolution:certificate", "warn", outside(certificates=(("e:443", NOW - DAY_MS),))),
         ("backup:age", "warn", but(backup=BackupFacts(trouble="no room: free some"))),
@@ -307,13 +307,31 @@ def test_each_instance_has_its_silence_and_state() -> None:
     }
 
 
-def test_an_instance_is_shown_to_those_who_may_see_it() -> None:
-    """P7."""
-    own, overall = Check(name="a:b", component="loja"), Check(name="a:b")
+def test_what_is_said_of_instances_names_none_that_one_may_not_see() -> None:
+    """P7: wherever an instance is named, alone or in a list."""
+    down = [
+        InstanceSeen(name=name, state="close", state_s=DAY_MS, silent_s=DAY_MS)
+        for name in ("loja", "outra")
+    ]
+    vitals = but(
+        instances=tuple(down),
+        outside=Outside(
+            suspected=("loja", "outra"),
+            unregistered=("loja", "outra"),
+            parked=(("loja", "not connected"), ("outra", "not connected")),
+            unreconciled=(("loja", 9.0, "HTTP 500"), ("outra", 9.0, "HTTP 500")),
+        ),
+    )
+    named = {
+        check.name
+        for check in judge(vitals, OWN).checks
+        if "outra" in f"{check.component} {check.output}"
+    }
+    assert len(named) == 6
     ana = Principal(sub="ana", role="agent", instances=frozenset({"loja"}))
-    rui = Principal(sub="rui", role="agent", instances=frozenset({"outra"}))
-    assert (own.is_shown_to(ana), own.is_shown_to(rui)) == (True, False)
-    assert overall.is_shown_to(rui)
+    told = judge(vitals.seen_by(ana), OWN).checks
+    assert not [check for check in told if "outra" in f"{check.component} {check.output}"]
+    assert named == {check.name for check in told if "loja" in f"{check.component} {check.output}"}
 
 
 def test_of_many_instances_some_are_named_and_the_rest_counted() -> None:

@@ -211,7 +211,7 @@ def _outside(outward: Outward, lanes: Lanes, certificates: Certificates) -> Outs
         unreachable=found.unreachable,
         suspected=found.suspected,
         unregistered=found.unregistered,
-        parked=tuple(f"{name}: {message}" for name, _, message in lanes.trouble()),
+        parked=tuple((name, message) for name, _, message in lanes.trouble()),
         oldest_reply_s=lanes.oldest_waiting_s(),
         fetches=outward.fetching.waiting,
         unreconciled=tuple(outward.reconciler.failing()),

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from evorelay.config import HealthConfig
 from evorelay.model.clock import NowMs
+from evorelay.model.principal import Principal
 from evorelay.model.records import InstanceRecord
 from evorelay.relay.checks.check import Report
 from evorelay.relay.journal import Journal
@@ -100,8 +101,10 @@ class Health:
             return "the relay is starting"
         return self._journal.refusal
 
-    def report(self) -> Report:
-        return judge(self.vitals(), self._limits)
+    def report(self, who: Principal | None = None) -> Report:
+        """``who``: as it is told to them, of no instance but theirs (P7)."""
+        vitals = self.vitals()
+        return judge(vitals if who is None else vitals.seen_by(who), self._limits)
 
     def vitals(self) -> Vitals:
         now, at = trio.current_time(), self._now()

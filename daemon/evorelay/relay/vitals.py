@@ -6,6 +6,9 @@ Durations are seconds, moments Unix milliseconds. Texts are for a person and hol
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+from evorelay.model.principal import Principal
 
 Stage = Literal["journal", "pipeline", "delivery"]
 
@@ -40,8 +43,8 @@ class Outside(Struct, frozen=True, kw_only=True):
     suspected: tuple[str, ...] = ()
     unregistered: tuple[str, ...] = ()
     """Those whose webhooks do not come to us."""
-    parked: tuple[str, ...] = ()
-    """``instance: why nothing is sent``."""
+    parked: tuple[tuple[str, str], ...] = ()
+    """(instance, why nothing is sent)."""
     oldest_reply_s: float = 0.0
     """How long the longest waiting reply has waited."""
     fetches: int = 0
@@ -116,3 +119,18 @@ class Vitals(Struct, frozen=True, kw_only=True):
     backup: BackupFacts | None = None
     """None where no backups are made."""
     sessions: int = 0
+
+    def seen_by(self, who: Principal) -> "Vitals":
+        """Without the instances they may not see."""
+        found, may_see = self.outside, who.may_see
+        return replace(
+            self,
+            instances=tuple([one for one in self.instances if may_see(one.name)]),
+            outside=replace(
+                found,
+                suspected=tuple(filter(may_see, found.suspected)),
+                unregistered=tuple(filter(may_see, found.unregistered)),
+                parked=tuple([one for one in found.parked if may_see(one[0])]),
+                unreconciled=tuple([one for one in found.unreconciled if may_see(one[0])]),
+            ),
+        )

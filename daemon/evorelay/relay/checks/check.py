@@ -5,8 +5,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from evorelay.model.principal import Principal
-
 Status = Literal["pass", "warn", "fail"]
 NAMED_MAX = 5
 """Instances in one sentence; how many more there are is said."""
@@ -25,10 +23,6 @@ class Check(Struct, frozen=True, kw_only=True):
     """What it is in, in a word, where that is worth telling beside the value."""
     output: str | None = None
     """For a person: what is wrong, what that means and what to do, also without the value."""
-
-    def is_shown_to(self, who: Principal) -> bool:
-        """What is said of one instance is for those who may see it."""
-        return self.component is None or who.may_see(self.component)
 
     def detailed(self) -> dict[str, object]:
         """With the field names of draft-inadarei-api-health-check; ``state`` is ours."""

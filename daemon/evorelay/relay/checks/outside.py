@@ -108,7 +108,7 @@ def _replies(found: Outside, limits: HealthConfig) -> list[Check]:
     return [
         counted(
             "replies:parked",
-            found.parked,
+            [f"{name}: {why}" for name, why in found.parked],
             "no replies are sent, they wait",
             ". They go out when that is over; /v1/outbox and the console show them",
         ),
