@@ -74,7 +74,12 @@ CASES = (
     counter("EvoRelayWebhooksRedirected", f'{REFUSED}{{reason="redirect_suspected"}}'),
     counter("EvoRelayWebhooksTooLarge", f'{REFUSED}{{reason="too_large"}}'),
     gauge("EvoRelayPipelineBehind", "evorelay_pipeline_age_seconds", "31", "29", 4),
-    counter("EvoRelayCanaryLost", "evorelay_canaries_lost_total"),
+    Case(
+        "EvoRelayCanaryLost",
+        {"evorelay_canaries_lost_total": "0x5 1x60", "evorelay_pipeline_age_seconds": "0x60"},
+        {"evorelay_canaries_lost_total": "0x5 1x60", "evorelay_pipeline_age_seconds": "60x5 0x60"},
+        8,
+    ),
     counter("EvoRelayGap", "evorelay_gaps_total"),
     Case("EvoRelaySlow", *SLOW, 20),
     Case("EvoRelayLoopLate", *LOOP, 20),

@@ -179,6 +179,10 @@ def test_what_the_daemon_got_counts_and_not_what_its_unit_asks_for(machine: Path
         ({"NeedDaemonReload": "yes"}, {}, "127.0.0.1:4000", "warn", "daemon-reload"),
         ({"TimeoutStopUSec": "5s"}, {}, "127.0.0.1:4000", "warn", "TimeoutStopSec"),
         ({"LimitNOFILE": "1024"}, {}, "127.0.0.1:4000", "warn", "raise LimitNOFILE="),
+        ({"ActiveState": "failed"}, {}, "127.0.0.1:4000", "fail", "is failed; run"),
+        ({"ActiveState": "inactive"}, {}, "127.0.0.1:4000", "warn", "is inactive; run"),
+        # With a wrong configuration it comes to this between two attempts.
+        ({"ActiveState": "activating"}, {}, "127.0.0.1:4000", "warn", "is activating; run"),
         ({"NRestarts": "3"}, {}, "127.0.0.1:4000", "warn", "3 times"),
     ],
 )

@@ -84,6 +84,15 @@ def _as_systemd_writes(bind: str) -> str:
 
 def _check_service(config: Config, unit: dict[str, str], findings: Findings) -> None:
     about = "service"
+    state = unit["ActiveState"]
+    if state in ("failed", "activating", "inactive"):
+        # The last of them is also what a socket that waits for its first connection looks like.
+        say = findings.fail if state == "failed" else findings.warn
+        say(
+            about,
+            f"{SERVICE} is {state}; run `systemctl start {SERVICE}`, and look at"
+            f" `journalctl -u {SERVICE} -n 50`",
+        )
     if unit["NeedDaemonReload"] == "yes":
         findings.warn(about, "its unit was changed; run `systemctl daemon-reload` and restart it")
     if unit["Type"] != "notify" or unit["WatchdogUSec"] in ("0", "infinity"):
