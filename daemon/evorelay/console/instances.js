@@ -42,6 +42,7 @@ export class Instances {
   }
 
   close() {
+    removeEventListener("resize", this.render);
     this.known.clear();
     this.total = 0;
     this.qrcode.close();

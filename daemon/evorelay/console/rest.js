@@ -35,7 +35,7 @@ export class Rest {
 
 // Whether this daemon takes us without a token: it then says more of its health than to a stranger.
 export async function isOpenToAll() {
-  const answer = await fetch("/health", { cache: "no-store" });
+  const answer = await fetch("/health", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
   const { checks } = await answer.json();
   return Object.values(checks).flat().some((check) => "observedValue" in check);
 }
