@@ -188,6 +188,10 @@ async def test_the_commands_without_a_daemon(tmp_path: Path) -> None:
         await post_texts(daemon, {"W1": "uma", "W2": "duas"})
         await handled(daemon)
         daemon.terminate()
+        nowhere = run_command(daemon, "backup", "now", EVORELAY_STATE_DIR=str(tmp_path / "none"))
+        assert nowhere.status == 1
+        assert "there is no store at" in nowhere.err
+        assert len(nowhere.err.splitlines()) == 1
         nothing = run_command(daemon, "backup", "verify")
         assert nothing.status == 1
         assert "evorelay backup now" in nothing.err

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from evorelay.config import BackupConfig
+from evorelay.model.backup import BackupRunning
 from evorelay.model.errors import Code, Refusal
 from evorelay.relay.backup.listing import drop_old
 from evorelay.relay.backup.shelf import Shelf
@@ -245,6 +246,24 @@ async def test_while_a_command_makes_one_ours_waits(tmp_path: Path) -> None:
                 assert here.backups.facts().trouble is None
         async with here.running():
             await here.verified()
+
+
+async def test_a_command_comes_after_the_daemon_s_own(tmp_path: Path) -> None:
+    async with office(tmp_path) as here, trio.open_nursery() as nursery:
+        entered = trio.Event()
+
+        def enter(patience_s: float) -> None:
+            with here.shelf.locked(patience_s=patience_s):
+                trio.from_thread.run_sync(entered.set)
+
+        with here.shelf.locked():
+            with pytest.raises(BackupRunning):
+                await trio.to_thread.run_sync(enter, 0.0)
+            nursery.start_soon(trio.to_thread.run_sync, enter, 60.0)
+            await trio.testing.wait_all_tasks_blocked(0.3)
+            assert not entered.is_set()
+        with trio.fail_after(30):
+            await entered.wait()
 
 
 async def test_a_directory_that_cannot_be_used_is_told_at_the_start(tmp_path: Path) -> None:

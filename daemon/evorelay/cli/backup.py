@@ -30,6 +30,8 @@ from evorelay.relay.backup.shelf import shelf_of
 from evorelay.relay.blobs import BlobStore
 from evorelay.storage.open import backup_store, store_for_restore
 
+_PATIENCE_S = 300.0
+"""While the daemon makes or checks one: a command that an operator typed comes after it."""
 _NICE = 10
 """Whatever else runs on the machine goes first."""
 
@@ -47,7 +49,7 @@ def now(config_file: Path | None, as_json: bool) -> None:
     config = _prepared(config_file)
     shelf = shelf_of(config)
     store = backup_store(Path(config.state_dir), config.storage.url)
-    with shelf.locked(), working("Making a backup", is_shown=not as_json):
+    with shelf.locked(patience_s=_PATIENCE_S), working("Making a backup", is_shown=not as_json):
         drop_old(shelf, config.backup.keep)  # what a lower backup.keep gives up makes room
         manifest = make_backup(
             store,
@@ -125,7 +127,7 @@ def verify(
     store = backup_store(Path(config.state_dir), config.storage.url)
     ids = shelf.ids() if everything else [shelf.chosen(backup_id)]
     results = []
-    with shelf.locked():
+    with shelf.locked(patience_s=_PATIENCE_S):
         for one in ids:
             with working(f"Checking {one}", is_shown=not as_json):
                 result = check_backup(store, shelf, one, datetime.now(UTC), Pace())
@@ -170,7 +172,7 @@ def restore(
     try:
         with (
             store_for_restore(state_dir, config.storage.url) as store,
-            shelf.locked(),
+            shelf.locked(patience_s=_PATIENCE_S),
             _scratch(store.directory) as scratch,
             progress(is_shown=not as_json) as told,
         ):

@@ -7,6 +7,7 @@ so what has the name of a backup is whole. One process at a time changes anythin
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ from evorelay.relay.backup.files import open_regular, sync_directory, write_new
 
 _ID_FORMAT = "%Y%m%dT%H%M%SZ"
 _CHECK = ".check.json"
+_LOOK_EVERY_S = 0.2
 
 
 def shelf_of(config: Config) -> "Shelf":
@@ -108,10 +110,10 @@ class Shelf:
         return shutil.disk_usage(self.path).free
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, *, patience_s: float = 0.0) -> Iterator[None]:
         """Nobody else makes, checks or removes backups meanwhile; leftovers of a crash are gone.
 
-        Raises ``BackupRunning``.
+        Raises ``BackupRunning`` when somebody still does after ``patience_s``.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -119,17 +121,25 @@ class Shelf:
         except OSError as error:
             raise _failed(error) from None
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BackupRunning(
-                    f"another backup, or a check of one, is at work in {self.path};"
-                    " wait until it is done"
-                ) from None
+            self._wait_for(descriptor, time.monotonic() + patience_s)
             self._remove_leftovers()
             yield
         finally:
             os.close(descriptor)
+
+    def _wait_for(self, descriptor: int, deadline: float) -> None:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise BackupRunning(
+                        f"another backup, or a check of one, is at work in {self.path};"
+                        " wait until it is done"
+                    ) from None
+                time.sleep(_LOOK_EVERY_S)
+            else:
+                return
 
     def tidy(self) -> None:
         """Remove what a crash left behind. Raises ``BackupFailed``."""

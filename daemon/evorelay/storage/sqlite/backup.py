@@ -41,14 +41,14 @@ class SqliteBackupStore:
         return self._path.parent
 
     def size_bytes(self) -> int:
+        if not self._path.exists():
+            raise StoreUnavailable(f"there is no store at {self._path} yet: nothing to back up")
         with file_faults():
             size = self._path.stat().st_size
         wal = self._path.with_name(self._path.name + "-wal")
         return size + (wal.stat().st_size if wal.exists() else 0)
 
     def copy_to(self, path: Path, breathe: Breathe) -> Mark:
-        if not self._path.exists():
-            raise StoreUnavailable(f"there is no store at {self._path} yet")
         return copy_store(self._path, path, breathe)
 
     @contextmanager
