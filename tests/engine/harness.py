@@ -307,6 +307,12 @@ def stored(path: Path) -> Iterator[Storage]:
         yield storage
 
 
+def has_lived(state: Path) -> None:
+    """Not begun or restored a moment ago: its files go when nobody needs them."""
+    with closing(apsw.Connection(str(state / "store.db"))) as db:
+        db.execute("UPDATE meta SET value = '0' WHERE key = 'born_at'")
+
+
 async def open_blobs(path: Path) -> BlobStore:
     return await BlobStore.open(path / "blobs")
 

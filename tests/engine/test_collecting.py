@@ -24,12 +24,12 @@ from evorelay.protocol.webhook import WebhookPath
 from evorelay.relay import collecting
 from evorelay.relay.apply import Understood, apply_batch, apply_facts
 from evorelay.relay.blobs import SHELVES
-from evorelay.relay.collecting import GRACE_MS, Collected, Collector
+from evorelay.relay.collecting import GRACE_MS, SETTLING_MS, Collected, Collector
 from evorelay.relay.draft import Draft
 from evorelay.relay.ingest import Ingest
 from evorelay.relay.reading import Reader
 from evorelay.telemetry.metrics import NopMetrics
-from tests.engine.harness import HOUR, World, envelope, message, open_blobs, stored
+from tests.engine.harness import HOUR, World, envelope, has_lived, message, open_blobs, stored
 
 KEPT_MS = 3 * HOUR
 """How long the journal, files, uploads and quarantine are kept here."""
@@ -44,6 +44,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 def at_the_real_time(world: World) -> World:
     """Files have the kernel's times, so here the world has them too."""
     world.now.ms = time.time_ns() // 1_000_000
+    has_lived(world.storage.directory)
     return world
 
 
@@ -95,6 +96,18 @@ async def test_a_file_nobody_refers_to_goes_after_an_hour(world: World) -> None:
     pass_time(world, GRACE_MS + 1000)
     assert await collected(world) == Collected(1, 3)
     assert await world.blobs.size(blob) is None
+
+
+async def test_the_files_of_a_lost_store_wait_for_its_backup(tmp_path: Path) -> None:
+    """Where a store was begun anew, or restored, nobody can tell yet which files will be needed."""
+    with stored(tmp_path) as storage:
+        world = World(storage, await open_blobs(tmp_path))
+        await world.blobs.put(b"abc")
+        pass_time(world, 30 * 24 * HOUR)
+        assert await collected(world) == Collected(0, 0)
+        with closing(apsw.Connection(str(storage.directory / "store.db"))) as db:
+            db.execute("UPDATE meta SET value = value - ? WHERE key = 'born_at'", (SETTLING_MS,))
+        assert await collected(world) == Collected(1, 3)
 
 
 async def test_what_was_renewed_is_young(world: World) -> None:

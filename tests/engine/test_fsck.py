@@ -19,7 +19,7 @@ from evorelay.cli.main import main
 from evorelay.model.records import OutboxRecord
 from evorelay.relay.blobs import BlobStore
 from evorelay.storage.open import open_storage
-from tests.engine.harness import World, envelope, message, reply
+from tests.engine.harness import World, envelope, has_lived, message, reply
 from tests.engine.test_erasing import upsert
 
 PHOTO = b"a photo"
@@ -94,6 +94,7 @@ def state(sound: Path, tmp_path: Path) -> Path:
             copy = target / path.relative_to(sound)
             copy.write_bytes(path.read_bytes())
             copy.chmod(0o600)
+    has_lived(target)
     return target
 
 
@@ -355,3 +356,13 @@ def test_what_a_person_reads(state: Path) -> None:
     assert status == 1
     assert "counters" in said
     assert "fsck --repair" in said
+
+
+def test_files_of_a_store_begun_anew_are_left_for_its_backup(state: Path) -> None:
+    """P9: the files are in no backup, and ``--repair`` must not take them before it is put back."""
+    put_file(sha256(b"stray").hexdigest(), b"stray")(state)
+    sql("UPDATE meta SET value = strftime('%s') * 1000 WHERE key = 'born_at'")(state)
+    found = fsck(state, "--repair", status=0)
+    assert (found["faults"], found["repaired"], len(found["notes"])) == ([], [], 1)
+    sql("UPDATE meta SET value = '0' WHERE key = 'born_at'")(state)
+    assert codes(fsck(state, status=1)) == ["orphan"]

@@ -27,6 +27,7 @@ from tests.engine.harness import (
     T0,
     World,
     envelope,
+    has_lived,
     message,
     open_blobs,
     reply,
@@ -39,6 +40,7 @@ from tests.engine.harness import (
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     with stored(tmp_path) as storage:
+        has_lived(storage.directory)
         yield World(storage, await open_blobs(tmp_path))
 
 

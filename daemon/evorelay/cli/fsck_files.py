@@ -12,7 +12,7 @@ from pathlib import Path
 from evorelay.model.blob_names import NAME_BYTES_MAX
 from evorelay.model.fsck import Fault
 from evorelay.relay.blobs import SHELVES
-from evorelay.relay.collecting import GRACE_MS
+from evorelay.relay.collecting import GRACE_MS, SETTLING_MS
 from evorelay.relay.erased import FILE as ERASED_FILE
 from evorelay.relay.quarantine import blob_of
 from evorelay.storage.ports.checking import Names, StoreCheck
@@ -94,7 +94,8 @@ class Files:
             age_s = time.time() - path.stat().st_mtime
         except FileNotFoundError:
             return
-        if self._is_served and age_s < OVERDUE_S + GRACE_MS / 1000:
+        is_settling = time.time() * 1000 - self._store.born_at() < SETTLING_MS
+        if is_settling or (self._is_served and age_s < OVERDUE_S + GRACE_MS / 1000):
             self.young_count += 1
             return
         what = "nobody refers to a file; the running daemon removes such within hours"

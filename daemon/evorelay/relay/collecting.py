@@ -9,6 +9,10 @@ A blob goes when all of this holds, found out in this order:
 2. No row of the store refers to it: message, command, upload, quarantine.
 3. Nobody has stored it again or renewed it meanwhile; looked at while nobody can (``BlobStore``).
 
+And nothing goes in the first week of a store's life (``SETTLING_MS``): where a lost store was
+begun anew, the files of what it does not know yet must still be there when its backup is put back,
+for no backup has them.
+
 A row that comes to refer to it between 2 and 3 comes from the journal (then it is no older than 1
 says) or from somebody who renewed it (then 3 sees that, or they saw that it is gone). A crash
 leaves some of it for the next time: rows give a file up before it goes, never after.
@@ -33,6 +37,8 @@ log = logging.getLogger(__name__)
 
 GRACE_MS = 3_600_000
 """Longer than any step from storing a file to the commit of what refers to it."""
+SETTLING_MS = 7 * 24 * GRACE_MS
+"""Time enough to find that a store was lost, and to put a backup of it back."""
 SHELVES_AT_ONCE = 16
 """Of 256, in one sweep: all of them in under three hours, and little work at a time."""
 NAMES_AT_ONCE = 1000
@@ -74,6 +80,9 @@ class Collector:
         """Look at the next few shelves; raises ``StoreUnavailable``. Safe to cancel anywhere."""
         if self._pipeline_age_s() * 1000 > GRACE_MS / 2:
             return Collected(0, 0)  # it may hold facts whose files have no row yet
+        born_at = await self._reads(lambda reader: reader.born_at())
+        if self._now() - born_at < SETTLING_MS:
+            return Collected(0, 0)
         older_than = await self._safe_age()
         spared = await self._named_by_bodies()
         count = size = 0

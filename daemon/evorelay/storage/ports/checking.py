@@ -20,6 +20,9 @@ class StoreCheck(Protocol):
     def unneeded(self, blobs: Sequence[str]) -> set[str]:
         """Those that no row refers to now, but for what quarantined bodies name."""
 
+    def born_at(self) -> int:
+        """As ``StoreReader.born_at``."""
+
     def quarantined(self) -> Iterator[str]:
         """The bodies of quarantined webhooks."""
 

@@ -106,6 +106,9 @@ class StoreReader(Protocol):
 
     def epoch(self) -> str: ...
 
+    def born_at(self) -> int:
+        """When this epoch began (Unix ms): the store was new, or restored from a backup."""
+
     def first_received_at(self) -> int | None:
         """When the oldest message there is arrived (Unix ms)."""
 

@@ -73,6 +73,9 @@ class SqliteStoreCheck:
         """Those that no row refers to, but for what quarantined bodies name."""
         return {*blobs} - self._reader.referred(blobs)
 
+    def born_at(self) -> int:
+        return self._reader.born_at()
+
     def quarantined(self) -> Iterator[str]:
         """The bodies of quarantined webhooks."""
         for (body,) in self._db.execute("SELECT body FROM quarantine"):

@@ -11,6 +11,7 @@ import apsw
 import msgspec
 
 from evorelay.model.backup import Mark
+from evorelay.model.clock import now_ms
 from evorelay.storage.sqlite.schema import MIGRATIONS
 from evorelay.storage.sqlite.transaction import LOG
 
@@ -41,6 +42,7 @@ def begin_life(db: apsw.Connection, ancestors: Iterable[Ancestor]) -> str:
     """Give the store a new epoch, which is returned, and note what it took over."""
     epoch = uuid.uuid4().hex[:12]
     db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (epoch,))
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('born_at', ?)", (str(now_ms()),))
     note_ancestors(db, ancestors)
     return epoch
 

@@ -67,6 +67,10 @@ class SqliteReader(LogReads, OutboxReads, TraceReads):
         with translated_errors(self._db.filename):
             return str(self._db.execute("SELECT value FROM meta WHERE key = 'epoch'").get)
 
+    def born_at(self) -> int:
+        with translated_errors(self._db.filename):
+            return int(self._db.execute("SELECT value FROM meta WHERE key = 'born_at'").get or 0)
+
     def counts(self) -> StoreCounts:
         with snapshot(self._db):
             return StoreCounts(

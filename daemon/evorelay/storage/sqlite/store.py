@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import apsw
 
+from evorelay.model.clock import now_ms
 from evorelay.model.errors import RelayError
 from evorelay.storage.sqlite.connection import FILE_FAULTS, open_writer, transaction
 from evorelay.storage.sqlite.housekeeping import Housekeeping
@@ -61,3 +62,4 @@ def migrate(db: apsw.Connection) -> None:
         if version < len(MIGRATIONS):
             db.pragma("user_version", len(MIGRATIONS))
         db.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (uuid.uuid4().hex[:12],))
+        db.execute("INSERT OR IGNORE INTO meta VALUES ('born_at', ?)", (str(now_ms()),))
