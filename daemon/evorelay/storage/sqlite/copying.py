@@ -125,6 +125,9 @@ class SqliteCopy:
     def __init__(self, connection: apsw.Connection) -> None:
         self._db = connection
 
+    def mark(self) -> Mark:
+        return read_mark(self._db)
+
     def continues(self, mark: Mark) -> bool:
         *_, (copied, _, _) = read_ancestors(self._db)
         if copied != mark.epoch:
@@ -141,11 +144,12 @@ class SqliteCopy:
             yield from self._removed(since)
             self._want(since)
         for kind in KINDS:
-            source = f"{kind.table.name} AS t"
+            source, led_by = f"{kind.table.name} AS t", "t"
             if since is not None:
                 same = " AND ".join(f"t.{column} = w.{column}" for column in kind.place)
                 source = f"wanted_{kind.table.name} AS w CROSS JOIN {source} ON {same}"
-            for count, text in self._pages(kind, kind.line, source):
+                led_by = "w"
+            for count, text in self._pages(kind, kind.line, source, led_by=led_by):
                 yield kind.name, count, text
 
     def media(self) -> Iterator[tuple[int, int, bytes]]:
@@ -215,11 +219,13 @@ class SqliteCopy:
                     break
                 yield "removed", count, text.encode() + b"\n"
 
-    def _pages(self, kind: Kind, shown: str, source: str) -> Iterator[tuple[int, bytes]]:
+    def _pages(
+        self, kind: Kind, shown: str, source: str, *, led_by: str = "t"
+    ) -> Iterator[tuple[int, bytes]]:
         after: list[Any] | None = None
         while True:
             text, count, place = self._db.execute(
-                kind.page(shown, source, after), after or ()
+                kind.page(shown, source, after, led_by=led_by), after or ()
             ).fetchone()  # type: ignore[misc]  # an aggregate always has a row
             if not count:
                 return
@@ -227,6 +233,3 @@ class SqliteCopy:
             yield count, text.encode() + b"\n"
             if count < PAGE:
                 return
-
-    def mark(self) -> Mark:
-        return read_mark(self._db)

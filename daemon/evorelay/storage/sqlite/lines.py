@@ -72,9 +72,14 @@ class Kind:
         self.struct = msgspec.defstruct(name, fields, tag=name, tag_field="kind", kw_only=True)
         """What a line must look like."""
 
-    def page(self, shown: str, source: str, after: Sequence[Any] | None) -> str:
-        """SQL of a page: its lines, how many, and where the last one stands (a JSON array)."""
-        place = ", ".join(f"t.{column}" for column in self.place)
+    def page(
+        self, shown: str, source: str, after: Sequence[Any] | None, *, led_by: str = "t"
+    ) -> str:
+        """SQL of a page: its lines, how many, and where the last one stands (a JSON array).
+
+        ``led_by``: the alias in ``source`` that is read in order; the others are looked up.
+        """
+        place = ", ".join(f"{led_by}.{column}" for column in self.place)
         where = "" if after is None else f" WHERE ({place}) > ({', '.join('?' * len(after))})"
         return (
             "SELECT group_concat(line, char(10)), count(*),"  # noqa: S608 -- our own names
