@@ -128,6 +128,14 @@ def test_the_worst_comes_first_and_each_instance_has_its_line() -> None:
     assert result.exit_code == 1
 
 
+def test_what_an_instance_is_called_does_not_steer_the_terminal() -> None:
+    """P7: whoever may post webhooks chooses the name."""
+    checks = {"instances:down": [{"status": "warn", "output": "down: lo\x1b[31mja\nok"}]}
+    with serving(json.dumps(HEALTH | {"checks": checks}).encode()) as (bind, _):
+        shown = status(bind).stdout
+    assert "lo?[31mja?ok" in shown
+
+
 def test_watching_is_for_people() -> None:
     result = status("127.0.0.1:1", "--watch", "--json")
     assert (result.exit_code, result.stdout) == (2, "")

@@ -50,12 +50,12 @@ def test_states_arrive_as_sd_notify_writes_them(receiver: tuple[str, socket.sock
     environ = {"NOTIFY_SOCKET": address, "HOME": "/"}
     notifier = Notifier.from_environ(environ, pid=7)
     notifier.ready()
-    notifier.status("2 sessions\nMAINPID=1")
+    notifier.status("2 sessions\nMAINPID=1 of lo\x1b[31mja\ud800")
     notifier.alive()
     notifier.stopping()
     assert received(bound) == [
         "READY=1",
-        "STATUS=2 sessions MAINPID=1",
+        "STATUS=2 sessions MAINPID=1 of lo [31mja ",
         "WATCHDOG=1",
         "STOPPING=1",
     ]

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from evorelay.cli.common import config_option, json_option, read_config
 from evorelay.cli.daemon import Daemon, open_daemon
+from evorelay.cli.findings import printable
 from evorelay.model.errors import RelayError
 from evorelay.model.sizes import readable_bytes, readable_span
 
@@ -75,7 +76,11 @@ def _shown(health: dict[str, Any]) -> RenderableType:
     for column in ("check", "status", "observed"):
         table.add_column(column, style="dim" if column == "check" else "")
     for name, status, observed in rows:
-        table.add_row(Text(name), Text(status, style=_STYLES.get(status, "")), Text(observed))
+        style = _STYLES.get(status, "")
+        # Instances are called what a webhook calls them.
+        table.add_row(
+            Text(printable(name)), Text(printable(status), style=style), Text(printable(observed))
+        )
     return Group(_headline(health, rows), "", table)
 
 

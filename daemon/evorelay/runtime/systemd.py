@@ -57,8 +57,8 @@ class Notifier:
         self._send("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """One line for a person, shown by ``systemctl status``."""
-        self._send("STATUS=" + " ".join(text.splitlines()))
+        """One line for a person, shown by ``systemctl status``; it cannot steer a terminal."""
+        self._send("STATUS=" + "".join(char if char.isprintable() else " " for char in text))
 
     def alive(self) -> None:
         self._send("WATCHDOG=1")
