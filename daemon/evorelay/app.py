@@ -42,6 +42,9 @@ LANES_DRAIN_S = 5.0
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may keep the GIL from another. At Python's 5 ms the store's and the event
 loop's threads make each other wait ten times longer than they work (ARCHITECTURE.md)."""
+MIGRATION_S = 3600.0
+"""An older store is brought up to date before anything else, once, which reads all of its messages:
+measured, 2 s a GB. On a slow disk systemd would end it at ``TimeoutStartSec``, again and again."""
 GC_THRESHOLDS = (50_000, 20, 50)
 """Messages leave no reference cycles, yet at Python's (700, 10, 10) looking for them took 10 % of
 the time under load (py-spy)."""
@@ -70,6 +73,7 @@ async def serve(
             )
         )
         state_dir = Path(config.state_dir)
+        notifier.starting(MIGRATION_S)
         storage = stack.enter_context(open_storage(state_dir, config.storage.url))
         sockets = stack.enter_context(listening(config.server, inherited))
         if config.auth.mode == "open" and not is_local_only(sockets):

@@ -49,11 +49,13 @@ def test_states_arrive_as_sd_notify_writes_them(receiver: tuple[str, socket.sock
     address, bound = receiver
     environ = {"NOTIFY_SOCKET": address, "HOME": "/"}
     notifier = Notifier.from_environ(environ, pid=7)
+    notifier.starting(1.5)
     notifier.ready()
     notifier.status("2 sessions\nMAINPID=1 of lo\x1b[31mja\ud800")
     notifier.alive()
     notifier.stopping()
     assert received(bound) == [
+        "EXTEND_TIMEOUT_USEC=1500000",
         "READY=1",
         "STATUS=2 sessions MAINPID=1 of lo [31mja ",
         "WATCHDOG=1",

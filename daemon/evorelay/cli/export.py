@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 import click
 import msgspec
@@ -21,6 +20,7 @@ from evorelay.model.erasing import Person, Traces
 from evorelay.model.errors import RelayError
 from evorelay.model.records import MessageRecord
 from evorelay.protocol.phones import read_phone
+from evorelay.protocol.schedule import zone_of
 from evorelay.relay.lookup import look_up
 from evorelay.relay.taking_out import ALWAYS
 from evorelay.storage.open import open_for_reading
@@ -104,7 +104,7 @@ class _Export:
     ) -> None:
         self._instance = instance
         self._blobs = Path(config.state_dir) / "blobs"
-        self._zone = ZoneInfo(config.backup.timezone)
+        self._zone = zone_of(config.backup.timezone)
         self._reader = reader
         self._person = person
         self._found = found

@@ -53,6 +53,10 @@ class Notifier:
     def ready(self) -> None:
         self._send("READY=1")
 
+    def starting(self, patience_s: float) -> None:
+        """The start goes on and may take this much longer, whatever ``TimeoutStartSec`` says."""
+        self._send(f"EXTEND_TIMEOUT_USEC={round(patience_s * 1e6)}")
+
     def stopping(self) -> None:
         self._send("STOPPING=1")
 

@@ -55,7 +55,8 @@ def migrate(db: apsw.Connection) -> None:
         if version > len(MIGRATIONS):
             raise RelayError(
                 f"the store was written by a newer evorelay (schema {version}, this one knows"
-                f" {len(MIGRATIONS)}); install that version, or restore a backup"
+                f" {len(MIGRATIONS)}); install that version, or move {db.filename} away and restore"
+                " a backup that this version made"
             )
         for migration in MIGRATIONS[version:]:
             db.execute(migration)
