@@ -12,8 +12,8 @@ import pytest
 import trio
 from click.testing import CliRunner, Result
 
-from evorelay.cli.findings import printable
 from evorelay.cli.main import main
+from evorelay.cli.printable import printable
 from evorelay.simulator.controls import Simulator
 from evorelay.simulator.options import SimulatorOptions
 from evorelay.simulator.run import open_simulator
@@ -283,4 +283,4 @@ async def test_secrets_that_others_may_read_are_said(
 
 async def test_what_a_server_says_does_not_steer_the_terminal() -> None:
     assert printable("olá ✓") == "olá ✓"
-    assert printable("a\x1b[2Jb\nc") == "a?[2Jb?c"
+    assert printable("a\x1b[2Jb\nc") == r"a\u001b[2Jb\nc"

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evorelay.cli.difference_lines import difference_lines, printable
+from evorelay.cli.difference_lines import difference_lines
+from evorelay.cli.printable import printable
 
 
 def lines(what: str, **fields: Any) -> list[str]:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from evorelay.cli.printable import printable
+
 _CHANGED = {"message.changed": "message", "ticket.changed": "ticket", "contact.changed": "person"}
 
 
@@ -27,13 +29,6 @@ def difference_lines(difference: dict[str, Any]) -> Iterator[str]:
         for field in difference["fields"]:
             before, after = _shown(field["before"]), _shown(field["after"])
             yield f"    {printable(field['field'])}: {before} -> {after}"
-
-
-def printable(text: str) -> str:
-    """A stranger's text for a terminal: it moves no cursor and turns no line around."""
-    return "".join(
-        character if character.isprintable() else json.dumps(character)[1:-1] for character in text
-    )
 
 
 def _shown(value: Any) -> str:

@@ -21,7 +21,8 @@ from evorelay.cli.doctor_host import check_descriptors, check_host, descriptors_
 from evorelay.cli.doctor_instances import Instances, Ours
 from evorelay.cli.doctor_public import check_public
 from evorelay.cli.doctor_systemd import check_systemd
-from evorelay.cli.findings import Findings, printable
+from evorelay.cli.findings import Findings
+from evorelay.cli.printable import printable
 from evorelay.config import Config, EvolutionConfig
 from evorelay.edge.evolution.client import EvolutionClient
 from evorelay.edge.evolution.routes import open_routes

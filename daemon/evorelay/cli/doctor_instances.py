@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from evorelay.cli.addresses import MASK
-from evorelay.cli.findings import Findings, printable
+from evorelay.cli.findings import Findings
+from evorelay.cli.printable import printable
 from evorelay.config import WebhookConfig
 from evorelay.model.outcome import GatewayFault, Registration
 from evorelay.protocol.registration import Standing, host_of, is_somebody_elses, judge, wanted

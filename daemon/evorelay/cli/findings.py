@@ -5,6 +5,8 @@ from typing import Literal
 import click
 from msgspec import Struct
 
+from evorelay.cli.printable import printable
+
 Status = Literal["ok", "warn", "fail"]
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -43,8 +45,3 @@ class Findings:
         for finding in self.all:
             mark = click.style(f"{finding.status:<4}", fg=_COLOURS[finding.status])
             click.echo(f"{mark}  {finding.about}: {printable(finding.message)}")
-
-
-def printable(text: str) -> str:
-    """What a server says must not steer the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from evorelay.cli.common import config_option, json_option, read_config
-from evorelay.cli.findings import printable
 from evorelay.cli.fsck_files import Files, close_modes, mode_faults
+from evorelay.cli.printable import printable
 from evorelay.config import Config
 from evorelay.model.envelope import Envelope
 from evorelay.model.errors import ConfigError, RelayError, StoreInUse

@@ -13,6 +13,7 @@ import click
 
 from evorelay.cli.common import Moment, config_option, json_option, read_config
 from evorelay.cli.daemon import Answer, Daemon, open_daemon
+from evorelay.cli.printable import printable
 from evorelay.model.errors import RelayError
 
 _ANSWER_S = 30.0
@@ -85,10 +86,10 @@ def _runs(daemon: Daemon, answer: Answer) -> list[Run]:
 
 
 def _tell(run: Run) -> None:
-    name = run["instance"]
+    name = printable(run["instance"])
     if run["state"] == "failed":
-        error = run["error"]
-        click.echo(f"{name}: could not be asked: {error['message']} ({error['code']})", err=True)
+        why, code = printable(run["error"]["message"]), run["error"]["code"]
+        click.echo(f"{name}: could not be asked: {why} ({code})", err=True)
         return
     parts = [f"{run['looked_at']:,} messages looked at"]
     parts.append(f"{run['recovered']:,} recovered" if run["recovered"] else "none was missing")

@@ -15,6 +15,7 @@ import click
 from evorelay.cli.common import Moment, config_option, json_option, read_config
 from evorelay.cli.daemon import Answer, Daemon, open_daemon
 from evorelay.cli.difference_lines import difference_lines
+from evorelay.cli.printable import printable
 from evorelay.model.errors import RelayError
 from evorelay.protocol.webhook import event_name
 
@@ -208,7 +209,8 @@ def _checked(daemon: Daemon, answer: Answer) -> Any:
 
 def _show(result: dict[str, Any]) -> None:
     if result.get("outcome") == "still_quarantined":
-        click.echo(f"{result['id']}: still not understood: {result['reason']}, {result['detail']}")
+        why = f"{result['reason']}, {printable(result['detail'])}"
+        click.echo(f"{result['id']}: still not understood: {why}")
     elif result.get("outcome") == "already_replayed":
         click.echo(f"{result['id']}: was replayed before")
     elif result.get("outcome") == "not_found":

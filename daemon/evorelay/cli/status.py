@@ -15,7 +15,7 @@ from rich.text import Text
 
 from evorelay.cli.common import config_option, json_option, read_config
 from evorelay.cli.daemon import Daemon, open_daemon
-from evorelay.cli.findings import printable
+from evorelay.cli.printable import printable
 from evorelay.model.errors import RelayError
 from evorelay.model.sizes import readable_bytes, readable_span
 
