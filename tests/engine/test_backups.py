@@ -214,10 +214,13 @@ async def test_leftovers_of_a_crash_go_at_the_start(tmp_path: Path) -> None:
         leftover = here.shelf.path / ".tmp-20261118T050000Z"
         leftover.mkdir(parents=True)
         (leftover / "store.db").write_bytes(b"x" * 1000)
+        restoring = here.world.storage.directory / ".restore-abc"
+        restoring.mkdir()
+        (restoring / "copy.db").write_bytes(b"x" * 1000)
         async with here.running():
 
             async def is_gone() -> bool:
-                return not leftover.exists()
+                return not leftover.exists() and not restoring.exists()
 
             await eventually(is_gone, what="tidy directory")
 

@@ -2,11 +2,9 @@
 
 import json
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import click
 import msgspec
 
 from evorelay.cli.backup_progress import progress, working
-from evorelay.cli.common import config_option, json_option, read_config
+from evorelay.cli.common import check_owner, config_option, json_option, read_config
 from evorelay.cli.offline import forget_erased
 from evorelay.config import Config
 from evorelay.model.backup import CheckResult, DamagedBackup, Restored, RestoreRefused
@@ -25,7 +23,7 @@ from evorelay.relay.backup.files_of_messages import missing_files
 from evorelay.relay.backup.listing import drop_old, listed
 from evorelay.relay.backup.making import make_backup
 from evorelay.relay.backup.pace import Pace
-from evorelay.relay.backup.restoring import restore_backup
+from evorelay.relay.backup.restoring import restore_backup, scratch_beside
 from evorelay.relay.backup.shelf import shelf_of
 from evorelay.relay.blobs import BlobStore
 from evorelay.storage.open import backup_store, store_for_restore
@@ -173,7 +171,7 @@ def restore(
         with (
             store_for_restore(state_dir, config.storage.url) as store,
             shelf.locked(patience_s=_PATIENCE_S),
-            _scratch(store.directory) as scratch,
+            scratch_beside(store) as scratch,
             progress(is_shown=not as_json) as told,
         ):
             restored = restore_backup(
@@ -215,13 +213,7 @@ def restore(
 def _prepared(config_file: Path | None) -> Config:
     """The configuration, by a user who will leave no file behind that the daemon cannot use."""
     config = read_config(config_file)
-    with suppress(FileNotFoundError):
-        owner = os.stat(config.state_dir).st_uid
-        if os.geteuid() == 0 and owner != 0:
-            raise RestoreRefused(
-                f"{config.state_dir} belongs to another user than root, and so must its files:"
-                f" run this as that user (sudo -u '#{owner}' evorelay backup …)"
-            )
+    check_owner(config)
     with suppress(OSError):
         os.nice(_NICE)
     return config
@@ -265,12 +257,3 @@ def _is_here(blobs: Path) -> Callable[[str], bool]:
             return True
 
     return is_here
-
-
-@contextmanager
-def _scratch(place: Path) -> Iterator[Path]:
-    """On the store's disk; what a killed restore left there goes."""
-    for leftover in place.glob(".restore-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=".restore-", dir=place) as directory:
-        yield Path(directory)

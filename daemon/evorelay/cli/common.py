@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import click
 
 from evorelay.config import LONGEST_S, Config
 from evorelay.config_load import load_config
+from evorelay.model.errors import RelayError
 from evorelay.secrets import ensure_secrets, secrets_path
 from evorelay.settings.values import parse_seconds
 
@@ -63,6 +65,18 @@ class Moment(click.ParamType[datetime]):
         if moment.tzinfo is None:
             self.fail("lacks its time zone; write it like 2026-11-22T08:00:00-03:00", param, ctx)
         return moment
+
+
+def check_owner(config: Config) -> None:
+    """Before anything is written beside a daemon's files: refuse to be root where another user runs
+    the daemon, which could not open then what root has made. Raises ``RelayError``."""
+    with suppress(FileNotFoundError):
+        owner = os.stat(config.state_dir).st_uid
+        if os.geteuid() == 0 and owner != 0:
+            raise RelayError(
+                f"{config.state_dir} belongs to another user than root, and so must its files:"
+                f" run this as that user (sudo -u '#{owner}' evorelay …)"
+            )
 
 
 def read_config(config_file: Path | None) -> Config:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from evorelay.cli.common import config_option, json_option, read_config
+from evorelay.cli.common import check_owner, config_option, json_option, read_config
 from evorelay.cli.daemon import Daemon, open_daemon
 from evorelay.config import Config
 from evorelay.model.errors import RelayError
@@ -97,6 +97,7 @@ def _without_daemon(config: Config, asked: dict[str, Any]) -> dict[str, Any]:
     from evorelay.model.errors import Refusal
     from evorelay.relay.erasing import ErasePerson
 
+    check_owner(config)
     try:
         done = trio.run(erase_offline, config, msgspec.convert(asked, ErasePerson))
     except Refusal as refusal:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from evorelay.cli.common import config_option, json_option, read_config
+from evorelay.cli.common import check_owner, config_option, json_option, read_config
 from evorelay.cli.fsck_files import Files, close_modes, mode_faults
 from evorelay.cli.printable import printable
 from evorelay.config import Config
@@ -198,6 +198,7 @@ def _mended(config: Config, told: Told) -> Report:
     state_dir = Path(config.state_dir)
     if is_in_use(state_dir):
         raise StoreInUse(str(state_dir))
+    check_owner(config)
     before = _look(config, told)
     kinds = before.repairs
     done = []

@@ -21,6 +21,7 @@ from evorelay.relay.backup.checking import check_backup
 from evorelay.relay.backup.listing import Newest, drop_old, listed, newest_of
 from evorelay.relay.backup.making import make_backup
 from evorelay.relay.backup.pace import Pace
+from evorelay.relay.backup.restoring import remove_leftovers
 from evorelay.relay.backup.shelf import Shelf
 from evorelay.relay.backup_questions import BackupsPage, BackupStarted
 from evorelay.relay.ledger import Ledger
@@ -179,6 +180,7 @@ class Backups:
         self._since = None if at is None else utc(at)
 
         # What a crash left behind goes, and a directory we may not use is told of at once.
+        await self._work(lambda pace: remove_leftovers(self._store))
         await self._work(lambda pace: self._shelf.tidy())
 
     async def _look(self) -> None:

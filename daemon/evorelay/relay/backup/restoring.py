@@ -1,7 +1,9 @@
 """A backup put into a store: from its copy of the database, or from conversations alone."""
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -14,6 +16,8 @@ from evorelay.relay.backup.checking import check_files, compare
 from evorelay.relay.backup.packing import Breathe, lines, unpack_file, unpacked
 from evorelay.relay.backup.shelf import Shelf
 from evorelay.storage.ports.backup import BackupStore
+
+_SCRATCH = ".restore-"
 
 Told = Callable[[str, int, int], None]
 """(what is being done, how far, of how much)."""
@@ -36,9 +40,8 @@ def restore_backup(
 ) -> Restored:
     """Put it into the store, which the caller has for itself alone. Checked before it is believed.
 
-    ``scratch``: a directory on the store's disk. ``from_conversations``: do without the copy of
-    the database, which is also what happens where it is damaged or missing. Raises
-    ``DamagedBackup`` before anything was changed.
+    ``scratch``: from ``scratch_beside``. ``from_conversations``: do without the copy of the
+    database. Raises ``DamagedBackup`` before anything was changed.
     """
     copy_path = scratch / "copy.db"
     manifest, _ = shelf.manifest(backup_id)
@@ -68,6 +71,21 @@ def restore_backup(
         failed_replies=merged.failed_replies,
         missing_before=source.missing_before,
     )
+
+
+@contextmanager
+def scratch_beside(store: BackupStore) -> Iterator[Path]:
+    """A directory on the store's disk that is gone afterwards."""
+    remove_leftovers(store)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=store.directory) as directory:
+        yield Path(directory)
+
+
+def remove_leftovers(store: BackupStore) -> None:
+    """What a killed restore left: a copy of the store, with everybody who was erased since. For
+    whoever has the store for itself."""
+    for leftover in store.directory.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _build(
