@@ -62,7 +62,7 @@ export class Chart {
     return {
       width,
       height: HEIGHT_PX,
-      padding: [8, 20, 0, 0],
+      padding: [8, 28, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: "overview" }, drag: { x: false, y: false }, y: false },
       scales: { y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] } },
