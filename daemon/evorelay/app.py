@@ -24,7 +24,7 @@ from evorelay.model.errors import ConfigError
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.moves import Moves
 from evorelay.runtime.stop import watch_signals
-from evorelay.runtime.supervisor import RestartPolicy, Service, supervise
+from evorelay.runtime.supervisor import RestartPolicy, Run, Service, supervise
 from evorelay.runtime.systemd import Notifier, StatusLine, Watchdog, listen_sockets
 from evorelay.secrets import all_secrets
 from evorelay.simulator.options import SimulatorOptions, demo_options
@@ -42,6 +42,9 @@ LANES_DRAIN_S = 5.0
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may keep the GIL from another. At Python's 5 ms the store's and the event
 loop's threads make each other wait ten times longer than they work (ARCHITECTURE.md)."""
+ASIDE = RestartPolicy(restarts_max=1000, backoff_first_s=1.0)
+"""Of what watches and tidies up: a bug in a backup or in a check is logged, counted and alerted of,
+and does not end the daemon that messages go through (P5)."""
 MIGRATION_S = 3600.0
 """An older store is brought up to date before anything else, once, which reads all of its messages:
 measured, 2 s a GB. On a slow disk systemd would end it at ``TimeoutStartSec``, again and again."""
@@ -153,16 +156,17 @@ def services(
         Service(name="flusher", run=relay.flusher.run),
         Service(name="catchup", run=partial(relay.catchup.run, relay.hub)),
     ]
-    observers = [
-        Service(name="health", run=relay.health.run),
-        Service(name="certificates", run=relay.certificates.run),
-        Service(
-            name="status line",
-            run=StatusLine(notifier, lambda: relay.health.report().summary).run,
-        ),
+    status_line = StatusLine(notifier, lambda: relay.health.report().summary)
+    aside: list[tuple[str, Run]] = [
+        ("retention", relay.retention.run),
+        ("health", relay.health.run),
+        ("certificates", relay.certificates.run),
+        ("status line", status_line.run),
+        ("overview", relay.overview.run),
+        ("backups", relay.backups.run),
     ]
     if relay.canary is not None:
-        observers.append(Service(name="canary", run=relay.canary.run))
+        aside.append(("canary", relay.canary.run))
     if relay.jwks is not None:
         helpers.append(Service(name="jwks", run=relay.jwks.run))
     drain_s = config.server.drain_timeout
@@ -197,10 +201,7 @@ def services(
                 drain_s=min(LANES_DRAIN_S, drain_s / 2),
             ),
             Service(name="fetching", run=relay.fetching.run),
-            Service(name="retention", run=relay.retention.run),
-            *observers,
-            Service(name="overview", run=relay.overview.run),
-            Service(name="backups", run=relay.backups.run),
+            *(Service(name=name, run=run, restart=ASIDE) for name, run in aside),
         ),
         Service(
             name="gate",

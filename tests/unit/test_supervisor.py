@@ -12,6 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from evorelay.app import ASIDE
 from evorelay.runtime.supervisor import (
     RestartPolicy,
     Run,
@@ -253,6 +254,17 @@ async def test_too_many_crashes_drain_the_others_in_order_and_raise_the_cause(
         (5.5, "journal asked"),
         (6.5, "journal finished"),
     ]
+
+
+async def test_what_stands_aside_may_crash_for_ever(
+    diary: Diary, autojump_clock: MockClock
+) -> None:
+    """P5: health, canary, backups and their like; a part of the way of messages may not."""
+    run = crashing(diary, "canary", *[0.0] * 100_000)
+    cut = await run_for(86_400.0, Service(name="canary", run=run, restart=ASIDE))
+    assert cut == []
+    assert diary.now() == 86_400.0
+    assert len(diary.lines) < 86_400 / 5  # and it is no busy loop
 
 
 async def test_a_crash_before_started_fails_the_boot_with_the_cause(
