@@ -63,7 +63,7 @@ async def erase_offline(config: Config, params: ErasePerson) -> Erasure:
             if params.dry_run or refusal.code is not Code.NOT_FOUND:
                 raise
             # Erased before, while a daemon ran and the databases were too large to be cleaned.
-            return Erasure(dry_run=False, compacted=await eraser.scrub())
+            return await eraser.finish(Erasure(dry_run=False))
 
 
 def forget_erased(config: Config) -> int:

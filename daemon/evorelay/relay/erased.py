@@ -27,6 +27,8 @@ class _Stored(Struct):
     key: str
     people: dict[str, int]
     """Hash of (instance, alias) -> Unix ms."""
+    files: list[str] = []
+    """Blobs that an erasure under way has still to remove; nothing else names them any more."""
     epoch: str = ""
     """Of the store that was last looked through for them."""
 
@@ -85,6 +87,22 @@ class Erased:
         except OSError as error:
             raise RelayError(f"{self._path} cannot be written: {error.strerror}") from None
         self._stored = stored
+
+    @property
+    def owed(self) -> list[str]:
+        """Files of an erasure that was cut off, or is under way."""
+        return self._stored.files
+
+    def owe(self, files: Iterable[str]) -> None:
+        """Remember durably that these files must go. Raises ``RelayError``."""
+        owed = sorted({*self._stored.files, *files})
+        if owed != self._stored.files:
+            self._keep(msgspec.structs.replace(self._stored, files=owed))
+
+    def settle(self) -> None:
+        """They are gone. Raises ``RelayError``."""
+        if self._stored.files:
+            self._keep(msgspec.structs.replace(self._stored, files=[]))
 
     def until(self, instance: str, aliases: Iterable[str]) -> int | None:
         """When the person with one of these aliases was erased; None: never."""

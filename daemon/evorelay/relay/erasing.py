@@ -147,13 +147,11 @@ class Eraser:
         result = Erasure(dry_run=params.dry_run, contacts=len(person.contacts))
         mentions = Mentions(person.marks, [id_ for _, id_ in found.whatsapp_ids])
         if params.dry_run or not (person.contacts or not found.is_empty):
-            entries, _ = await self._mentioning(mentions)
+            entries = await self._mentioning(mentions)
             result.journal_entries = len(entries)
             if not (person.contacts or entries) and found.is_empty:
                 if not params.dry_run and self._were_erased(person):
-                    # Cut off behind their rows: what databases leave in free space is still there.
-                    result.compacted = await self.scrub()
-                    return result
+                    return await self.finish(result)
                 raise Refusal(Code.NOT_FOUND, "nothing is kept of such a person")
             if params.dry_run:
                 _count(result, found)
@@ -162,12 +160,20 @@ class Eraser:
         if found.unfinished:
             raise _unfinished(found.unfinished)
         await trio.to_thread.run_sync(self._erased.add, person.aliases, self._now())
-        handled, blobs = await self._journal_entries(0, mentions, result)
+        await trio.to_thread.run_sync(self._erased.owe, found.blobs)
+        handled = await self._journal_entries(0, mentions, result)
         taken = await self._rows(person, found, result)
+        await trio.to_thread.run_sync(self._erased.owe, taken.blobs)
         mentions = Mentions(person.marks, [id_ for _, id_ in taken.whatsapp_ids])
-        _, more = await self._journal_entries(handled, mentions, result)
-        result.files = await self._files({*blobs, *more, *taken.blobs})
-        result.compacted = await self.scrub()
+        await self._journal_entries(handled, mentions, result)
+        return await self.finish(result)
+
+    async def finish(self, result: Erasure) -> Erasure:
+        """What comes last, and what one that was cut off behind its rows has left to do: files that
+        nothing names any more, and what databases keep in their free space."""
+        result.files = await self._files({*self._erased.owed})
+        await trio.to_thread.run_sync(self._erased.settle)
+        result.compacted = await self._scrub()
         return result
 
     def _were_erased(self, person: Person) -> bool:
@@ -236,17 +242,18 @@ class Eraser:
         _count(result, taken)
         return taken
 
-    async def _journal_entries(
-        self, after: int, mentions: Mentions, result: Erasure
-    ) -> tuple[int, set[str]]:
-        """Write over webhooks as received; up to which seq, and the files that they named."""
+    async def _journal_entries(self, after: int, mentions: Mentions, result: Erasure) -> int:
+        """Write over webhooks as received; up to which seq."""
         last = self._handled()
-        entries, blobs = await self._mentioning(mentions, after=after, replace=True)
+        entries = await self._mentioning(mentions, after=after, replace=True)
         result.journal_entries += len(entries)
-        return last, blobs
+        return last
 
     async def _replace(self, hits: dict[int, Envelope]) -> None:
-        """First what these say of messages that never came: later nobody can tell whose it was."""
+        """First what these say of messages that never came, and which files they name: later nobody
+        can tell whose they were."""
+        blobs = {name for envelope in hits.values() for name in await self._named(envelope)}
+        await trio.to_thread.run_sync(self._erased.owe, blobs)
         early = {
             (envelope.instance, id_)
             for envelope in hits.values()
@@ -262,10 +269,9 @@ class Eraser:
 
     async def _mentioning(
         self, mentions: Mentions, *, after: int = 0, replace: bool = False
-    ) -> tuple[list[int], set[str]]:
+    ) -> list[int]:
         """Handled entries that say something of the person, a stretch of the journal at a time."""
         seqs: list[int] = []
-        blobs: set[str] = set()
         position, last = after, self._handled()
         while position < last and (entries := await self._journal.reread(position)):
             position = entries[-1].seq
@@ -278,13 +284,12 @@ class Eraser:
                 if mentions.are_in(envelope.body) or (
                     body is not None and await self._mentions_in_blob(mentions, body)
                 ):
-                    blobs |= await self._named(envelope)
                     hits[entry.seq] = envelope
                 await trio.lowlevel.checkpoint()
             if hits and replace:
                 await self._replace(hits)
             seqs += hits
-        return seqs, blobs
+        return seqs
 
     async def _named(self, envelope: Envelope) -> set[str]:
         names = set(blob_names(envelope.body))
@@ -326,7 +331,7 @@ class Eraser:
         count, _ = await self._blobs.remove([*free], before)
         return count
 
-    async def scrub(self) -> bool:
+    async def _scrub(self) -> bool:
         """Clean the free space of the databases, where they are small enough; whether they were."""
         store, journal = self._compact_bytes_max
         is_journal_clean = await self._journal.scrub(journal)
