@@ -95,6 +95,19 @@ async def test_what_evorelay_refuses_is_passed_on_as_it_is(proxy: ReverseProxy) 
     assert (await proxy.ask("GET", "/nothing-here")).status == 404
 
 
+async def test_what_is_said_of_evolution_is_passed_on(world: World, proxy: ReverseProxy) -> None:
+    """P8: a 502 of EvoRelay's own says what is wrong with Evolution, and not that we are away."""
+    await proxy.ask("POST", PATH, webhook("KNOWN"))
+    await handled(world.daemon)
+    asking = {"Authorization": f"Bearer {token(role='admin')}", "Content_Type": "application/json"}
+    for method, target in (
+        ("POST", "/v1/instances/loja-centro/reconnect"),
+        ("GET", "/api/instance/connectionState/loja-centro"),
+    ):
+        reply = await proxy.ask(method, target, b"{}" if method == "POST" else b"", **asking)
+        assert (reply.status, reply.json["error"]["code"]) == (502, "gateway"), target
+
+
 async def test_an_agents_centrifuge_client_gets_through(proxy: ReverseProxy) -> None:
     async with proxy.connected() as stream:
         url = f"{proxy.url}/connection/websocket"
