@@ -16,6 +16,7 @@ import trio
 from backports import zstd
 
 from evorelay.model.backup import BackupFailed, DamagedBackup, FileEntry, Manifest
+from evorelay.model.errors import StoreUnavailable
 from evorelay.protocol.backup_manifest import CONVERSATIONS, DATABASE, MANIFEST, encode_manifest
 from evorelay.relay.backup.checking import check_files
 from evorelay.relay.backup.listing import listed, newest_of
@@ -322,6 +323,27 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing(
     with pytest.raises(BackupFailed, match="No space left"):
         backing.make()
     assert sorted(backing.shelf.path.iterdir()) == before
+
+
+@pytest.mark.parametrize("failing_at", range(1, 5))
+def test_a_disk_that_fills_up_fails_a_check_in_one_line(
+    backing: Backing, monkeypatch: pytest.MonkeyPatch, failing_at: int
+) -> None:
+    """It is not known then whether the backup is whole, so nothing is said of it."""
+    backup_id = middle(backing)
+    calls = itertools.count(1)
+
+    def full(descriptor: int) -> None:
+        if next(calls) == failing_at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    # Its scratch store, and that one's directory; then what is kept of the result, and its name.
+    with pytest.raises((BackupFailed, StoreUnavailable), match=r"^[^N]+: No space left"):
+        backing.check(backup_id)
+    monkeypatch.undo()
+    assert not list(backing.shelf.path.glob(".tmp-*-check"))
+    assert found(backing, backup_id) is None
 
 
 def test_what_a_crash_left_is_never_taken_for_a_backup(backing: Backing) -> None:

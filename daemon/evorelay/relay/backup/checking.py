@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
 
-from evorelay.model.backup import CheckResult, DamagedBackup, Manifest
+from evorelay.model.backup import BackupFailed, CheckResult, DamagedBackup, Manifest
 from evorelay.protocol.backup_manifest import CONVERSATIONS, DATABASE
 from evorelay.relay.backup.packing import Breathe, check_file, unpack_file
 from evorelay.relay.backup.shelf import Shelf
@@ -21,6 +21,19 @@ def check_backup(
 
     The caller holds the shelf's lock. Raises ``BackupFailed`` where it could not be tried.
     """
+    try:
+        result = _checked(store, shelf, backup_id, now, breathe)
+        shelf.keep_check(result)
+    except OSError as error:
+        raise BackupFailed(
+            f"{backup_id} could not be checked: {error.strerror or error}; see to {shelf.path}"
+        ) from error
+    return result
+
+
+def _checked(
+    store: BackupStore, shelf: Shelf, backup_id: str, now: datetime, breathe: Breathe
+) -> CheckResult:
     began = time.monotonic()
     problem, sums = None, ""
     try:
@@ -28,15 +41,13 @@ def check_backup(
         _rehearse(store, shelf, manifest, breathe)
     except DamagedBackup as error:
         problem = str(error)
-    result = CheckResult(
+    return CheckResult(
         id=backup_id,
         manifest_sha256=sums,
         at=now,
         problem=problem,
         seconds=round(time.monotonic() - began, 3),
     )
-    shelf.keep_check(result)
-    return result
 
 
 def check_files(shelf: Shelf, backup_id: str, breathe: Breathe) -> tuple[Manifest, str]:

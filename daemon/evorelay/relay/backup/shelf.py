@@ -178,12 +178,15 @@ class Shelf:
     def drop_oldest(self, keep: int) -> list[str]:
         """Remove all but the newest ones; returns which."""
         doomed = self.ids()[:-keep]
-        for backup_id in doomed:
-            # Under another name first: half a backup must not look like one.
-            leaving = self.path / f".tmp-drop-{backup_id}"
-            os.rename(self.place(backup_id), leaving)
-            shutil.rmtree(leaving, ignore_errors=True)
-            (self.path / (backup_id + _CHECK)).unlink(missing_ok=True)
+        try:
+            for backup_id in doomed:
+                # Under another name first: half a backup must not look like one.
+                leaving = self.path / f".tmp-drop-{backup_id}"
+                os.rename(self.place(backup_id), leaving)
+                shutil.rmtree(leaving, ignore_errors=True)
+                (self.path / (backup_id + _CHECK)).unlink(missing_ok=True)
+        except OSError as error:
+            raise _failed(error) from None
         return doomed
 
     def _remove_leftovers(self) -> None:

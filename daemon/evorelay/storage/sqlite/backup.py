@@ -103,6 +103,7 @@ class SqliteBackupStore:
             db = open_writer(self._path)
             try:
                 migrate(db)
+                db.pragma("temp_store", "file")  # its notes may be about millions of rows
                 return absorb(db, copy, mark, told)
             finally:
                 db.close()

@@ -145,7 +145,8 @@ def file_faults() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(f"{error.filename} cannot be used: {error.strerror}") from error
+        path = error.filename or "the store's disk"
+        raise StoreUnavailable(f"{path} cannot be used: {error.strerror}") from error
 
 
 @contextmanager
