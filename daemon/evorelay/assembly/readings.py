@@ -98,7 +98,7 @@ def _show_queues(core: Core, outward: Outward, edges: Edges) -> None:
     gauge("evorelay_cache_bytes", "Recent events in memory", lambda: core.cache.bytes)
     gauge(
         "evorelay_channels_watched",
-        "Inboxes, tickets and instances that somebody is subscribed to",
+        "Inboxes, tickets and instances that somebody is subscribed to, and our own test channel",
         lambda: core.hub.channels,
     )
     gauge(

@@ -37,7 +37,10 @@ class WebhookMetrics:
             "reason",
             known=one_of(*REFUSAL_REASONS),
         )
-        self._journaled = make.counter("evorelay_journal_envelopes_total", "Webhooks made durable")
+        # The canary goes the whole way, so these have it too.
+        self._journaled = make.counter(
+            "evorelay_journal_envelopes_total", "Webhooks and test messages made durable"
+        )
         self._journaled_bytes = make.counter(
             "evorelay_journal_bytes_total", "Bytes of webhooks made durable"
         )
@@ -68,7 +71,8 @@ class WebhookMetrics:
             GROUP_SIZE,
         )
         self._published = make.counter(
-            "evorelay_events_published_total", "Events clients are told, each counted once"
+            "evorelay_events_published_total",
+            "Events clients are told, each counted once; test messages are among them",
         )
         self._publish_s = make.histogram(
             "evorelay_webhook_to_publish_seconds",
