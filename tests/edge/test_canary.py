@@ -6,17 +6,19 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import apsw
 import msgspec
 import pytest
 import trio
 
+from evorelay.edge import canary_client
 from evorelay.edge.canary_client import CanaryClient
 from evorelay.edge.framestream import Flusher
 from evorelay.model.close import Close
 from evorelay.model.envelope import Envelope
+from evorelay.model.errors import StoreUnavailable
 from evorelay.model.ids import CANARY_CHANNEL, parse_channel
 from evorelay.relay.canary import UNANSWERED_MAX, Canary
 from evorelay.relay.reading import Reader
@@ -26,6 +28,7 @@ from evorelay.relay.session import Session
 from evorelay.relay.vitals import CanaryFacts
 from evorelay.storage.open import Storage
 from evorelay.storage.sqlite.journal import SqliteJournal
+from evorelay.storage.sqlite.reader import SqliteReader
 from evorelay.telemetry.metrics import NopMetrics
 from tests.engine.harness import ADMIN, HOUR, World, counted_ids, open_blobs, stored, webhook
 
@@ -284,6 +287,27 @@ async def test_its_client_comes_back_like_any_other(tmp_path: Path) -> None:
         feed.receiver.close_asap(Close.SERVER_ERROR)
         await watched.until(lambda: feed not in set(watched.world.hub.feeds(CANARY_CHANNEL)))
         await watched.returned(watched.metrics.returned + 2)
+
+
+async def test_a_store_that_is_away_is_logged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """P5: not every second for as long as it lasts."""
+    tries = 0
+
+    def away(*_: object) -> NoReturn:
+        nonlocal tries
+        tries += 1
+        raise StoreUnavailable("disk I/O error")
+
+    monkeypatch.setattr(canary_client, "AGAIN_S", 0.01)
+    with monkeypatch.context() as broken:
+        broken.setattr(SqliteReader, "events_after", away)
+        async with flying(tmp_path) as watched:
+            await watched.until(lambda: tries >= 5)
+            broken.undo()
+            await watched.returned(1)
+    assert len([one for one in caplog.records if "no test messages" in one.message]) == 1
 
 
 async def test_what_an_earlier_life_sent_is_passed_over(tmp_path: Path) -> None:

@@ -73,11 +73,15 @@ class CanaryClient:
                 has_started = True
                 task_status.started()
 
+        is_told = False
         while True:
             try:
                 await self._connect(heard, hears)
+                is_told = False
             except StoreUnavailable as error:
-                log.warning("no test messages yet, the store cannot be read: %s", error)
+                if not is_told:  # once: it may stay away for hours
+                    log.warning("no test messages meanwhile, the store cannot be read: %s", error)
+                is_told = True
             await trio.sleep(AGAIN_S)
 
     async def _connect(self, heard: Callable[[str], None], hears: Callable[[], None]) -> None:
