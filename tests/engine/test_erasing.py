@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import trio
 
+from evorelay.model.change import Reaction, Vote
 from evorelay.model.envelope import Envelope
 from evorelay.model.errors import Code, Refusal
-from evorelay.model.fact import Chat, GroupFact, Member, NameRank, PersonFact
+from evorelay.model.fact import ChangeFact, Chat, GroupFact, Member, NameRank, PersonFact
 from evorelay.model.principal import Principal
 from evorelay.model.records import OutboxRecord
 from evorelay.relay.bygone import Bygone
@@ -225,6 +226,13 @@ async def test_what_was_erased_does_not_come_back(world: World) -> None:
         sent_at=world.now() - 2000,
     )
     assert bygone.left(written) is None
+    theirs, others = chat.aliases[0], "lid:1@lid"
+    for who, at, is_left in ((theirs, -2000, False), (theirs, 1000, True), (others, -2000, True)):
+        reaction = Reaction(who=who, emoji="🎈", at=world.now() + at)
+        fact = ChangeFact(instance="loja", whatsapp_id="G2", change=reaction)
+        assert (bygone.left(fact) is not None) is is_left
+    vote = Vote(who="them", options=("a",), at=world.now() - 2000, sender_id=chat.jid)
+    assert bygone.left(ChangeFact(instance="loja", whatsapp_id="A1", change=vote)) is None
     book = PersonFact(instance="loja", person=chat, name="Ana", name_rank=NameRank.LISTED, at=1)
     assert bygone.left(book) is None
     members = GroupFact(

@@ -8,8 +8,10 @@ who was erased nothing comes back that was said until then.
 
 import msgspec
 
+from evorelay.model.change import Reaction, Vote
 from evorelay.model.clock import NowMs
-from evorelay.model.fact import Chat, Fact, GroupFact, MessageFact, PersonFact
+from evorelay.model.fact import ChangeFact, Chat, Fact, GroupFact, MessageFact, PersonFact
+from evorelay.protocol.normalise.identity import parse_jid
 from evorelay.relay.erased import Erased
 
 SLACK_MS = 24 * 3600 * 1000
@@ -35,6 +37,8 @@ class Bygone:
         match fact:
             case MessageFact():
                 return None if self._is_over(fact) else fact
+            case ChangeFact(change=Reaction() | Vote() as change):
+                return None if self._is_of_erased(fact.instance, change) else fact
             case PersonFact() if self._was_erased(fact.instance, fact.person):
                 return None  # an address book still has them; their own messages say who they are
             case GroupFact() if not self._erased.is_empty:
@@ -51,6 +55,15 @@ class Bygone:
             return True
         people = [fact.chat] if fact.author is None else [fact.chat, fact.author]
         return any(self._erased.covers(fact.instance, one, fact.sent_at) for one in people)
+
+    def _is_of_erased(self, instance: str, change: Reaction | Vote) -> bool:
+        if self._erased.is_empty:
+            return False
+        aliases = [change.who]  # in a group
+        if (jid := parse_jid(change.sender_id)) is not None:
+            aliases += Chat(jid=str(jid), phone=jid.phone, lid=jid.lid).aliases
+        until = self._erased.until(instance, aliases)
+        return until is not None and change.at <= until
 
     def _was_erased(self, instance: str, person: Chat) -> bool:
         return self._erased.until(instance, person.aliases) is not None
