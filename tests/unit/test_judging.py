@@ -179,6 +179,7 @@ def test_each_threshold_is_the_configured_one(
     [
         ("journal:commit", "fail", but(refusal="the disk cannot keep up")),
         ("journal:commit", "fail", but(commit_error="the journal cannot be written")),
+        ("journal:commit", "warn", but(commit_error="the journal is full", commit_error_s=60.1)),
         ("store:read", "warn", but(read_error="disk I/O error")),
         ("store:write", "warn", but(write_error="database is locked")),
         ("disk:free", "warn", but(disk_free=1, disk_watermark=2)),

@@ -114,6 +114,7 @@ class Health:
             at=at,
             refusal=self._journal.refusal,
             commit_error=self._journal.commit_error,
+            commit_error_s=now - self._journal.commit_failed_at,
             commit_waits_s=0.0 if waiting_since is None else now - waiting_since,
             fsync_s=self._fsync.value(now),
             lag=self._pipeline.lag,

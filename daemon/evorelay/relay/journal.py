@@ -75,6 +75,8 @@ class Journal:
         """How long that one took, fsync included."""
         self.commit_error: str | None = None
         """Why the last commit failed; None: it did not."""
+        self.commit_failed_at = 0.0
+        """When (Trio's clock) it did."""
         self._limiter = trio.CapacityLimiter(1)
         self._read_limiter = trio.CapacityLimiter(1)
 
@@ -161,7 +163,7 @@ class Journal:
             )
         except JournalUnavailable as error:
             batch.error = error
-            self.commit_error = str(error)
+            self.commit_error, self.commit_failed_at = str(error), trio.current_time()
             self.check_disk()
             return
         batch.first_seq = first

@@ -85,6 +85,8 @@ class Vitals(Struct, frozen=True, kw_only=True):
     """Why webhooks are not accepted."""
     commit_error: str | None = None
     """Why the journal's last commit failed; None: it did not."""
+    commit_error_s: float = 0.0
+    """How long ago. None was tried since."""
     commit_waits_s: float = 0.0
     """How long the oldest webhook has waited for its commit."""
     fsync_s: float = 0.0

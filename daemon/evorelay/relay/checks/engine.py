@@ -9,6 +9,9 @@ from evorelay.model.sizes import readable_bytes, readable_span
 from evorelay.relay.checks.check import Check, Status, grade
 from evorelay.relay.vitals import CanaryFacts, Stage, Vitals
 
+UNTRIED_S = 60.0
+"""A failure this long ago with no attempt since, as without a canary, is not known to last. Whoever
+sends webhooks elsewhere while health fails would never learn that it has passed."""
 _KEPT = "Evolution keeps webhooks for about 20 minutes"
 _WHERE: dict[Stage, str] = {
     "journal": "it waits for the disk",
@@ -40,6 +43,9 @@ def _commit(vitals: Vitals, limits: HealthConfig) -> Check:
     if vitals.refusal is not None:
         status = "fail"
         output = f"webhooks are refused: {vitals.refusal}; {_KEPT}"
+    elif vitals.commit_error is not None and vitals.commit_error_s > UNTRIED_S:
+        status = "warn"
+        output = f"the last webhook could not be written: {vitals.commit_error}; none came since"
     elif vitals.commit_error is not None:
         status = "fail"
         output = f"webhooks are refused: {vitals.commit_error}; {_KEPT}: look at the disk"
