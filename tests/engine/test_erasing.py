@@ -418,3 +418,16 @@ async def erased_files(world: World) -> list[str]:
     """Files of the person that are still there."""
     name = sha256(PHOTO).hexdigest()
     return [name] if await world.blobs.size(name) is not None else []
+
+
+async def test_who_erased_is_logged_and_whom_is_not(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """P8: it cannot be undone, so somebody may ask one day."""
+    await lived(world)
+    caplog.set_level("INFO")
+    await eraser(world).erase(ADMIN, ErasePerson(phone=PHONE, dry_run=True))
+    assert "erased" not in caplog.text
+    await erase(world)
+    assert f"{ADMIN.sub} erased a person" in caplog.text
+    assert not any(name in caplog.text for name in (PHONE, SPELT, "Ana", WORD))

@@ -6,6 +6,7 @@ then rows go, and with them the ids by which all else was found; then files nobo
 last what databases leave in their free space. What cannot be reached is said (``NOT_REACHED``).
 """
 
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
@@ -32,6 +33,8 @@ from evorelay.relay.questions import Text
 from evorelay.relay.reads import Reads
 from evorelay.relay.taking_out import ALWAYS, take_out
 from evorelay.storage.ports import Maintenance
+
+log = logging.getLogger(__name__)
 
 ERASED = "erased"
 """The event of what stands in the journal in place of a webhook."""
@@ -136,9 +139,16 @@ class Eraser:
         except trio.WouldBlock:
             raise Refusal(Code.UNAVAILABLE, "another erasure is under way; try again") from None
         try:
-            return await self._erase(params)
+            erasure = await self._erase(params)
         finally:
             self._turn.release()
+        if not params.dry_run:
+            log.warning(
+                "%s erased a person",
+                who.sub,
+                extra={"contacts": erasure.contacts, "messages": erasure.messages},
+            )
+        return erasure
 
     async def _erase(self, params: ErasePerson) -> Erasure:
         person = await self._person(params)
