@@ -8,24 +8,22 @@ last what databases leave in their free space. What cannot be reached is said (`
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Annotated
 
-import msgspec
 import trio
 from msgspec import Meta, Struct
 
-from evorelay.model.blob_names import blob_names
 from evorelay.model.clock import NowMs
-from evorelay.model.envelope import Envelope
 from evorelay.model.erasing import Person, Traces
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.principal import Principal
-from evorelay.protocol.erasing import Mentions, ids_named, numbers_of
+from evorelay.protocol.erasing import Mentions, numbers_of
 from evorelay.protocol.phones import read_phone
 from evorelay.relay.blobs import BlobStore
 from evorelay.relay.erased import Erased
+from evorelay.relay.erasing_webhooks import Webhooks
 from evorelay.relay.journal import Journal
 from evorelay.relay.ledger import Ledger
 from evorelay.relay.lookup import look_up
@@ -36,8 +34,6 @@ from evorelay.storage.ports import Maintenance
 
 log = logging.getLogger(__name__)
 
-ERASED = "erased"
-"""The event of what stands in the journal in place of a webhook."""
 HANDLED_S = 60.0
 SETTLED_MS = 5_000
 """A file this old is not on its way to a row any more (relay/collecting.py has an hour for it)."""
@@ -45,10 +41,6 @@ STORE_COMPACT_BYTES = 512 << 20
 JOURNAL_COMPACT_BYTES = 256 << 20
 """What is written anew while the daemon runs: agents wait for it, and webhooks for the journal's.
 370 MB, which are 1,000,000 messages, took less than 8 s on 2 shared cores (``evorelay erase``)."""
-_SLICE_BYTES = 1024 * 1024
-_OVERLAP_BYTES = 512
-"""More than a mark or a message's id with its name."""
-
 NOT_REACHED = (
     "backups made until now; restoring one erases the person again while erased.json is there",
     "WhatsApp, Evolution's own database, and the phones",
@@ -116,6 +108,7 @@ class Eraser:
         self._reads = reads
         self._journal = journal
         self._blobs = blobs
+        self._webhooks = Webhooks(ledger, journal, blobs, erased, handled)
         self._maintenance = maintenance
         self._erased = erased
         self._handled = handled
@@ -157,7 +150,7 @@ class Eraser:
         result = Erasure(dry_run=params.dry_run, contacts=len(person.contacts))
         mentions = Mentions(person.marks, [id_ for _, id_ in found.whatsapp_ids])
         if params.dry_run or not (person.contacts or not found.is_empty):
-            entries = await self._mentioning(mentions)
+            entries = await self._webhooks.mentioning(mentions)
             result.journal_entries = len(entries)
             if not (person.contacts or entries) and found.is_empty:
                 if not params.dry_run and self._were_erased(person):
@@ -234,7 +227,7 @@ class Eraser:
         found = await self._reads(lambda reader: reader.erasing.find(person, ALWAYS))
         bodies = await self._reads(lambda reader: reader.quarantined_bodies())
         mentions = Mentions(person.marks, [id_ for _, id_ in found.whatsapp_ids])
-        hit = [body for body in bodies if await self._mentions_in_blob(mentions, body)]
+        hit = [body for body in bodies if await self._webhooks.is_in_blob(mentions, body)]
         if hit:
             ids = await self._reads(lambda reader: reader.erasing.quarantined_in(hit))
             found.quarantine += [id_ for id_ in ids if id_ not in found.quarantine]
@@ -255,71 +248,9 @@ class Eraser:
     async def _journal_entries(self, after: int, mentions: Mentions, result: Erasure) -> int:
         """Write over webhooks as received; up to which seq."""
         last = self._handled()
-        entries = await self._mentioning(mentions, after=after, replace=True)
+        entries = await self._webhooks.mentioning(mentions, after=after, replace=True)
         result.journal_entries += len(entries)
         return last
-
-    async def _replace(self, hits: dict[int, Envelope]) -> None:
-        """First what these say of messages that never came, and which files they name: later nobody
-        can tell whose they were."""
-        blobs = {name for envelope in hits.values() for name in await self._named(envelope)}
-        await trio.to_thread.run_sync(self._erased.owe, blobs)
-        early = {
-            (envelope.instance, id_)
-            for envelope in hits.values()
-            for id_ in ids_named(envelope.body)
-        }
-        await self._ledger.change(lambda draft: draft.plan.settled_early.extend(sorted(early)))
-        await self._journal.replace(
-            {
-                seq: msgspec.structs.replace(envelope, event=ERASED, body=b"{}", body_blob=None)
-                for seq, envelope in hits.items()
-            }
-        )
-
-    async def _mentioning(
-        self, mentions: Mentions, *, after: int = 0, replace: bool = False
-    ) -> list[int]:
-        """Handled entries that say something of the person, a stretch of the journal at a time."""
-        seqs: list[int] = []
-        position, last = after, self._handled()
-        while position < last and (entries := await self._journal.reread(position)):
-            position = entries[-1].seq
-            hits: dict[int, Envelope] = {}
-            for entry in entries:
-                envelope = entry.envelope
-                if entry.seq > last or envelope.event == ERASED:
-                    continue
-                body = envelope.body_blob
-                if mentions.are_in(envelope.body) or (
-                    body is not None and await self._mentions_in_blob(mentions, body)
-                ):
-                    hits[entry.seq] = envelope
-                await trio.lowlevel.checkpoint()
-            if hits and replace:
-                await self._replace(hits)
-            seqs += hits
-        return seqs
-
-    async def _named(self, envelope: Envelope) -> set[str]:
-        names = set(blob_names(envelope.body))
-        if envelope.body_blob is not None:
-            names.add(envelope.body_blob)
-            async for part in self._parts(envelope.body_blob):
-                names |= set(blob_names(part))
-        return names
-
-    async def _mentions_in_blob(self, mentions: Mentions, blob: str) -> bool:
-        async for part in self._parts(blob):
-            if await trio.to_thread.run_sync(mentions.are_in, part):
-                return True
-        return False
-
-    async def _parts(self, blob: str) -> AsyncIterator[bytes]:
-        start = 0
-        while part := await self._blobs.read(blob, _SLICE_BYTES + _OVERLAP_BYTES, start=start):
-            yield part
-            start += _SLICE_BYTES
 
     async def _files(self, blobs: set[str]) -> int:
         """Remove those that nothing else refers to, neither a row nor the journal."""
@@ -329,15 +260,7 @@ class Eraser:
         await trio.sleep(self._settled_ms / 1000)
         names = [*blobs]
         free = blobs - await self._reads(lambda reader: reader.referred(names))
-        position = 0
-        while free and (entries := await self._journal.reread(position)):
-            position = entries[-1].seq
-            for entry in entries:
-                if free.isdisjoint(blob_names(entry.envelope.body)) and (
-                    entry.envelope.body_blob is None
-                ):
-                    continue
-                free -= await self._named(entry.envelope)
+        free = await self._webhooks.none_names(free)
         count, _ = await self._blobs.remove([*free], before)
         return count
 
