@@ -48,8 +48,8 @@ class Ops:
 
     async def health(self) -> Response:
         """The document of contract §3, in the shape of draft-inadarei-api-health-check-06."""
-        report = self._deps.health.report()
         insider = await self._access.insider(self._request)
+        report = self._deps.health.report()  # no await from here on: all is told of one moment
         body = {
             "status": report.status,
             "version": self._deps.version,
