@@ -66,11 +66,14 @@ class Office:
 
 
 @asynccontextmanager
-async def office(directory: Path, config: BackupConfig = CONFIG) -> AsyncIterator[Office]:
+async def office(
+    directory: Path, config: BackupConfig = CONFIG, *, has_message: bool = True
+) -> AsyncIterator[Office]:
     with stored(directory) as storage:
         world = World(storage, await open_blobs(directory))
         world.now.ms = T0  # 2026-11-18 11:06 UTC
-        await world.apply(message("A1"))
+        if has_message:
+            await world.apply(message("A1"))
         backups = backups_of(
             storage, world.ledger, world.reads, NopMetrics(), config, now=world.now
         )
@@ -97,6 +100,27 @@ async def test_a_new_store_waits_for_the_night(tmp_path: Path) -> None:
             await trio.testing.wait_all_tasks_blocked(0.2)
             assert here.shelf.ids() == []
             assert here.backups.facts().due_at == _ms("2026-11-19T05:00:00+00:00")
+
+
+async def test_a_store_that_was_empty_at_the_start_is_backed_up_in_its_first_night(
+    tmp_path: Path,
+) -> None:
+    """A new installation, which nobody restarts: what is due does not move on with the clock, and
+    is told to be late as long as it is (P8)."""
+    async with office(tmp_path, has_message=False) as here:
+        with here.shelf.locked():
+            async with here.running():
+                await trio.testing.wait_all_tasks_blocked(0.2)
+                due_at = here.backups.facts().due_at
+                assert due_at == _ms("2026-11-19T05:00:00+00:00")
+                await here.world.apply(message("A1"))
+                here.at("2026-11-19T09:00:00+00:00")
+                assert here.backups.facts().due_at == due_at
+        async with here.running():
+            await here.verified()
+            (view,) = (await here.backups.page(CHEFE, NoParams())).backups
+            assert view.messages == 1
+            assert here.backups.facts().due_at == _ms("2026-11-20T05:00:00+00:00")
 
 
 async def test_one_is_made_when_somebody_asks_and_old_ones_go(tmp_path: Path) -> None:

@@ -86,8 +86,9 @@ class Backups:
         self._asked = trio.Event()
         self._is_running = False
         self._newest: Newest | None = None
-        self._since: datetime | None = None
-        """As long as there is no backup: from when on there was something to be backed up."""
+        self._since = utc(now())
+        """As long as there is no backup: when the store's first message came, or our own start if
+        that was earlier. A fixed moment: the next run is due after it, and stays due."""
         self._not_before = trio.current_time()
         self._troubles: dict[str, str] = {}
         """What could not be done, and why; gone when it could."""
@@ -177,7 +178,8 @@ class Backups:
 
     async def _prepare(self) -> None:
         at = await self._reads(lambda reader: reader.first_received_at())
-        self._since = None if at is None else utc(at)
+        if at is not None:
+            self._since = min(self._since, utc(at))
 
         # What a crash left behind goes, and a directory we may not use is told of at once.
         await self._work(lambda pace: remove_leftovers(self._store))
@@ -264,9 +266,9 @@ class Backups:
     def _due(self) -> datetime | None:
         now = utc(self._now())
         after = self._since if self._newest is None else self._newest.manifest.created_at
-        if after is not None and after > now + _CLOCKS_DIFFER:
+        if after > now + _CLOCKS_DIFFER:
             after = now - _A_DAY  # the clock was wrong then: it must not keep us waiting till then
-        return next_due(self._config.schedule, self._zone, after or now)
+        return next_due(self._config.schedule, self._zone, after)
 
     def _is_due(self) -> bool:
         due = self._due()
