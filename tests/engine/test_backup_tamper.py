@@ -133,7 +133,7 @@ def test_whole_backups_that_changed_places_are_found(backing: Backing) -> None:
     place(first).with_name("aside").rename(place(second))
     assert "swapped" in (found(backing, first) or "")
     assert "swapped" in (found(backing, second) or "")
-    assert found(backing, third)  # what it continues cannot be read
+    assert found(backing, third) is None  # it is where it was, and all there
 
 
 def reseal(backing: Backing, backup_id: str, **fields: object) -> None:
@@ -151,6 +151,18 @@ def test_a_forged_manifest_breaks_the_chain(backing: Backing) -> None:
     (backing.shelf.path / f"{second}.check.json").unlink()
     assert "continues another" in (found(backing, second) or "")
     assert found(backing, first) is None
+
+
+def test_a_damaged_neighbour_makes_no_other_backup_a_damaged_one(
+    backing: Backing, tmp_path: Path
+) -> None:
+    """P9: one manifest that is gone must not take the backups before and behind it along."""
+    first, second, third = backing.shelf.ids()
+    (backing.shelf.place(second) / MANIFEST).write_bytes(b"")
+    assert found(backing, second) is not None
+    for whole in (first, third):
+        assert backing.check(whole).problem is None
+        assert backing.restore(whole, tmp_path / whole).source == "database"
 
 
 def test_a_changed_result_of_a_check_is_found(backing: Backing) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 
@@ -68,18 +69,25 @@ def check_files(shelf: Shelf, backup_id: str, breathe: Breathe) -> tuple[Manifes
 
 
 def _check_chain(shelf: Shelf, manifest: Manifest, sums: str) -> None:
-    """The hash chain, as far as its neighbours are still there."""
+    """The hash chain, as far as its neighbours are still there, and whole: what is wrong with one
+    of them says nothing of this one."""
     ids = shelf.ids()
-    if manifest.previous is not None and manifest.previous.id in ids:
-        _, previous = shelf.manifest(manifest.previous.id)
-        if previous != manifest.previous.sha256:
-            raise DamagedBackup(
-                f"it continues another {manifest.previous.id} than the one that is there"
-            )
+    link = manifest.previous
+    if link is not None and link.id in ids:
+        previous = _neighbour(shelf, link.id)
+        if previous is not None and previous[1] != link.sha256:
+            raise DamagedBackup(f"it continues another {link.id} than the one that is there")
     for later in ids[ids.index(manifest.id) + 1 :][:1]:
-        link = shelf.manifest(later)[0].previous
-        if link is not None and link.id == manifest.id and link.sha256 != sums:
+        following = _neighbour(shelf, later)
+        back = None if following is None else following[0].previous
+        if back is not None and back.id == manifest.id and back.sha256 != sums:
             raise DamagedBackup(f"{later} continues another one than this")
+
+
+def _neighbour(shelf: Shelf, backup_id: str) -> tuple[Manifest, str] | None:
+    with suppress(DamagedBackup):
+        return shelf.manifest(backup_id)
+    return None
 
 
 def _rehearse(store: BackupStore, shelf: Shelf, manifest: Manifest, breathe: Breathe) -> None:
