@@ -431,3 +431,42 @@ async def test_who_erased_is_logged_and_whom_is_not(
     await erase(world)
     assert f"{ADMIN.sub} erased a person" in caplog.text
     assert not any(name in caplog.text for name in (PHONE, SPELT, "Ana", WORD))
+
+
+async def test_contact_cards_and_numbers_written_by_hand_go_too(world: World) -> None:
+    """A card of the person in somebody else's conversation: with the number goes the name."""
+    at, bia = world.now(), f"{OTHER}@s.whatsapp.net"
+    vcard = "BEGIN:VCARD\nVERSION:3.0\nFN:{}\nTEL;waid={}:{}\nEND:VCARD"
+    zulmira = {
+        "displayName": "Zulmira Quaresma",
+        "vcard": vcard.format("Zulmira Quaresma", PHONE, "+55 31 98888-7777"),
+    }
+    caio = {"displayName": "Caio", "vcard": vcard.format("Caio", "5511900000003", "+55 11")}
+    quote = {
+        "extendedTextMessage": {
+            "text": "quem?",
+            "contextInfo": {"stanzaId": "C1", "quotedMessage": {"contactMessage": zulmira}},
+        }
+    }
+    for webhook in (
+        upsert("C1", {"contactMessage": zulmira}, jid=bia, at=at),
+        upsert("C2", {"contactsArrayMessage": {"contacts": [zulmira, caio]}}, jid=bia, at=at),
+        upsert("C3", quote, jid=bia, at=at),
+        upsert("C4", "liga (31) 98888-7777 ou +55 31 8888-7777", jid=bia, at=at),
+        upsert("C5", "liga (31) 98888-77771", jid=bia, at=at),
+    ):
+        await world.journal.submit(webhook)
+    await world.handled()
+    assert world.storage.readers[0].tickets(TicketQuery(q="Quaresma"))
+    result = await erase(world)
+    assert (result.mentions, result.messages) == (4, 0)
+    rows = {row.whatsapp_id: row for row in world.messages()}
+    assert rows["C1"].content == "[Contato]"
+    assert rows["C2"].content == "[Contatos] Caio"
+    assert [card["name"] for card in rows["C2"].metadata["contacts"]] == ["Caio"]
+    assert len(rows["C2"].metadata["vcards"]) == 1
+    assert "quoted" not in rows["C3"].metadata
+    assert rows["C4"].content == "liga (00) 00000-0000 ou +00 00 0000-0000"
+    assert rows["C5"].content == "liga (31) 98888-77771"
+    assert files_with(world, "Zulmira", "Quaresma", PHONE, "98888-7777 ") == []
+    assert not world.storage.readers[0].tickets(TicketQuery(q="Quaresma"))

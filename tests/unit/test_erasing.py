@@ -101,3 +101,36 @@ def test_a_quote_of_another_message_stays() -> None:
     message = make_message(reply_to="B1", metadata={"quoted": {"content": "oi"}})
     without_person(message, Marks(["5531988887777"]), {"G1"})
     assert message.metadata == {"quoted": {"content": "oi"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("(21) 97777-6666", True),
+        ("+55 21 97777-6666", True),
+        ("+55\u00a021\u00a097777\u20116666", True),
+        ("005521977776666", True),
+        ("(021) 9.7777.6666", True),
+        ("liga 21977776666", True),
+        ('{"conversation":"21977776666"}', True),
+        ("97777-6666", False),
+        ("+351 21 97777-6666", False),
+        ("(21) 97777-66661", False),
+        ("121 97777-6666", False),
+        ("21977776666@s.whatsapp.net", False),
+        ('"phone:21977776666"', False),
+        ('"waid":"21977776666"', False),
+        ("waid=21977776666", False),
+    ],
+)
+def test_a_number_is_found_as_people_write_it(text: str, expected: bool) -> None:
+    """And what is written just so, but is another country's or an id, is somebody else."""
+    marks = Marks(["5521977776666"])
+    assert marks.are_in(text) is expected
+    assert marks.are_in_bytes(text.encode()) is expected
+
+
+def test_a_time_in_seconds_is_no_number_of_a_town() -> None:
+    marks = Marks(["551764543000"])
+    assert not marks.are_in('{"messageTimestamp":1764543000}')
+    assert marks.are_in("(17) 6454-3000")

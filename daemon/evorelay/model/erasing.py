@@ -6,32 +6,91 @@ from typing import Any
 
 from msgspec import Struct
 
+_BETWEEN = " ().-+\u00a0" + "".join(map(chr, range(0x2010, 0x2016)))
+"""What people write between the digits of a number."""
+_BETWEEN_BYTES = bytes({*_BETWEEN.encode()} - {*b"0123456789"})
+_AS_TEXT = ("conversation", "text", "caption", "content")
+"""Where JSON holds words of people, so that digits alone may lack their country code."""
+_WITHOUT_COUNTRY = {"55": (12, 13), "1": (11,), "52": (12,), "54": (12,)}
+"""Length of whole numbers, by the country code that people leave out in these countries."""
+_PHONE_DIGITS_MAX = 13
+"""Longer ones are ids: nobody writes them down in groups."""
+
 
 class Marks:
-    """Numbers that betray a person in a text: alone, and not within a longer number."""
+    """Numbers that betray a person in a text: alone, and not within a longer number. Phone numbers
+    also as people write them, ``+55 (21) 97777-6666`` or without the country code."""
 
     def __init__(self, numbers: Collection[str]) -> None:
-        self._pattern = re.compile(
-            r"(?<!\d)(?:%s)(?!\d)" % ("|".join(map(re.escape, numbers)) or r"(?!)")
-        )
-        self._bytes = re.compile(self._pattern.pattern.encode())
+        self._digits = [
+            (_national(number) or number).replace("-", "").encode() for number in numbers
+        ]
+        self._pattern = re.compile(_pattern_of(numbers, f"[{re.escape(_BETWEEN)}]{{0,3}}"))
+        encoded = "|".join(re.escape(one.encode().decode("latin-1")) for one in _BETWEEN)
+        self._bytes = re.compile(_pattern_of(numbers, f"(?:{encoded}){{0,3}}").encode("latin-1"))
 
     def are_in(self, text: str) -> bool:
-        return self._pattern.search(text) is not None
+        return self._may_be_in(text.encode("utf-8", "replace")) and (
+            self._pattern.search(text) is not None
+        )
 
     def are_in_bytes(self, text: bytes) -> bool:
-        return self._bytes.search(text) is not None
+        return self._may_be_in(text) and self._bytes.search(text) is not None
+
+    def _may_be_in(self, text: bytes) -> bool:
+        """Quick, and right where it says no: a store has millions of texts."""
+        squeezed = text.translate(None, _BETWEEN_BYTES)
+        return any(digits in squeezed for digits in self._digits)
 
     def blanked(self, value: Any) -> Any:
         """The text, or whatever JSON holds texts, with zeros where a mark was; as long as before,
         and JSON if it was."""
         if isinstance(value, str):
-            return self._pattern.sub(lambda found: "0" * len(found[0]), value)
+            if not self.are_in(value):
+                return value
+            return self._pattern.sub(lambda found: re.sub("[0-9]", "0", found[0]), value)
         if isinstance(value, list):
             return [self.blanked(item) for item in value]
         if isinstance(value, dict):
             return {name: self.blanked(item) for name, item in value.items()}
         return value
+
+
+def _national(number: str) -> str | None:
+    for country, lengths in _WITHOUT_COUNTRY.items():
+        if number.startswith(country) and len(number) in lengths:
+            return number[len(country) :]
+    return None
+
+
+def _pattern_of(numbers: Collection[str], between: str) -> str:
+    """``between``: what may stand between two digits, as a pattern."""
+    ways = []
+    for number in numbers:
+        if "-" in number or len(number) > _PHONE_DIGITS_MAX:
+            ways.append(f"(?<![0-9]){re.escape(number)}")
+            continue
+        ways.append(f"(?<![0-9])(?:00)?{between.join(number)}")
+        if national := _national(number):
+            ways += _national_ways(national, between)
+    return f"(?:{'|'.join(ways) or '(?!)'})(?![0-9])"
+
+
+def _national_ways(digits: str, between: str) -> list[str]:
+    """Not behind another country's code, and not where ids are written: another country's whole
+    number may have the same digits (Peru's 51 9… are those of Porto Alegre)."""
+    another = "".join(
+        rf"(?<!\+[0-9]{{{count}}}{gap})" for count in (1, 2, 3) for gap in ("[ .(-]", r" \(")
+    )
+    alone = f"{digits}(?![0-9])"
+    ways = [f"(?<![0-9+]){another}0?(?!{alone}){between.join(digits)}"]
+    if not (len(digits) == 10 and "14" <= digits[:2] <= "19"):  # else it may be a time in seconds
+        words = "|".join(f'(?<="{name}":{gap}")' for name in _AS_TEXT for gap in ("", " "))
+        ways.append(
+            rf'(?<![0-9+=/])(?<!phone:){another}(?:(?<!")|{words}|(?={digits}[^"]))0?{digits}'
+            "(?!@|:[0-9]+@)"
+        )
+    return ways
 
 
 class Person(Struct, frozen=True, kw_only=True):
@@ -72,6 +131,8 @@ class Traces(Struct, kw_only=True):
     mentions: list[str] = []
     """Messages of others that name or quote the person, or to which they reacted: they stay,
     without that."""
+    cards: list[tuple[str, str | None, str]] = []
+    """(instance, WhatsApp id, ticket or "") of mentions that are contact cards of the person."""
     replies: list[str] = []
     """Commands of the outbox."""
     unfinished: int = 0

@@ -4,6 +4,8 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
+import msgspec
+
 from evorelay.model.erasing import Marks
 from evorelay.model.records import MessageRecord
 
@@ -70,6 +72,8 @@ def without_person(message: MessageRecord, marks: Marks, whatsapp_ids: Collectio
     def is_theirs(item: Any) -> bool:
         return marks.are_in(str(item))
 
+    if message.type == "contact":
+        _without_cards(message, marks)
     metadata = dict(message.metadata)
     if message.reply_to in whatsapp_ids:
         metadata.pop("quoted", None)
@@ -79,3 +83,29 @@ def without_person(message: MessageRecord, marks: Marks, whatsapp_ids: Collectio
     message.metadata = marks.blanked(metadata)
     for name in ("content", "edits", "media", "error"):
         setattr(message, name, marks.blanked(getattr(message, name)))
+
+
+def _without_cards(message: MessageRecord, marks: Marks) -> None:
+    """Take out the person's contact cards: the name says who it is, with no number beside it."""
+    metadata = dict(message.metadata)
+    cards = metadata.get("contacts")
+    cards = cards if isinstance(cards, list) else []
+    written = metadata.get("vcards") or [metadata.get("vcard")]
+    if not isinstance(written, list) or len(written) != len(cards):
+        written = [None] * len(cards)
+    pairs = [
+        (card, text)
+        for card, text in zip(cards, written, strict=True)
+        if not marks.are_in(msgspec.json.encode([card, text]).decode())
+    ]
+    if len(pairs) == len(cards):
+        return
+    metadata["contacts"] = [card for card, _ in pairs]
+    metadata.pop("vcard", None)
+    if "vcards" in metadata:
+        metadata["vcards"] = [text for _, text in pairs if text]
+    names = [card.get("name") or next(iter(card.get("phones", [])), None) for card, _ in pairs]
+    label, end, _ = message.content.partition("]")
+    said = f"{label}{end} {', '.join(filter(None, names))}" if end else ""
+    message.content = said.strip()
+    message.metadata = metadata

@@ -93,7 +93,7 @@ def _forget(tx: Transaction, contact: str, until: int) -> bool:
 
 def _remove(tx: Transaction, person: Person, found: Traces) -> list[MessageRecord]:
     """Take it out and write over what was told; the messages of others, as they are now."""
-    ids = {id_ for _, id_ in found.whatsapp_ids}
+    ids = {id_ for _, id_ in found.whatsapp_ids} | {id_ for _, id_, _ in found.cards if id_}
     mentions = [*tx.messages_by_id(found.mentions).values()]
     for row in mentions:
         without_person(row, person.marks, ids)

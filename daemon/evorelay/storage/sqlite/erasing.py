@@ -58,13 +58,8 @@ _EVENTS = """
 
 
 def _betrays(text: str, numbers: Sequence[str]) -> str:
-    """SQL: whether one of the numbers is in a text. They are digits of ours, checked here.
-
-    ``instr`` is quick and finds them within longer numbers, too; ``betrays`` (``_teach``) is exact.
-    """
-    assert all(number.replace("-", "").isdigit() for number in numbers)
-    found = " OR ".join(f"instr({text}, '{number}')" for number in numbers)
-    return f"(({found}) AND betrays({text}))" if numbers else "0"
+    """SQL: whether one of the numbers is in a text (``_teach``)."""
+    return f"betrays({text})" if numbers else "0"
 
 
 def _readable(column: str, value: Any) -> Any:
@@ -87,6 +82,17 @@ class Erasing:
         def blanked(*text: Any) -> Any:
             return marks.blanked(text[0])
 
+        def uncarded(*outgoing: Any) -> Any:
+            reply = msgspec.json.decode(str(outgoing[0]))
+            for card in reply.get("contacts", ()):
+                if marks.are_in(str(card.get("phone"))):
+                    phone = card["phone"]
+                    card.clear()
+                    card.update(name="-", phone=phone)
+                    reply["content"] = ""
+            return marks.blanked(msgspec.json.encode(reply).decode())
+
+        self._db.create_scalar_function("uncarded", uncarded, 1, deterministic=True)
         self._db.create_scalar_function("betrays", betrays, 1, deterministic=True)
         self._db.create_scalar_function("blanked", blanked, 1, deterministic=True)
 
@@ -180,7 +186,7 @@ class Erasing:
         self._whether_newer(person, found, until)
         self._of_others(person, found, since)
         self._elsewhere(person, found)
-        self._told(person, found, after_event, since.messages if since else [])
+        self._told(person, found, after_event, since)
         return found
 
     def _whether_newer(self, person: Person, found: Traces, until: int) -> None:
@@ -201,18 +207,28 @@ class Erasing:
     def _of_others(self, person: Person, found: Traces, since: Traces | None) -> None:
         if found.keeps_contact:
             return
-        rows = self._db.execute(
-            _MENTIONING.format(
-                said=_betrays(_SAID, person.numbers), newer=_NEWER if since else "1"
-            ),
-            {
-                "after": since.seen[0] if since else -1,
-                "revision": since.seen[2] if since else 0,
-                "messages": to_json(found.messages),
-                "named": to_json(found.whatsapp_ids),
-            },
+        statement = _MENTIONING.format(
+            said=_betrays(_SAID, person.numbers), newer=_NEWER if since else "1"
         )
-        found.mentions = [str(id_) for (id_,) in rows]
+        bindings: dict[str, str | int] = {
+            "after": since.seen[0] if since else -1,
+            "revision": since.seen[2] if since else 0,
+            "messages": to_json(found.messages),
+            "named": to_json(found.whatsapp_ids),
+        }
+        found.mentions = [str(id_) for (id_,) in self._db.execute(statement, bindings)]
+        found.cards = [
+            (str(instance), whatsapp_id and str(whatsapp_id), str(ticket_id or ""))
+            for instance, whatsapp_id, ticket_id in self._db.execute(
+                "SELECT instance, whatsapp_id, ticket_id FROM messages WHERE type = 'contact'"
+                " AND id IN (SELECT value FROM json_each(?))",
+                (to_json(found.mentions),),
+            )
+        ]
+        if found.cards:  # who quotes one repeats the name
+            named = [*found.whatsapp_ids, *(card[:2] for card in found.cards)]
+            bindings["named"] = to_json(named)
+            found.mentions = [str(id_) for (id_,) in self._db.execute(statement, bindings)]
 
     def _elsewhere(self, person: Person, found: Traces) -> None:
         named = to_json(found.whatsapp_ids)
@@ -237,16 +253,16 @@ class Erasing:
         ]
         found.blobs += self.blobs_of_quarantine(found.quarantine)
 
-    def _told(
-        self, person: Person, found: Traces, after: int, earlier_messages: Sequence[str]
-    ) -> None:
+    def _told(self, person: Person, found: Traces, after: int, since: Traces | None) -> None:
+        earlier = since or Traces()
+        cards = [ticket for *_, ticket in (*found.cards, *earlier.cards)]
         said = "0" if found.keeps_contact else _betrays("e.data", person.numbers)
         rows = self._db.execute(
             _EVENTS.format(said=said),
             {
                 "tickets": to_json(found.tickets),
-                "messages": to_json([*found.messages, *found.mentions, *earlier_messages]),
-                "changed": to_json(found.changed_tickets),
+                "messages": to_json([*found.messages, *found.mentions, *earlier.messages]),
+                "changed": to_json([*found.changed_tickets, *cards]),
                 "after": after,
             },
         ).fetchall()
@@ -304,8 +320,11 @@ class Erasing:
         self._remove("aliases", "contact_id", person.contacts)
         self._remove("contacts", "id", person.contacts)
         self._teach(person.marks)
+        self._db.execute(
+            "UPDATE outbox SET outgoing = uncarded(outgoing)"  # noqa: S608 -- a literal
+            f" WHERE {_betrays('outgoing', person.numbers)}"
+        )
         for table, column in (
-            ("outbox", "outgoing"),
             ("outbox", "error"),
             ("outbox", "tries"),
             ("tickets", "subject"),
