@@ -33,12 +33,18 @@ class Backing:
         self.state = state
         self.shelf = Shelf(state.with_name(state.name + "-backups"))
         self.now = NOON
+        self.keep = 30
 
     def make(self) -> Manifest:
         self.now += timedelta(days=1)
         with self.shelf.locked():
             return make_backup(
-                backup_store(self.state, None), self.shelf, self.now, Pace(), spare_bytes=0
+                backup_store(self.state, None),
+                self.shelf,
+                self.now,
+                Pace(),
+                keep=self.keep,
+                spare_bytes=0,
             )
 
     async def make_beside(self) -> Manifest:
@@ -57,6 +63,7 @@ class Backing:
         target: Path,
         *,
         from_conversations: bool = False,
+        is_partial: bool = False,
         told: Told = silent,
     ) -> Restored:
         with (
@@ -71,6 +78,7 @@ class Backing:
                 Pace(),
                 told,
                 from_conversations=from_conversations,
+                is_partial=is_partial,
             )
 
     def lines(self, manifest: Manifest) -> list[dict[str, Any]]:

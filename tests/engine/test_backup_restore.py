@@ -9,6 +9,7 @@ import apsw
 import pytest
 import trio
 
+from evorelay.model.backup import RestoreRefused
 from evorelay.model.change import Revoke
 from evorelay.model.errors import RelayError, StoreInUse
 from evorelay.model.fact import ChangeFact, Chat, MediaFact, PersonFact
@@ -321,7 +322,8 @@ async def test_the_next_backup_after_a_restore_holds_everything(
 
 
 async def test_the_first_days_may_be_gone(tmp_path: Path, backing: Backing) -> None:
-    """Without the copies of the database, and with the oldest backup removed: what there is."""
+    """Without the copies of the database, and with the oldest backup removed: what there is, for
+    whoever says that it is enough."""
     with stored(tmp_path) as storage:
         world = World(storage, await open_blobs(tmp_path))
         manifests = []
@@ -332,7 +334,10 @@ async def test_the_first_days_may_be_gone(tmp_path: Path, backing: Backing) -> N
     for manifest in manifests[1:]:
         (backing.shelf.place(manifest.id) / "store.db.zst").unlink()
     target = tmp_path / "target"
-    restored = backing.restore(manifests[-1].id, target, from_conversations=True)
+    with pytest.raises(RestoreRefused, match="what changed before 2026-12-01 12:00 UTC"):
+        backing.restore(manifests[-1].id, target, from_conversations=True)
+    assert not (target / "store.db").exists()
+    restored = backing.restore(manifests[-1].id, target, from_conversations=True, is_partial=True)
     assert restored.missing_before == manifests[0].created_at
     assert texts(target) == ["day 1", "day 2"]
 

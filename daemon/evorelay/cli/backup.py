@@ -18,13 +18,14 @@ from evorelay.config import Config
 from evorelay.model.backup import CheckResult, DamagedBackup, Restored, RestoreRefused
 from evorelay.model.errors import StoreInUse
 from evorelay.model.sizes import readable_bytes
+from evorelay.relay.backup.chain import chain_to, gap_before, read_manifests
 from evorelay.relay.backup.checking import check_backup
 from evorelay.relay.backup.files_of_messages import missing_files
 from evorelay.relay.backup.listing import drop_old, listed
 from evorelay.relay.backup.making import make_backup
 from evorelay.relay.backup.pace import Pace
 from evorelay.relay.backup.restoring import restore_backup, scratch_beside
-from evorelay.relay.backup.shelf import shelf_of
+from evorelay.relay.backup.shelf import Shelf, shelf_of
 from evorelay.relay.blobs import BlobStore
 from evorelay.storage.open import backup_store, store_for_restore
 
@@ -54,6 +55,7 @@ def now(config_file: Path | None, as_json: bool) -> None:
             shelf,
             datetime.now(UTC),
             Pace(),
+            keep=config.backup.keep,
             spare_bytes=config.webhook.min_free_bytes,
         )
         result = check_backup(store, shelf, manifest.id, datetime.now(UTC), Pace())
@@ -101,9 +103,12 @@ def list_(config_file: Path | None, as_json: bool) -> None:
             f"{view.created_at:%Y-%m-%d %H:%M:%S}",
             f"{view.messages:,}" + ("" if view.from_ else " (all)"),
             readable_bytes(view.size_bytes),
-            view.state + (f": {view.problem}" if view.problem else ""),
+            view.state + (f": {view.problem}" if view.problem else "; see below" * bool(view.gap)),
         )
     Console().print(table)
+    for view in views:
+        if view.gap:
+            click.echo(f"{view.id}: {view.gap}")
 
 
 @command.command("verify")
@@ -116,7 +121,7 @@ def verify(
 ) -> None:
     """Check every byte of a backup, the newest by default, and restore it into a scratch store.
 
-    Exit status 1 when it is damaged.
+    Exit status 1 when it is damaged; with --all also when one of the chain is missing.
     """
     if everything and backup_id is not None:
         raise click.UsageError("give an ID or --all, not both")
@@ -132,6 +137,8 @@ def verify(
             results.append(result)
             if not as_json:
                 _tell_check(result)
+    gaps = _gaps(shelf, ids)
+    is_wrong = any(result.problem for result in results) or (everything and bool(gaps))
     if as_json:
         views = [
             {
@@ -139,11 +146,15 @@ def verify(
                 "state": "damaged" if result.problem else "verified",
                 "problem": result.problem,
                 "verified_at": result.at.isoformat(),
+                "gap": gaps.get(result.id),
             }
             for result in results
         ]
         click.echo(json.dumps({"backups": views} if everything else views[0]))
-    sys.exit(1 if any(result.problem for result in results) else 0)
+    else:
+        for one, gap in gaps.items():
+            click.echo(f"{one}: {gap}", err=True)
+    sys.exit(1 if is_wrong else 0)
 
 
 @command.command("restore")
@@ -153,16 +164,28 @@ def verify(
     is_flag=True,
     help="Restore from the JSON Lines of all days, without the copy of the database.",
 )
+@click.option(
+    "--partial",
+    "is_partial",
+    is_flag=True,
+    help="With --from-conversations: also where backups of some days are missing.",
+)
 @config_option
 @json_option
 def restore(
-    backup_id: str | None, from_conversations: bool, config_file: Path | None, as_json: bool
+    backup_id: str | None,
+    from_conversations: bool,
+    is_partial: bool,
+    config_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Put a backup, the newest by default, into the store of this configuration.
 
     The daemon must be stopped. An empty store becomes what it was; one that is not takes what it
     lacks and keeps what it has, so that restoring twice changes nothing.
     """
+    if is_partial and not from_conversations:
+        raise click.UsageError("--partial goes with --from-conversations")
     config = _prepared(config_file)
     shelf = shelf_of(config)
     chosen = shelf.chosen(backup_id)
@@ -182,6 +205,7 @@ def restore(
                 Pace(),
                 told,
                 from_conversations=from_conversations,
+                is_partial=is_partial,
             )
             missing = missing_files(
                 shelf, shelf.manifest(chosen)[0], _is_here(state_dir / "blobs"), Pace()
@@ -219,6 +243,19 @@ def _prepared(config_file: Path | None) -> Config:
     return config
 
 
+def _gaps(shelf: Shelf, ids: list[str]) -> dict[str, str]:
+    """What is missing before these backups; of a single one, in the whole chain it continues."""
+    manifests = read_manifests(shelf)
+    gaps = {}
+    for one in (one for one in ids if one in manifests):
+        links = [one]
+        if len(ids) == 1:
+            links = [link.id for link in chain_to(manifests, manifests[one][0]).links]
+        if found := [gap for link in links if (gap := gap_before(manifests, link))]:
+            gaps[one] = "; ".join(found)
+    return gaps
+
+
 def _tell_check(result: CheckResult) -> None:
     if result.problem is None:
         click.echo(f"{result.id}: restored into a scratch store, and all of it is right")
@@ -227,18 +264,16 @@ def _tell_check(result: CheckResult) -> None:
 
 
 def _tell_restored(restored: Restored) -> None:
+    for stretch in restored.missing:
+        click.echo(
+            f"Not in it: {stretch}. The backup that held it is missing or damaged.", err=True
+        )
     if not restored.rows:
         click.echo(f"{restored.id}: everything in it was here already; nothing was changed")
         return
     click.echo(
         f"{restored.id}: restored {restored.messages:,} messages, {restored.rows:,} rows in all"
     )
-    if restored.missing_before is not None:
-        click.echo(
-            f"What was said before {restored.missing_before:%Y-%m-%d %H:%M} UTC is not in it: the"
-            " backups that held it are gone.",
-            err=True,
-        )
     if restored.failed_replies:
         click.echo(
             f"{restored.failed_replies:,} replies were waiting to be sent then. They count as"

@@ -78,7 +78,7 @@ export class BackupsView extends View {
 }
 
 function line(backup) {
-  const { id, created_at, from, to, messages, tickets, size_bytes, state, verified_at, problem } = backup;
+  const { id, created_at, from, to, messages, tickets, size_bytes, state, verified_at, problem, gap } = backup;
   return build("li", { "data-backup": id },
     build("span", { className: "what" }, mark(KINDS[state] ?? "unknown", texts.backupState[state] ?? state),
       build("span", { className: "name" }, timeOf(created_at))),
@@ -89,5 +89,6 @@ function line(backup) {
       build("span", { className: "faint" }, bytes(size_bytes)),
       verified_at && fact(texts.verifiedAt, timeOf(verified_at))),
     build("span", { className: "faint id" }, id),
-    problem && build("p", { className: "advice", lang: "en" }, problem));
+    problem && build("p", { className: "advice", lang: "en" }, problem),
+    gap && build("p", { className: "advice", lang: "en" }, gap));
 }

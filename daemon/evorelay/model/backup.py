@@ -112,6 +112,19 @@ class CheckResult(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     seconds: float
 
 
+class Stretch(Struct, frozen=True, rename={"from_": "from"}):
+    """A stretch of time; ``from_`` None: from the store's beginning on."""
+
+    from_: datetime | None
+    to: datetime
+
+    def __str__(self) -> str:
+        to = f"{self.to:%Y-%m-%d %H:%M} UTC"
+        if self.from_ is None:
+            return f"what changed before {to}"
+        return f"what changed from {self.from_:%Y-%m-%d %H:%M} to {to}"
+
+
 class Restored(Struct, frozen=True, kw_only=True):
     """What a restore did to the store."""
 
@@ -127,3 +140,5 @@ class Restored(Struct, frozen=True, kw_only=True):
     """Replies that were waiting when the backup was made: nobody knows whether they were sent."""
     missing_before: datetime | None
     """Set when it was restored from a chain that does not reach back to the store's beginning."""
+    missing: list[Stretch]
+    """What the chain lacked, that beginning included, the oldest first."""

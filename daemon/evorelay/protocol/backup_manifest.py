@@ -55,6 +55,10 @@ def decode_manifest(data: bytes, backup_id: str) -> tuple[Manifest, str]:
         raise DamagedBackup(f"{MANIFEST} names no conversations")
     if manifest.previous is not None and not is_backup_id(manifest.previous.id):
         raise DamagedBackup(f"{MANIFEST} names no backup as the previous one")
+    if (manifest.since is None) != (manifest.from_ is None) or (
+        manifest.since is not None and manifest.previous is None
+    ):
+        raise DamagedBackup(f"{MANIFEST} says nothing sensible about what it continues")
     return manifest, sha256
 
 

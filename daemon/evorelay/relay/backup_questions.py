@@ -24,6 +24,13 @@ class BackupView(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     ]
     verified_at: Timestamp | None
     problem: Annotated[str | None, Meta(description="What is wrong with a damaged one")]
+    gap: Annotated[
+        str | None,
+        Meta(
+            description="Which backup before it is missing, and what its lines lack for it; it may"
+            " be whole itself"
+        ),
+    ]
 
 
 class BackupsPage(Struct, frozen=True, kw_only=True):

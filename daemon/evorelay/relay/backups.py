@@ -233,6 +233,7 @@ class Backups:
                 self._shelf,
                 utc(self._now()),
                 pace,
+                keep=self._config.keep,
                 spare_bytes=self._spare_bytes,
             )
 

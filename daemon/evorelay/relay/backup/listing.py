@@ -6,6 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from evorelay.model.backup import CheckResult, DamagedBackup, Manifest
+from evorelay.relay.backup.chain import Manifests, gap_before, read_manifests
 from evorelay.relay.backup.shelf import Shelf
 from evorelay.relay.backup_questions import BackupView
 
@@ -54,13 +55,14 @@ def listed(shelf: Shelf) -> list[BackupView]:
 
     Raises ``BackupFailed``.
     """
-    views = (_view(shelf, backup_id) for backup_id in reversed(shelf.ids()))
+    manifests = read_manifests(shelf)
+    views = (_view(shelf, backup_id, manifests) for backup_id in reversed(shelf.ids()))
     return [view for view in views if view is not None]
 
 
-def _view(shelf: Shelf, backup_id: str) -> BackupView | None:
+def _view(shelf: Shelf, backup_id: str, manifests: Manifests) -> BackupView | None:
     try:
-        manifest, sums = shelf.manifest(backup_id)
+        manifest, sums = manifests.get(backup_id) or shelf.manifest(backup_id)
     except DamagedBackup as error:
         if backup_id not in shelf.ids():  # retention took it a moment ago
             return None
@@ -68,7 +70,13 @@ def _view(shelf: Shelf, backup_id: str) -> BackupView | None:
         return _shown(shelf, backup_id, moment, problem=str(error))
     result, problem = _result(shelf, backup_id, sums)
     return _shown(
-        shelf, backup_id, manifest.created_at, manifest=manifest, result=result, problem=problem
+        shelf,
+        backup_id,
+        manifest.created_at,
+        manifest=manifest,
+        result=result,
+        problem=problem,
+        gap=gap_before(manifests, backup_id) if backup_id in manifests else None,
     )
 
 
@@ -80,6 +88,7 @@ def _shown(
     manifest: Manifest | None = None,
     result: CheckResult | None = None,
     problem: str | None,
+    gap: str | None = None,
 ) -> BackupView:
     is_verified = result is not None and problem is None
     counts = {} if manifest is None else manifest.counts
@@ -94,6 +103,7 @@ def _shown(
         state="damaged" if problem else "verified" if is_verified else "unverified",
         verified_at=result.at if result is not None and is_verified else None,
         problem=problem,
+        gap=gap,
     )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from evorelay.protocol.backup_manifest import (
     MEDIA,
     encode_manifest,
 )
+from evorelay.relay.backup.chain import chain_to, read_manifests
 from evorelay.relay.backup.files import write_new
 from evorelay.relay.backup.packing import Breathe, pack_file, packed
 from evorelay.relay.backup.shelf import Shelf
@@ -35,18 +37,25 @@ _ROOM = 2
 
 
 def make_backup(
-    store: BackupStore, shelf: Shelf, now: datetime, breathe: Breathe, *, spare_bytes: int
+    store: BackupStore,
+    shelf: Shelf,
+    now: datetime,
+    breathe: Breathe,
+    *,
+    keep: int,
+    spare_bytes: int,
 ) -> Manifest:
     """Write one; the caller holds the shelf's lock.
 
-    ``spare_bytes``: what must be left on the disk for everything else. Raises ``BackupFailed``,
+    ``keep``: how many will be kept, with this one. ``spare_bytes``: what must be left on the disk
+    for everything else. Raises ``BackupFailed``,
     ``StoreUnavailable``, and whatever ``breathe`` raises; nothing is left behind then.
     """
     _check_room(store.size_bytes() * _ROOM + spare_bytes, shelf)
     backup_id = shelf.new_id(now)
     try:
         with shelf.scratch(backup_id) as work, shelf.scratch(backup_id + "-copy") as aside:
-            manifest = _write(store, shelf, work, aside / "store.db", backup_id, now, breathe)
+            manifest = _write(store, shelf, work, aside / "store.db", backup_id, now, keep, breathe)
             shelf.put(work, backup_id)
     except OSError as error:
         raise BackupFailed(f"the backup could not be written: {error.strerror or error}") from error
@@ -70,13 +79,18 @@ def _write(
     copy_path: Path,
     backup_id: str,
     now: datetime,
+    keep: int,
     breathe: Breathe,
 ) -> Manifest:
     # Everything is read from one copy: what is in the files is the same moment, to the row.
     mark = store.copy_to(copy_path, breathe)
     with store.open_copy(copy_path, breathe) as copy:
         previous = _previous(shelf)
-        continues = previous is not None and copy.continues(previous[0].mark)
+        continues = (
+            previous is not None
+            and copy.continues(previous[0].mark)
+            and _is_whole_to(shelf, previous[0], keep)
+        )
         since = previous[0].mark.revision if previous is not None and continues else None
         conversations, counts = _conversations(copy, work / CONVERSATIONS, since)
         media_file, media = _media(copy, work / MEDIA)
@@ -118,6 +132,23 @@ def _previous(shelf: Shelf) -> tuple[Manifest, str] | None:
         log.warning("backup %s is damaged, the next one holds everything: %s", ids[-1], error)
         return None
     return found
+
+
+def _is_whole_to(shelf: Shelf, last: Manifest, keep: int) -> bool:
+    """Whether the lines of all days up to ``last`` are there, and still will be when one more was
+    made and the oldest went. If not the next one holds everything, so that its own are."""
+
+    def is_whole(manifest: Manifest) -> bool:
+        with suppress(DamagedBackup):
+            result = shelf.check_result(manifest.id)
+            return result is None or result.problem is None
+        return False
+
+    links, missing = chain_to(read_manifests(shelf), last, is_whole)
+    if missing:
+        log.warning("backups are missing, the next one holds everything: %s", missing[-1])
+    newer = [backup_id for backup_id in shelf.ids() if backup_id >= links[0].id]
+    return not missing and len(newer) < keep
 
 
 def _conversations(

@@ -3,17 +3,16 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
-from evorelay.model.backup import DamagedBackup, Manifest, Restored, RestoreRefused
+from evorelay.model.backup import DamagedBackup, Manifest, Restored, RestoreRefused, Stretch
 from evorelay.model.sizes import readable_bytes
 from evorelay.protocol.backup_manifest import CONVERSATIONS, DATABASE
+from evorelay.relay.backup.chain import chain_to, read_manifests
 from evorelay.relay.backup.checking import check_files, compare
-from evorelay.relay.backup.packing import Breathe, lines, unpack_file, unpacked
+from evorelay.relay.backup.packing import Breathe, check_file, lines, unpack_file, unpacked
 from evorelay.relay.backup.shelf import Shelf
 from evorelay.storage.ports.backup import BackupStore
 
@@ -21,11 +20,6 @@ _SCRATCH = ".restore-"
 
 Told = Callable[[str, int, int], None]
 """(what is being done, how far, of how much)."""
-
-
-class _Source(NamedTuple):
-    name: str
-    missing_before: datetime | None
 
 
 def restore_backup(
@@ -37,17 +31,19 @@ def restore_backup(
     told: Told,
     *,
     from_conversations: bool = False,
+    is_partial: bool = False,
 ) -> Restored:
     """Put it into the store, which the caller has for itself alone. Checked before it is believed.
 
     ``scratch``: from ``scratch_beside``. ``from_conversations``: do without the copy of the
-    database. Raises ``DamagedBackup`` before anything was changed.
+    database; ``is_partial``: also where backups of the chain are missing. Raises
+    ``DamagedBackup`` and ``RestoreRefused`` before anything was changed.
     """
     copy_path = scratch / "copy.db"
     manifest, _ = shelf.manifest(backup_id)
     _check_room(manifest, scratch)
-    source = None
-    if not from_conversations and DATABASE in manifest.files:
+    missing: list[Stretch] = []
+    if is_database := not from_conversations and DATABASE in manifest.files:
         told("checking", 0, 1)
         manifest, _ = check_files(shelf, backup_id, breathe)
         told("unpacking", 0, 1)
@@ -55,21 +51,21 @@ def restore_backup(
         with store.open_copy(copy_path, breathe) as copy:
             told("comparing", 0, 1)
             compare(copy, manifest)
-        source = _Source("database", None)
     else:
-        source = _build(store, shelf, manifest, copy_path, breathe, told)
+        missing = _build(store, shelf, manifest, copy_path, breathe, told, is_partial=is_partial)
     total = manifest.totals["messages"].rows
     merged = store.restore(
         copy_path, manifest.mark, breathe, lambda done: told("restoring", done, total)
     )
     return Restored(
         id=backup_id,
-        source=source.name,
+        source="database" if is_database else "conversations",
         messages=merged.messages,
         rows=merged.rows,
         epoch=merged.epoch,
         failed_replies=merged.failed_replies,
-        missing_before=source.missing_before,
+        missing_before=next((one.to for one in missing if one.from_ is None), None),
+        missing=missing,
     )
 
 
@@ -95,9 +91,26 @@ def _build(
     copy_path: Path,
     breathe: Breathe,
     told: Told,
-) -> _Source:
-    """Make a store of the chain of conversations that leads to ``last``."""
-    links = _chain(shelf, last)
+    *,
+    is_partial: bool,
+) -> list[Stretch]:
+    """Make a store of the chain of conversations that leads to ``last``; returns what it lacks."""
+
+    def is_whole(manifest: Manifest) -> bool:
+        path = shelf.place(manifest.id) / CONVERSATIONS
+        with suppress(DamagedBackup):
+            check_file(path, manifest.files[CONVERSATIONS], breathe)
+            return True
+        return False
+
+    told("checking", 0, 1)
+    links, missing = chain_to(read_manifests(shelf), last, is_whole)
+    if missing and not is_partial:
+        raise RestoreRefused(
+            f"{last.id}: backups before it are missing or damaged, and with them"
+            f" {'; '.join(map(str, missing))}. Nothing was restored. Bring them back, or restore"
+            " the rest with --from-conversations --partial"
+        )
 
     def text(manifest: Manifest) -> Iterator[bytes]:
         path = shelf.place(manifest.id) / CONVERSATIONS
@@ -108,28 +121,15 @@ def _build(
             told("reading conversations", number, len(links))
             yield text(manifest)
 
-    is_whole = links[0].since is None
     # Where days are missing, the journal is to be read from its beginning: it may have them.
-    cursors = last.mark.cursors if is_whole else {}
-    store.build_copy(copy_path, chain.from_iterable(days()), cursors, breathe)
+    cursors = {} if missing else last.mark.cursors
+    store.build_copy(
+        copy_path, chain.from_iterable(days()), cursors, breathe, has_gaps=bool(missing)
+    )
     with store.open_copy(copy_path, breathe) as copy:
         if problem := copy.problem():
             raise DamagedBackup(problem)
-    return _Source("conversations", links[0].from_)
-
-
-def _chain(shelf: Shelf, last: Manifest) -> list[Manifest]:
-    """Back to the backup that holds everything, or as far as there are backups; oldest first."""
-    links = [last]
-    while links[0].since is not None and links[0].previous is not None:
-        link = links[0].previous
-        if link.id not in shelf.ids():
-            break
-        manifest, sums = shelf.manifest(link.id)
-        if sums != link.sha256:
-            raise DamagedBackup(f"{links[0].id} continues another {link.id} than the one there")
-        links.insert(0, manifest)
-    return links
+    return missing
 
 
 def _check_room(manifest: Manifest, scratch: Path) -> None:

@@ -72,10 +72,19 @@ class BackupStore(Protocol):
         """A copy made by any version; an older one is brought up to date first."""
 
     def build_copy(
-        self, path: Path, lines: Iterable[bytes], cursors: Mapping[str, int], breathe: Breathe
+        self,
+        path: Path,
+        lines: Iterable[bytes],
+        cursors: Mapping[str, int],
+        breathe: Breathe,
+        *,
+        has_gaps: bool = False,
     ) -> int:
         """A store made of such lines, in their order; the later one wins. Returns how many rows
-        had to be left out, for they belong to others that are in no line."""
+        had to be left out, for they belong to others that are in no line.
+
+        ``has_gaps``: days between them are missing, so what contradicts a later line gives way.
+        """
 
     def at(self, path: Path) -> "BackupStore":
         """The same for a store in another place."""

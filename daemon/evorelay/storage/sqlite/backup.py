@@ -30,6 +30,28 @@ from evorelay.storage.sqlite.transaction import CONTACTS, MESSAGES, OUTBOX, QUAR
 
 _UNIQUE = ("tickets_one_open", "messages_once")
 """Indexes that hold at the end of a line's day and not between two of its lines."""
+_OUTDATED = (
+    """
+    UPDATE tickets AS t SET status = 'closed', closed_at = (
+        SELECT min(n.created_at) FROM tickets AS n WHERE n.contact_id = t.contact_id
+            AND n.status <> 'closed' AND (n.created_at, n.id) > (t.created_at, t.id)
+    )
+    WHERE status <> 'closed' AND EXISTS (
+        SELECT 1 FROM tickets AS n WHERE n.contact_id = t.contact_id
+            AND n.status <> 'closed' AND (n.created_at, n.id) > (t.created_at, t.id)
+    )
+    """,
+    """
+    DELETE FROM messages WHERE arrival IN (
+        SELECT arrival FROM (SELECT arrival, max(arrival) OVER (
+            PARTITION BY instance, whatsapp_id) AS newest
+            FROM messages WHERE whatsapp_id IS NOT NULL)
+        WHERE arrival < newest
+    )
+    """,
+)
+"""Where days are missing: a ticket was closed on one of them when the person has a newer one that
+is open, and a message that is there twice was removed and came again."""
 
 
 class SqliteBackupStore:
@@ -57,7 +79,13 @@ class SqliteBackupStore:
             yield SqliteCopy(db)
 
     def build_copy(
-        self, path: Path, lines: Iterable[bytes], cursors: Mapping[str, int], breathe: Breathe
+        self,
+        path: Path,
+        lines: Iterable[bytes],
+        cursors: Mapping[str, int],
+        breathe: Breathe,
+        *,
+        has_gaps: bool = False,
     ) -> int:
         with file_faults():
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -75,6 +103,9 @@ class SqliteBackupStore:
                         _write(db, page)
                 for cursor in cursors.items():
                     db.execute("INSERT INTO cursors VALUES (?, ?)", cursor)
+                if has_gaps:
+                    for sql in _OUTDATED:
+                        db.execute(sql)
                 for sql in indexes:
                     db.execute(sql)
             except (apsw.ConstraintError, apsw.MismatchError) as error:
