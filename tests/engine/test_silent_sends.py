@@ -177,7 +177,8 @@ async def test_an_instance_that_hangs_delays_no_other(tmp_path: Path) -> None:
         evolution.said = {"B2": ["delivered"]}
         async with asking(world, evolution):
             await becomes(world, "B2", 0)
-        assert evolution.asked.count("lenta") == 1
+            # Before the end: whoever is cancelled at once may still have been begun anew.
+            assert evolution.asked.count("lenta") == 1
 
 
 async def test_many_have_their_turns(tmp_path: Path) -> None:
