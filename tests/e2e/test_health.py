@@ -135,7 +135,9 @@ async def test_a_journal_that_cannot_be_written_fails_health(tmp_path: Path) -> 
             assert await post(daemon, "A1") == 503
             seen = await until(daemon, "journal:commit", "fail")
             assert "webhooks are refused" in seen.said("journal:commit")
+            assert (await ask(daemon, "GET", "/readyz")).status == 503
         seen = await until(daemon, "journal:commit", "pass")
+        assert (await ask(daemon, "GET", "/readyz")).status == 200
         assert await post(daemon, "A1") == 200
 
 

@@ -10,6 +10,7 @@ import trio
 
 from evorelay.model.outcome import FaultKind, GatewayFault
 from evorelay.relay.instances import NOT_LOADED
+from evorelay.relay.watch import Troubles
 from tests.engine.harness import HOUR, T0, World, connection, open_blobs, stored
 from tests.engine.watched import DOWN, OURS, SECRET, Evolution, Watched
 
@@ -82,6 +83,29 @@ async def test_an_evolution_that_is_away_changes_no_state_but_is_shown(
     assert [view["suspicion"] is None for view in watched.told()] == [True, False, True]
     said = [record.message for record in caplog.records if "suspected" in record.message]
     assert len(said) == 2
+
+
+async def test_an_instance_evolution_does_not_have_is_no_dead_one(world: World) -> None:
+    """P8: a webhook came from it a moment ago; nobody says that it is connected."""
+    watched = Watched(world, Evolution("demo"), poll_every=1e-9)
+    said = "Evolution has no instance of this name. Create it there, or correct evolution.url."
+    watched.evolution.faults["connection_state"] = GatewayFault(
+        FaultKind.INSTANCE_DOWN, "no_such_instance", said
+    )
+    row = await watched.look("demo")
+    assert "no instance of this name" in str(row.suspicion)
+    found = watched.watch.troubles()
+    assert (found.missing, found.suspected, found.unasked) == (("demo",), (), ())
+    refused = "Evolution refuses our API key. Correct evolution.api_key."
+    watched.evolution.faults["connection_state"] = GatewayFault(
+        FaultKind.INSTANCE_DOWN, "bad_api_key", refused
+    )
+    await watched.look("demo")
+    found = watched.watch.troubles()
+    assert (found.missing, found.suspected, found.unasked) == ((), (), (("demo", refused),))
+    watched.evolution.faults.clear()
+    await watched.look("demo")
+    assert watched.watch.troubles() == Troubles()
 
 
 async def test_an_evolution_that_is_away_is_asked_once_a_round(world: World) -> None:

@@ -11,6 +11,8 @@ from evorelay.cli.addresses import MASK, addresses, base_url, hints
 from evorelay.cli.main import main
 from evorelay.config import AuthConfig, Config, ServerConfig, WebhookConfig
 from evorelay.model.errors import ConfigError
+from evorelay.simulator.cast import make_instances
+from evorelay.simulator.options import demo_options
 
 NOW_MS = 1_795_000_000_123
 
@@ -132,3 +134,12 @@ def test_urls_of_an_open_daemon_have_no_token(
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["urls", "--json"], env={"EVORELAY_AUTH__MODE": "open"})
     assert json.loads(result.stdout)["console"] == "http://127.0.0.1:4000/console"
+
+
+def test_the_sample_is_of_an_instance_that_the_demo_has() -> None:
+    """P8: Evolution has no other, and health would say so of it."""
+    options = demo_options("http://127.0.0.1:4000/hook/secret")
+    names = {one.name for one in make_instances(options.instances, options.seed, options.dialects)}
+    curl = addresses(config("127.0.0.1:4000"), base="http://h", token=None, now_ms=NOW_MS).curl
+    sample = json.loads(shlex.split(curl)[5])
+    assert sample["instance"] in names

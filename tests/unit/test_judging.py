@@ -187,6 +187,8 @@ def test_each_threshold_is_the_configured_one(
         ("auth:keys", "warn", but(keys=KeyFacts(failure="HTTP 500"))),
         ("evolution:reachable", "warn", outside(unreachable=("evolution:8080: refused",))),
         ("instances:suspected", "warn", outside(suspected=("loja",))),
+        ("instances:missing", "warn", outside(missing=("demo",))),
+        ("instances:unasked", "warn", outside(unasked=(("loja", "HTTP 500."),))),
         ("instances:registered", "warn", outside(unregistered=("loja",))),
         ("replies:parked", "warn", outside(parked=(("loja", "not connected"),))),
         ("tls:certificate", "warn", but(certificate_until=NOW - DAY_MS)),
@@ -318,6 +320,8 @@ def test_what_is_said_of_instances_names_none_that_one_may_not_see() -> None:
         instances=tuple(down),
         outside=Outside(
             suspected=("loja", "outra"),
+            missing=("loja", "outra"),
+            unasked=(("loja", "HTTP 500."), ("outra", "HTTP 500.")),
             unregistered=("loja", "outra"),
             parked=(("loja", "not connected"), ("outra", "not connected")),
             unreconciled=(("loja", 9.0, "HTTP 500"), ("outra", 9.0, "HTTP 500")),
@@ -328,7 +332,7 @@ def test_what_is_said_of_instances_names_none_that_one_may_not_see() -> None:
         for check in judge(vitals, OWN).checks
         if "outra" in f"{check.component} {check.output}"
     }
-    assert len(named) == 6
+    assert len(named) == 8
     ana = Principal(sub="ana", role="agent", instances=frozenset({"loja"}))
     told = judge(vitals.seen_by(ana), OWN).checks
     assert not [check for check in told if "outra" in f"{check.component} {check.output}"]

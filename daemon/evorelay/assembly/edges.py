@@ -210,6 +210,8 @@ def _outside(outward: Outward, lanes: Lanes, certificates: Certificates) -> Outs
     return Outside(
         unreachable=found.unreachable,
         suspected=found.suspected,
+        missing=found.missing,
+        unasked=found.unasked,
         unregistered=found.unregistered,
         parked=tuple((name, message) for name, _, message in lanes.trouble()),
         oldest_reply_s=lanes.oldest_waiting_s(),

@@ -16,6 +16,7 @@ from evorelay.model.clock import now_ms
 from evorelay.model.records import InstanceRecord
 from evorelay.relay.health import Health
 from evorelay.relay.overview import STATES, Overview
+from evorelay.relay.watch import Troubles
 from evorelay.telemetry.logs import LogPipe
 from evorelay.telemetry.metrics import Metrics
 
@@ -34,7 +35,7 @@ def show(
     """Register them all."""
     _show_queues(core, outward, edges)
     _show_pacing(core)
-    _show_instances(core)
+    _show_instances(core, outward)
     _show_overview(core.metrics, edges.overview)
     _show_health(core.metrics, edges.health)
     if edges.jwks is not None:
@@ -63,7 +64,7 @@ def _show_queues(core: Core, outward: Outward, edges: Edges) -> None:
     gauge(
         "evorelay_accepting_webhooks",
         "1 while webhooks are accepted, 0 while they are answered 503",
-        lambda: float(journal.refusal is None),
+        lambda: float(edges.health.not_ready() is None),
     )
     gauge(
         "evorelay_journal_wait_seconds",
@@ -140,11 +141,20 @@ def _show_pacing(core: Core) -> None:
     )
 
 
-def _show_instances(core: Core) -> None:
+def _show_instances(core: Core, outward: Outward) -> None:
     def each(value: Callable[[InstanceRecord], float | None]) -> Callable[[], Mapping[str, float]]:
         def read() -> Mapping[str, float]:
             rows = [row for row in core.store_probe.instances if row.cause != "removed"]
             return {row.name: found for row in rows if (found := value(row)) is not None}
+
+        return read
+
+    def troubled(names: Callable[[Troubles], tuple[str, ...]]) -> Callable[[], dict[str, float]]:
+        """As health has it, and not as the store had it a moment ago."""
+
+        def read() -> dict[str, float]:
+            known = [row.name for row in core.store_probe.instances if row.cause != "removed"]
+            return dict.fromkeys(known, 0.0) | dict.fromkeys(names(outward.watch.troubles()), 1.0)
 
         return read
 
@@ -162,8 +172,13 @@ def _show_instances(core: Core) -> None:
     )
     by_instance(
         "evorelay_instance_suspected",
-        "1 while what the instance says of itself is not believed",
-        each(lambda row: float(row.suspicion is not None)),
+        "1 while the instance says it is connected and WhatsApp does not answer through it",
+        troubled(lambda found: found.suspected),
+    )
+    by_instance(
+        "evorelay_instance_missing",
+        "1 while Evolution does not have the instance",
+        troubled(lambda found: found.missing),
     )
     by_instance(
         "evorelay_instance_unregistered",

@@ -10,6 +10,8 @@ from evorelay.model.errors import ConfigError
 from evorelay.settings.values import UnixBind, host_in_url, is_every_address, parse_bind
 
 MASK = "********"
+SAMPLE_INSTANCE = "loja-centro"
+"""One that ``--demo`` has: of another, health would say that Evolution does not know it."""
 
 
 class Addresses(NamedTuple):
@@ -82,7 +84,7 @@ def hints(config: Config) -> list[str]:
 def _sample(now_ms: int) -> str:
     message = {
         "event": "messages.upsert",
-        "instance": "demo",
+        "instance": SAMPLE_INSTANCE,
         "data": {
             "key": {
                 "remoteJid": "5511900000000@s.whatsapp.net",

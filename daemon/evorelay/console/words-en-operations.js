@@ -81,6 +81,8 @@ export default {
     "evolution:reconciled": "Evolution: not compared",
     "instances:down": "Instances: disconnected",
     "instances:suspected": "Instances: doubted",
+    "instances:missing": "Instances: not in Evolution",
+    "instances:unasked": "Instances: Evolution says nothing",
     "instances:registered": "Instances: webhook not registered",
     "instance:silence": "Silence",
     "replies:parked": "Replies: held back",

@@ -17,6 +17,8 @@ export default {
   "tls:certificate": "Nosso certificado está para vencer: renove-o e reinicie.",
   "instances:down": "Reconecte, ou escaneie o código em Instâncias.",
   "instances:suspected": "Diz estar conectada, mas nada chega: reconecte em Instâncias.",
+  "instances:missing": "A Evolution não tem instância com esse nome: digitado errado, apagada, ou de outra Evolution.",
+  "instances:unasked": "A Evolution não diz como estão: rode `evorelay doctor`.",
   "instances:registered": "Os webhooks não chegam a nós: rode `evorelay doctor --fix-webhook`.",
   "instance:silence": "Nada chega há tempo demais: escreva para o número.",
   "replies:parked": "Uma instância não envia nada: veja em Envios.",

@@ -84,6 +84,8 @@ export default {
     "evolution:reconciled": "Evolution: não comparada",
     "instances:down": "Instâncias: desconectadas",
     "instances:suspected": "Instâncias: duvidosas",
+    "instances:missing": "Instâncias: não existem na Evolution",
+    "instances:unasked": "Instâncias: a Evolution não responde por elas",
     "instances:registered": "Instâncias: webhook não registrado",
     "instance:silence": "Silêncio",
     "replies:parked": "Respostas: retidas",

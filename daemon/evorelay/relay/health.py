@@ -14,6 +14,7 @@ from evorelay.model.clock import NowMs
 from evorelay.model.principal import Principal
 from evorelay.model.records import InstanceRecord
 from evorelay.relay.checks.check import Report
+from evorelay.relay.checks.engine import commit
 from evorelay.relay.journal import Journal
 from evorelay.relay.judging import judge
 from evorelay.relay.pipeline import Pipeline
@@ -99,7 +100,11 @@ class Health:
         """
         if not self._is_started:
             return "the relay is starting"
-        return self._journal.refusal
+        if self._journal.refusal is not None:
+            return self._journal.refusal
+        # By the same judgement as health; its sentence is not for strangers (P7).
+        is_failing = commit(self.vitals(), self._limits).status == "fail"
+        return "the journal cannot be written" if is_failing else None
 
     def report(self, who: Principal | None = None) -> Report:
         """``who``: as it is told to them, of no instance but theirs (P7)."""

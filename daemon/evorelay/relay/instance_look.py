@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _NO_ANSWER = frozenset({"timeout", "whatsapp_timeout", "connection_closed"})
 """Codes of a probe's fault that mean a dead socket (``Gateway.probe``)."""
+NO_INSTANCE = "no_such_instance"
+"""Code of the fault of an Evolution that does not have the instance."""
 Asked = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 """Makes a call to the instance's Evolution when it is its turn."""
 
@@ -67,16 +69,19 @@ class Looks:
         self._probed_at: dict[str, int] = {}
         self._checked_at: dict[str, int] = {}
 
-    async def look(self, name: str, row: InstanceRecord | None, asked: Asked) -> InstanceRecord:
-        """Ask Evolution about an instance, and keep and tell what that came to; return its row.
+    async def look(
+        self, name: str, row: InstanceRecord | None, asked: Asked
+    ) -> tuple[InstanceRecord, GatewayFault | None]:
+        """Ask Evolution about an instance, and keep and tell what that came to.
 
-        ``row``: what is known of it. Raises ``StoreUnavailable``; a ``GatewayFault`` is a finding.
+        Returns its row, and why nothing was learned. ``row``: what is known of it. Raises
+        ``StoreUnavailable``; a ``GatewayFault`` is a finding.
         """
         finding = await self._find(name, row, asked)
         after, has_untold = await self._ledger.change(partial(_record, name=name, finding=finding))
         self._news.learned({name: after.state}, has_untold=has_untold)
         _log_changes(row, after)
-        return after
+        return after, finding.fault
 
     async def _find(self, name: str, row: InstanceRecord | None, asked: Asked) -> Finding:
         finding = Finding(asked_at=self._now())
@@ -150,6 +155,11 @@ def kept_standing(standing: Standing, row: InstanceRecord | None, now: int) -> d
 def _unreachable(fault: GatewayFault) -> str:
     if fault.kind is FaultKind.GATEWAY_DOWN:
         return fault.message
+    if fault.code == NO_INSTANCE:
+        return (
+            "Evolution has no instance of this name: it was mistyped or deleted, or its webhooks"
+            " come from another Evolution."
+        )
     return f"Evolution does not say how it is: {fault.message}"
 
 

@@ -41,6 +41,11 @@ class Outside(Struct, frozen=True, kw_only=True):
     unreachable: tuple[str, ...] = ()
     """``host:port: why``, for each Evolution that does not answer."""
     suspected: tuple[str, ...] = ()
+    """Dead though they say they are open."""
+    missing: tuple[str, ...] = ()
+    """Those their Evolution does not have."""
+    unasked: tuple[tuple[str, str], ...] = ()
+    """(instance, why its Evolution does not say how it is)."""
     unregistered: tuple[str, ...] = ()
     """Those whose webhooks do not come to us."""
     parked: tuple[tuple[str, str], ...] = ()
@@ -131,6 +136,8 @@ class Vitals(Struct, frozen=True, kw_only=True):
             outside=replace(
                 found,
                 suspected=tuple(filter(may_see, found.suspected)),
+                missing=tuple(filter(may_see, found.missing)),
+                unasked=tuple([one for one in found.unasked if may_see(one[0])]),
                 unregistered=tuple(filter(may_see, found.unregistered)),
                 parked=tuple([one for one in found.parked if may_see(one[0])]),
                 unreconciled=tuple([one for one in found.unreconciled if may_see(one[0])]),

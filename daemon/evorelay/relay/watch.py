@@ -15,7 +15,7 @@ from evorelay.model.errors import RelayError
 from evorelay.model.outcome import FaultKind, GatewayFault
 from evorelay.model.records import InstanceRecord
 from evorelay.relay.gateway import Gateway
-from evorelay.relay.instance_look import Looks
+from evorelay.relay.instance_look import NO_INSTANCE, Looks
 from evorelay.relay.reads import Reads
 from evorelay.relay.reconnects import Reconnects
 
@@ -36,6 +36,11 @@ class Troubles(Struct, frozen=True):
 
     unreachable: tuple[str, ...] = ()
     suspected: tuple[str, ...] = ()
+    """They say they are open, and WhatsApp does not answer through them."""
+    missing: tuple[str, ...] = ()
+    """Their Evolution does not have them."""
+    unasked: tuple[tuple[str, str], ...] = ()
+    """(instance, why): their Evolution answers, but not how they are."""
     unregistered: tuple[str, ...] = ()
 
 
@@ -83,6 +88,8 @@ class InstanceWatch:
         self._hosts: dict[str, _Host] = {}
         self._rows: dict[str, InstanceRecord] = {}
         """Of each watched instance, as its last look found it."""
+        self._faults: dict[str, GatewayFault] = {}
+        """Why the last look at an instance learned nothing."""
         self._followed: set[str] = set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -99,17 +106,26 @@ class InstanceWatch:
 
     def troubles(self) -> Troubles:
         rows = [row for _, row in sorted(self._rows.items()) if row.cause != "removed"]
+        # An Evolution that cannot be asked is told of as such, not with each of its instances.
+        faults = {
+            row.name: self._faults[row.name]
+            for row in rows
+            if row.name in self._faults and not self._is_unreachable(row.name)
+        }
         return Troubles(
             unreachable=tuple(
                 f"{name}: {host.fault.message}"
                 for name, host in sorted(self._hosts.items())
                 if host.fault is not None
             ),
-            # An Evolution that cannot be asked is told of as such; reconnecting would not help.
             suspected=tuple(
                 row.name
                 for row in rows
-                if row.suspicion is not None and not self._is_unreachable(row.name)
+                if row.suspicion is not None and row.name not in self._faults
+            ),
+            missing=tuple(name for name, fault in faults.items() if fault.code == NO_INSTANCE),
+            unasked=tuple(
+                (name, fault.message) for name, fault in faults.items() if fault.code != NO_INSTANCE
             ),
             unregistered=tuple(row.name for row in rows if _is_unregistered(row)),
         )
@@ -126,7 +142,10 @@ class InstanceWatch:
         row = await self._reads(lambda reader: reader.instance(name))
         is_removed = row is not None and row.cause == "removed"
         if not is_removed and self._gateway.is_configured(name):
-            row = await self._looks.look(name, row, self._asker(name))
+            row, fault = await self._looks.look(name, row, self._asker(name))
+            self._faults.pop(name, None)
+            if fault is not None:
+                self._faults[name] = fault
             await self._reconnects.automatically(row)
         if row is not None:
             self._rows[name] = row

@@ -22,7 +22,7 @@ _WHERE: dict[Stage, str] = {
 
 def engine(vitals: Vitals, limits: HealthConfig) -> list[Check]:
     checks = [
-        _commit(vitals, limits),
+        commit(vitals, limits),
         _fsync(vitals, limits),
         _moves(vitals, limits),
         _behind(vitals, limits),
@@ -36,7 +36,8 @@ def engine(vitals: Vitals, limits: HealthConfig) -> list[Check]:
     return checks
 
 
-def _commit(vitals: Vitals, limits: HealthConfig) -> Check:
+def commit(vitals: Vitals, limits: HealthConfig) -> Check:
+    """Readiness is this one alone (``Health.not_ready``)."""
     waits_s = vitals.commit_waits_s
     status: Status = grade(waits_s, warn=limits.commit_warn, fail=limits.commit_fail)
     output = None

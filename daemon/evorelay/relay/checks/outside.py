@@ -71,6 +71,19 @@ def _instances(
             ": reconnect them at /console",
         ),
         counted(
+            "instances:missing",
+            found.missing,
+            "Evolution has no instance of this name",
+            ": it was mistyped or deleted, or its webhooks come from another Evolution; correct"
+            " evolution.url, or whatever posts them",
+        ),
+        counted(
+            "instances:unasked",
+            [f"{name}: {why}" for name, why in found.unasked],
+            "Evolution does not say how these are",
+            " Run `evorelay doctor`",
+        ),
+        counted(
             "instances:registered",
             found.unregistered,
             "their webhooks do not come to us",
