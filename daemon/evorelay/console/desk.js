@@ -1,6 +1,7 @@
 // What there is while somebody is signed in: the connection, the instances, the inbox with one open
 // conversation, and for operators the other views. Here they are told of each other.
 
+import { Behind } from "./behind.js";
 import { Conversation } from "./conversation.js";
 import { $ } from "./dom.js";
 import { Instances } from "./instances.js";
@@ -18,7 +19,7 @@ export class Desk {
     this.rest = rest;
     this.onProblem = onProblem;
     this.live = new Live(token, {
-      onChange: onState,
+      onChange: () => { onState(); this.conversation?.composer.sender.hear(); },
       onConnected: () => { this.views.allow(this.live.role); this.tickets.render(); },
       onSignedOut,
       onEnd,
@@ -47,12 +48,15 @@ export class Desk {
     this.views = new Views({ rest, instances: this.instances, trace: this.trace }, (id, isReturning) => this.inbox(id, isReturning));
     this.instances.show(instances);
     this.live.connect();
+    this.behind = new Behind((isBehind) => this.live.hearBehind(isBehind));
+    this.behind.start();
     this.tickets.reload();
     this.timer = setInterval(() => this.readInstances(), INSTANCES_EVERY_MS);
   }
 
   close() {
     clearInterval(this.timer);
+    this.behind.close();
     this.views.close();
     this.trace.close();
     this.tickets.close();

@@ -22,6 +22,7 @@ export class Live {
     this.failures = 0;
     this.freshAt = null; // when everything shown was last known to be current
     this.loading = 0;
+    this.isBehind = false; // the daemon has messages that it cannot tell us yet
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const options = token
       ? {
@@ -61,10 +62,18 @@ export class Live {
   }
 
   get state() {
-    if (this.client.state !== "connected") return this.freshAt === null ? "connecting" : "stale";
+    if (!this.isConnected) return this.freshAt === null ? "connecting" : "stale";
     const subscriptions = Object.values(this.client.subscriptions());
     const settled = subscriptions.every((subscription) => subscription.state !== "subscribing");
-    return settled && this.loading === 0 ? "live" : "catchingUp";
+    if (!settled || this.loading > 0) return "catchingUp";
+    return this.isBehind ? "delayed" : "live";
+  }
+
+  get isConnected() { return this.client.state === "connected"; }
+
+  hearBehind(isBehind) {
+    this.isBehind = isBehind;
+    this.changed();
   }
 
   changed() {

@@ -112,8 +112,12 @@ export class Sender {
     this.render();
   }
 
+  // The connection went or came back: what waits, waits for something else now.
+  hear() { if (this.live.isConnected !== this.wasConnected) this.render(); }
+
   render() {
     if (this.isClosed) return;
+    this.wasConnected = this.live.isConnected;
     const here = this.commands.filter(({ ticketId, problem, isLate }) =>
       ticketId === this.ticket?.id && (problem || isLate));
     $("unsent").replaceChildren(...here.map((command) => this.line(command)));
@@ -123,8 +127,8 @@ export class Sender {
     const { params, problem, tries } = command;
     const item = element("li", problem ? "refused" : "");
     item.append(element("bdi", "", params.content || texts.file));
-    const why = problem ? texts.unsent(isolated(refusal(problem))) : tries ? texts.unsentSoon : texts.unsentYet;
-    item.append(element("span", "", why));
+    const waits = !this.live.isConnected ? texts.unsentYet : tries ? texts.unsentSoon : texts.unsentUnanswered;
+    item.append(element("span", "", problem ? texts.unsent(isolated(refusal(problem))) : waits));
     if (problem) {
       item.append(
         button(texts.again, () => this.again(command)),
