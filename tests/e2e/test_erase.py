@@ -179,3 +179,36 @@ async def test_clients_are_told_and_find_no_hole(tmp_path: Path) -> None:
             assert offsets == list(range(2, joined["offset"] + 2))
             assert WORD not in json.dumps(found)
             assert PHONE not in json.dumps(found)
+
+
+async def test_who_wrote_anew_gets_nothing_of_before_from_a_backup(tmp_path: Path) -> None:
+    """Merged into the store: no webhook that was not understood, no id they have not shown again,
+    no conversation; what they wrote since stays."""
+    lid = "98765432109876@lid"
+    with running(tmp_path / "state") as daemon:
+        webhook = text_message("A1", WORD, phone=PHONE, sent_at=SENT_AT)
+        webhook["data"]["key"] |= {
+            "remoteJid": lid,
+            "remoteJidAlt": webhook["data"]["key"]["remoteJid"],
+        }
+        assert (await ask(daemon, "POST", PATH, as_body(webhook))).status == 200
+        odd = text_message("A2", "", phone=PHONE, sent_at=SENT_AT)
+        odd["data"]["message"] = WORD
+        assert (await ask(daemon, "POST", PATH, as_body(odd))).status == 200
+        await post(daemon, "B1", "bom dia", "5511955554444")
+        await handled(daemon)
+        await command(daemon, "backup", "now")
+        await command(daemon, "erase", "--phone", PHONE, "--yes")
+        anew = text_message("A3", "voltei", phone=PHONE, sent_at=int(time.time()) + 2)
+        assert (await ask(daemon, "POST", PATH, as_body(anew))).status == 200
+        await handled(daemon)
+        assert await trio.to_thread.run_sync(daemon.terminate) == 0
+        assert "now again: 1" in await command(daemon, "backup", "restore")
+        assert holding(daemon, WORD, lid.partition("@")[0]) == []
+        assert "faults" not in await command(daemon, "fsck")
+        await command(daemon, "backup", "restore")
+        await trio.to_thread.run_sync(daemon.start)
+        await handled(daemon)
+        tickets = (await get(daemon, "/v1/tickets"))["tickets"]
+        assert {ticket["last_message"] for ticket in tickets} == {"voltei", "bom dia"}
+        assert holding(daemon, WORD, lid.partition("@")[0]) == []

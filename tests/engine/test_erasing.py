@@ -21,6 +21,7 @@ from evorelay.relay.bygone import Bygone
 from evorelay.relay.draft import Draft
 from evorelay.relay.erased import Erased
 from evorelay.relay.erasing import ErasePerson, Eraser
+from evorelay.relay.questions import TicketRef
 from evorelay.relay.reading import Reader
 from evorelay.relay.replay import Replay
 from evorelay.relay.replay_questions import JournalReplay
@@ -470,3 +471,37 @@ async def test_contact_cards_and_numbers_written_by_hand_go_too(world: World) ->
     assert rows["C5"].content == "liga (31) 98888-77771"
     assert files_with(world, "Zulmira", "Quaresma", PHONE, "98888-7777 ") == []
     assert not world.storage.readers[0].tickets(TicketQuery(q="Quaresma"))
+
+
+async def test_nobody_has_other_unread_messages_than_before(world: World) -> None:
+    """Of a group where the person wrote: what is left unread is what others wrote, read and not."""
+    at, ana, bia = world.now(), f"{SPELT}@s.whatsapp.net", f"{OTHER}@s.whatsapp.net"
+
+    async def write(*said: tuple[str, str]) -> None:
+        for id_, who in said:
+            await world.journal.submit(upsert(id_, "oi", jid=GROUP, participant=who, at=at))
+        await world.handled()
+
+    def unread() -> dict[str, int]:
+        asked = {
+            agent: world.storage.readers[0].tickets(TicketQuery(agent=agent))[0][0].unread
+            for agent in ("early", "late", "never")
+        }
+        (group,) = world.tickets()
+        return {**asked, "team": group.unread}
+
+    async def look(agent: str) -> None:
+        (group,) = world.tickets()
+        who = Principal(sub=agent, role="agent", instances="*")
+        await world.desk.tickets.seen(who, TicketRef(ticket_id=group.id))
+
+    await write(("G1", ana), ("G2", bia), ("G3", ana))
+    await look("early")
+    await write(("G4", bia), ("G5", ana))
+    await look("late")
+    await write(("G6", ana), ("G7", bia), ("G8", bia))
+    assert unread() == {"early": 5, "late": 3, "never": 8, "team": 3}
+    await erase(world)
+    assert unread() == {"early": 3, "late": 2, "never": 4, "team": 2}
+    await write(("H1", bia), ("H2", bia), ("H3", bia))
+    assert unread() == {"early": 6, "late": 5, "never": 7, "team": 5}

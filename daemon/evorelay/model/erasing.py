@@ -128,6 +128,10 @@ class Traces(Struct, kw_only=True):
     elsewhere: list[tuple[str, str, str]] = []
     """(message, ticket, instance) of those on other tickets, and these tickets below."""
     changed_tickets: list[str] = []
+    contacts: list[str] = []
+    """Those that go: everybody who is the person; of one who wrote anew, who is older than that."""
+    aliases: list[tuple[str, str]] = []
+    """(instance, alias) that go although their contact stays."""
     mentions: list[str] = []
     """Messages of others that name or quote the person, or to which they reacted: they stay,
     without that."""
@@ -144,7 +148,7 @@ class Traces(Struct, kw_only=True):
     blobs: list[str] = []
     """Files of the messages, and what quarantined webhooks name."""
     keeps_contact: bool = False
-    """Somebody wrote after ``until``: the person stays, without what is older."""
+    """They wrote after ``until``: that stays, and whom it is from; what is older goes."""
     seen: tuple[int, int, int] = (0, 0, 0)
     """The newest message's arrival, the newest event's id, and the newest change, as they were."""
 
@@ -161,4 +165,4 @@ class Traces(Struct, kw_only=True):
     @property
     def is_empty(self) -> bool:
         rows = (self.tickets, self.messages, self.mentions, self.replies, self.events)
-        return not any((*rows, self.quarantine, self.early))
+        return not any((*rows, self.quarantine, self.early, self.aliases))

@@ -43,6 +43,8 @@ JOURNAL_COMPACT_BYTES = 256 << 20
 370 MB, which are 1,000,000 messages, took less than 8 s on 2 shared cores (``evorelay erase``)."""
 NOT_REACHED = (
     "backups made until now; restoring one erases the person again while erased.json is there",
+    "webhooks of before that come late: they stay out of the store, and in the journal until"
+    " retention.journal; erase again to take them out",
     "WhatsApp, Evolution's own database, and the phones",
     "log lines: they hold shortened numbers",
     "an edit of a message that never came here; it goes by itself (retention.events)",

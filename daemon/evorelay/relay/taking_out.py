@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from evorelay.model.erasing import Person, ToldEvent, Traces
+from evorelay.model.fact import Chat
 from evorelay.model.records import MessageRecord
 from evorelay.model.rendering import message_view, ticket_view
 from evorelay.model.told import MessageEvent, MessageRemovedEvent, TicketErasedEvent, TicketEvent
@@ -71,7 +72,9 @@ def forget_again(writer: StoreWriter, erased: Erased) -> int:
         for instance, alias, contact in page:
             until = erased.until(instance, [alias])
             if until is not None:
-                count += writer.transact(partial(_forget, contact=contact, until=until))
+                count += writer.transact(
+                    partial(_forget, erased=erased, contact=contact, until=until)
+                )
         after = page[-1][:2]
     return count
 
@@ -80,15 +83,34 @@ def _aliases(after: tuple[str, str], tx: Transaction) -> list[tuple[str, str, st
     return tx.erasing.all_aliases(after, ALIASES_AT_ONCE)
 
 
-def _forget(tx: Transaction, contact: str, until: int) -> bool:
+def _forget(tx: Transaction, erased: Erased, contact: str, until: int) -> bool:
     person = person_of(tx.erasing, [contact])
     if not person.contacts:
         return False  # went with another of their aliases
     found = tx.erasing.find(person, until)
-    if found.is_empty and found.keeps_contact:
-        return False
+    if found.keeps_contact:
+        found.aliases = _outlived(tx, erased, person, found)
+        if found.is_empty and not found.contacts:
+            return False
     _remove(tx, person, found)
     return True
+
+
+def _outlived(
+    tx: Transaction, erased: Erased, person: Person, found: Traces
+) -> list[tuple[str, str]]:
+    """Ids that were erased and that who wrote anew has not shown again."""
+    rows = tx.contacts({*person.contacts} - {*found.contacts}).values()
+    shown = {
+        (row.instance, alias)
+        for row in rows
+        for alias in Chat(jid=row.jid, phone=row.phone, lid=row.lid).aliases
+    }
+    return [
+        (instance, alias)
+        for instance, alias in person.aliases
+        if erased.until(instance, [alias]) is not None and (instance, alias) not in shown
+    ]
 
 
 def _remove(tx: Transaction, person: Person, found: Traces) -> list[MessageRecord]:

@@ -27,7 +27,7 @@ class Erasing(Protocol):
 
     def find(self, person: Person, until: int, since: Traces | None = None) -> Traces:
         """All traces. Messages sent later than ``until`` (Unix ms) are left out, and what they
-        need; everything else is found whatever its age.
+        need. Where there are such, everything else is found as old as that; else whatever its age.
 
         ``since``: what an earlier search found; messages and events that it saw are passed over.
         """

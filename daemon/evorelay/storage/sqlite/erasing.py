@@ -13,6 +13,7 @@ from evorelay.model.clock import utc
 from evorelay.model.erasing import Marks, Person, ToldEvent, Traces
 from evorelay.storage.sqlite.bulk import to_json
 from evorelay.storage.sqlite.merging import Merging
+from evorelay.storage.sqlite.uncounting import uncount
 
 _EVERYBODY = """
     WITH RECURSIVE one (id) AS (
@@ -32,7 +33,7 @@ _THEIR_MESSAGES = """
     ORDER BY m.created_at, m.arrival
 """
 _MENTIONING = """
-    SELECT m.id FROM messages AS m WHERE {newer}
+    SELECT m.id FROM messages AS m WHERE {newer} AND m.created_at <= :until
         AND m.id NOT IN (SELECT value FROM json_each(:messages)) AND (
         {said} OR (m.reply_to IS NOT NULL AND m.metadata->>'quoted' IS NOT NULL
             AND m.reply_to IN (SELECT value->>1 FROM json_each(:named))))
@@ -40,6 +41,8 @@ _MENTIONING = """
 _NEWER = """(m.arrival > :after
     OR m.id IN (SELECT key FROM changes WHERE kind = 'message' AND revision > :revision))"""
 """Come, or changed, since an earlier search."""
+_EVER = 1 << 53
+"""Later than any moment (Unix ms)."""
 _SAID = (
     "m.content || m.reactions || m.metadata || m.edits || coalesce(m.media, '')"
     " || coalesce(m.error, '')"
@@ -144,7 +147,7 @@ class Erasing:
 
     def find(self, person: Person, until: int, since: Traces | None = None) -> Traces:
         """All traces. Messages sent later than ``until`` (Unix ms) are left out, and what they
-        need; everything else is found whatever its age.
+        need. Where there are such, everything else is found as old as that; else whatever its age.
 
         ``since``: what an earlier search found; messages and events that it saw are passed over.
         """
@@ -184,13 +187,14 @@ class Erasing:
                 found.blobs.append(str(blob))
         found.changed_tickets = sorted({*found.changed_tickets})
         self._whether_newer(person, found, until)
-        self._of_others(person, found, since)
-        self._elsewhere(person, found)
+        bound = until if found.keeps_contact else _EVER
+        self._of_others(person, found, since, bound)
+        self._elsewhere(person, found, bound)
         self._told(person, found, after_event, since)
         return found
 
     def _whether_newer(self, person: Person, found: Traces, until: int) -> None:
-        """A person who wrote later keeps contact and tickets: those lose messages, and stay."""
+        """A person who wrote later keeps what has to do with that; what is older goes."""
         found.keeps_contact = bool(
             self._db.execute(
                 "SELECT 1 FROM messages WHERE created_at > ? AND (contact_id IN"
@@ -199,20 +203,40 @@ class Erasing:
                 (until, to_json(person.contacts), to_json(found.tickets)),
             ).get
         )
-        if found.keeps_contact:
-            if found.messages:
-                found.changed_tickets += [id_ for id_, _ in found.tickets]
-            found.tickets = []
-
-    def _of_others(self, person: Person, found: Traces, since: Traces | None) -> None:
-        if found.keeps_contact:
+        found.contacts = list(person.contacts)
+        if not found.keeps_contact:
             return
+        stays = {
+            str(id_)
+            for (id_,) in self._db.execute(
+                "SELECT id FROM tickets AS t"
+                " WHERE id IN (SELECT value->>0 FROM json_each(:tickets))"
+                " AND (created_at > :until OR EXISTS (SELECT 1 FROM messages"
+                " WHERE ticket_id = t.id AND created_at > :until))",
+                {"tickets": to_json(found.tickets), "until": until},
+            )
+        }
+        if found.messages:
+            found.changed_tickets += sorted(stays)
+        found.tickets = [pair for pair in found.tickets if pair[0] not in stays]
+        older = self._db.execute(
+            "SELECT id FROM contacts AS c WHERE id IN (SELECT value FROM json_each(:contacts))"
+            " AND created_at <= :until AND NOT EXISTS (SELECT 1 FROM messages"
+            " WHERE contact_id = c.id AND created_at > :until) AND NOT EXISTS (SELECT 1"
+            " FROM tickets WHERE contact_id = c.id"
+            " AND id IN (SELECT value FROM json_each(:stays)))",
+            {"contacts": to_json(person.contacts), "until": until, "stays": to_json(stays)},
+        )
+        found.contacts = [str(id_) for (id_,) in older]
+
+    def _of_others(self, person: Person, found: Traces, since: Traces | None, until: int) -> None:
         statement = _MENTIONING.format(
             said=_betrays(_SAID, person.numbers), newer=_NEWER if since else "1"
         )
         bindings: dict[str, str | int] = {
             "after": since.seen[0] if since else -1,
             "revision": since.seen[2] if since else 0,
+            "until": until,
             "messages": to_json(found.messages),
             "named": to_json(found.whatsapp_ids),
         }
@@ -230,26 +254,30 @@ class Erasing:
             bindings["named"] = to_json(named)
             found.mentions = [str(id_) for (id_,) in self._db.execute(statement, bindings)]
 
-    def _elsewhere(self, person: Person, found: Traces) -> None:
+    def _elsewhere(self, person: Person, found: Traces, until: int) -> None:
         named = to_json(found.whatsapp_ids)
         messages = to_json(found.messages)
         rows = self._db.execute(
             "SELECT id, state FROM outbox WHERE message_id IN (SELECT value FROM json_each(?))"
-            " OR contact_id IN (SELECT value FROM json_each(?))",
-            (messages, "[]" if found.keeps_contact else to_json(person.contacts)),
+            " OR (contact_id IN (SELECT value FROM json_each(?)) AND created_at <= ?)",
+            (messages, to_json(person.contacts), until),
         ).fetchall()
         found.replies = [str(id_) for id_, _ in rows]
         found.unfinished = sum(state in ("queued", "sending", "unknown") for _, state in rows)
-        marked = "0" if found.keeps_contact else _betrays("changes", person.numbers)
         found.early = self._pairs(
-            f"SELECT instance, whatsapp_id FROM early_changes WHERE {marked}"  # noqa: S608 -- checked digits
-            " OR (instance, whatsapp_id) IN (SELECT value->>0, value->>1 FROM json_each(?))",
+            "SELECT instance, whatsapp_id FROM early_changes WHERE (instance, whatsapp_id) IN"  # noqa: S608 -- checked digits
+            " (SELECT value->>0, value->>1 FROM json_each(?))"
+            f" OR (at <= ? AND {_betrays('changes', person.numbers)})",
             named,
+            until,
         )
-        said = "0" if found.keeps_contact else _betrays("body", person.numbers)
         found.quarantine = [
             str(id_)
-            for (id_,) in self._db.execute(f"SELECT id FROM quarantine WHERE {said}")  # noqa: S608 -- checked digits
+            for (id_,) in self._db.execute(
+                "SELECT id FROM quarantine WHERE received_at <= ?"  # noqa: S608 -- checked digits
+                f" AND {_betrays('body', person.numbers)}",
+                (until,),
+            )
         ]
         found.blobs += self.blobs_of_quarantine(found.quarantine)
 
@@ -268,8 +296,8 @@ class Erasing:
         ).fetchall()
         found.events = msgspec.convert(rows, list[ToldEvent], strict=False)
 
-    def _pairs(self, sql: str, binding: str) -> list[tuple[str, str]]:
-        return [(str(one), str(other)) for one, other in self._db.execute(sql, (binding,))]
+    def _pairs(self, sql: str, *bindings: str | int) -> list[tuple[str, str]]:
+        return [(str(one), str(other)) for one, other in self._db.execute(sql, bindings)]
 
     def quarantined_in(self, bodies: Collection[str]) -> list[str]:
         """Ids of quarantined webhooks whose body is one of these blobs."""
@@ -295,6 +323,7 @@ class Erasing:
         What is freed is overwritten with zeros from here on, until ``scrub``.
         """
         self._db.pragma("secure_delete", True)
+        uncount(self._db, found.changed_tickets, found.messages)
         self._remove("fetches", "message_id", found.messages)
         self._remove("messages", "id", found.messages)
         self._remove("outbox", "id", found.replies)
@@ -305,24 +334,37 @@ class Erasing:
             " (SELECT value->>0, value->>1 FROM json_each(?))",
             (to_json(found.early),),
         )
+        self._db.execute(
+            "DELETE FROM aliases WHERE (instance, alias) IN"
+            " (SELECT value->>0, value->>1 FROM json_each(?))",
+            (to_json(found.aliases),),
+        )
+        self._db.execute(
+            "UPDATE changes SET key = json_array(key->>0, '') WHERE kind = 'alias' AND key IN"
+            " (SELECT json_array(value->>0, value->>1) FROM json_each(?))",
+            (to_json(found.aliases),),
+        )
+        self._erase_contacts(found)
         if not found.keeps_contact:
-            self._erase_person(person, found)
+            self._blank(person.marks, person.numbers)
         Merging(self._db).recount(found.changed_tickets)
 
-    def _erase_person(self, person: Person, found: Traces) -> None:
+    def _erase_contacts(self, found: Traces) -> None:
         tickets = [id_ for id_, _ in found.tickets]
         self._remove("seen", "ticket_id", tickets)
         self._remove("tickets", "id", tickets)
         for column in ("contact_id", "group_id"):
-            self._remove("members", column, person.contacts)
+            self._remove("members", column, found.contacts)
         for column in ("kept_contact", "absorbed_contact"):
-            self._remove("merges", column, person.contacts)
-        self._remove("aliases", "contact_id", person.contacts)
-        self._remove("contacts", "id", person.contacts)
-        self._teach(person.marks)
+            self._remove("merges", column, found.contacts)
+        self._remove("aliases", "contact_id", found.contacts)
+        self._remove("contacts", "id", found.contacts)
+
+    def _blank(self, marks: Marks, numbers: Sequence[str]) -> None:
+        self._teach(marks)
         self._db.execute(
             "UPDATE outbox SET outgoing = uncarded(outgoing)"  # noqa: S608 -- a literal
-            f" WHERE {_betrays('outgoing', person.numbers)}"
+            f" WHERE {_betrays('outgoing', numbers)}"
         )
         for table, column in (
             ("outbox", "error"),
@@ -332,7 +374,7 @@ class Erasing:
         ):
             self._db.execute(
                 f"UPDATE {table} SET {column} = blanked({column})"  # noqa: S608 -- literals above
-                f" WHERE {_betrays(column, person.numbers)}"
+                f" WHERE {_betrays(column, numbers)}"
             )
 
     def rows(
