@@ -247,6 +247,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         ["not_json"],
     ),
     "an index that lacks rows": (index_without_a_row, ["damaged"]),
+    "a commit gone from the journal": (
+        sql("DELETE FROM batches WHERE last_seq = 4", file="journal.db"),
+        ["journal_gap"],
+    ),
     "webhooks that cannot be read": (unreadable_batch, ["unreadable_entry"]),
     "a number given twice": (
         sql("UPDATE batches SET first_seq = first_seq - 1 WHERE last_seq = 4", file="journal.db"),
@@ -366,3 +370,38 @@ def test_files_of_a_store_begun_anew_are_left_for_its_backup(state: Path) -> Non
     assert (found["faults"], found["repaired"], len(found["notes"])) == ([], [], 1)
     sql("UPDATE meta SET value = '0' WHERE key = 'born_at'")(state)
     assert codes(fsck(state, status=1)) == ["orphan"]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("a file that changed", "your copy of blobs/"),
+        ("a file that is gone", "your copy of blobs/"),
+        ("a file of no blob", "out of blobs/"),
+        ("a file that nobody needs", "fsck --repair"),
+    ],
+)
+def test_for_files_nobody_is_sent_to_a_backup(name: str, advice: str, state: Path) -> None:
+    """P9: a backup holds none."""
+    DAMAGES[name][0](state)
+    _, said = run_main(state)
+    assert advice in said
+    assert "put a backup back" not in said
+
+
+def test_a_store_that_was_put_back_is_looked_at_without_a_journal(state: Path) -> None:
+    for path in state.glob("journal.db*"):
+        path.unlink()
+    found = fsck(state, status=0)
+    assert found["checked"]["messages"] == 9
+    assert "no journal.db" in found["notes"][0]
+    assert not (state / "journal.db").exists()
+
+
+def test_without_a_journal_no_file_is_removed(state: Path) -> None:
+    """P1: it may be the one that a webhook of it names."""
+    DAMAGES["a file that nobody needs"][0](state)
+    for path in state.glob("journal.db*"):
+        path.unlink()
+    status, said = run_main(state, "--repair")
+    assert (status, "start the daemon" in said) == (2, True)

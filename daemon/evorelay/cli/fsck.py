@@ -23,6 +23,8 @@ from evorelay.storage.ports.checking import JournalCheck
 _EXAMPLES_MAX = 10
 """Of one kind of fault; all are counted."""
 
+_LOST_FILES = {"damaged_file", "missing_file", "unreadable_file"}
+
 Told = Callable[[str], None]
 
 
@@ -88,8 +90,22 @@ class Report:
             click.echo("Everything is whole.")
         elif self.repairs:
             click.echo("Stop the daemon and run `evorelay fsck --repair` for what can be repaired.")
-        else:
-            click.echo("This needs a person: stop the daemon, and put a backup back.")
+        for line in self._advice():
+            click.echo(line)
+
+    def _advice(self) -> Iterator[str]:
+        """What is left to a person. A backup holds rows, and no file."""
+        left = {code for code, first in self._first.items() if not first[0].repair}
+        if left & _LOST_FILES:
+            yield (
+                "Files are in no backup: from your copy of blobs/ put back those named above, with"
+                " the daemon's user as owner (a name is the SHA-256 of the bytes). Without a copy"
+                " only WhatsApp, or who sent it, may still have the file."
+            )
+        if "strange_file" in left:
+            yield "Move a file that does not belong there out of blobs/; nobody reads it."
+        if left - _LOST_FILES - {"strange_file", "open_file"}:
+            yield "The rest needs a person: stop the daemon, and put a backup back."
 
 
 @click.command("fsck")
@@ -151,7 +167,13 @@ def _look(config: Config, told: Told) -> Report:
         report.add(journal.faults(seen))
         # In this order, so that nothing a daemon does meanwhile looks like a fault.
         handled = store.cursor(journal.identity)
-        report.add(_cursor_faults(journal, handled))
+        if journal.is_there:
+            report.add(_cursor_faults(journal, handled))
+        else:
+            report.notes.append(
+                "there is no journal.db, so only store and files were looked at; the daemon begins"
+                " one when it starts"
+            )
         report.add(store.faults(told))
         told("files")
         total = 0
@@ -222,6 +244,8 @@ def _remove_files(config: Config) -> str:
         open_checks(state_dir, config.storage.url) as (store, journal),
         open_names() as named,
     ):
+        if not journal.is_there:
+            raise RelayError("there is no journal.db to say which files it needs: start the daemon")
         files = Files(state_dir / "blobs", store, named, is_served=False)
 
         def seen(seq: int, envelope: Envelope) -> None:

@@ -31,6 +31,7 @@ class StoreCheck(Protocol):
 
 
 class JournalCheck(Protocol):
+    is_there: bool
     entries: int
     """Read so far; ``first`` and ``last`` seq likewise, 0 for none."""
     first: int

@@ -95,6 +95,8 @@ class SqliteStoreCheck:
 
 
 class SqliteJournalCheck:
+    is_there = True
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db = open_reader(path)
@@ -136,6 +138,9 @@ class SqliteJournalCheck:
         where = f"{first} to {last}"
         if self.last and first <= self.last:
             yield Fault("journal_order", "a number of the journal is given twice", where)
+        if self.last and first > self.last + 1:
+            what = "webhooks are gone from the middle of the journal"
+            yield Fault("journal_gap", what, f"{self.last + 1} to {first - 1}")
         self.first = self.first or first
         self.last = max(self.last, last)
         try:
@@ -148,6 +153,22 @@ class SqliteJournalCheck:
             yield Fault("journal_order", "a commit has more or fewer entries than numbers", where)
         for seq, envelope in enumerate(envelopes, first):
             seen(seq, envelope)
+
+
+class NoJournal:
+    """Of a store that was put back into an empty directory, until the daemon has started."""
+
+    is_there = False
+    identity = ""
+    entries = first = last = 0
+
+    def newest(self) -> int:
+        return 0
+
+    def faults(self, seen: Callable[[int, Envelope], None]) -> Iterator[Fault]:
+        return iter(())
+
+    def close(self) -> None: ...
 
 
 class SqliteNames:
@@ -219,15 +240,17 @@ def _recount(db: apsw.Connection) -> int:
 
 
 @contextmanager
-def opened(store: Path, journal: Path) -> Iterator[tuple[SqliteStoreCheck, SqliteJournalCheck]]:
-    """Raises ``RelayError`` for files that are not there, or that this version cannot look at."""
-    for path in (store, journal):
-        if not path.is_file():
-            raise RelayError(f"there is no {path}; is state_dir the daemon's?")
+def opened(
+    store: Path, journal: Path
+) -> Iterator[tuple[SqliteStoreCheck, SqliteJournalCheck | NoJournal]]:
+    """A journal need not be there. Raises ``RelayError`` for a store that is not there, or that
+    this version cannot look at."""
+    if not store.is_file():
+        raise RelayError(f"there is no {store}; is state_dir the daemon's?")
     with (
         _damage(),
         closing(SqliteStoreCheck(store)) as one,
-        closing(SqliteJournalCheck(journal)) as other,
+        closing(SqliteJournalCheck(journal) if journal.is_file() else NoJournal()) as other,
     ):
         if problem := one.schema_problem():
             raise RelayError(problem)
