@@ -105,6 +105,16 @@ async def test_a_person_is_erased_from_a_store_that_nobody_serves(tmp_path: Path
 async def test_whom_is_said_exactly(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path / "state")
     assert "exactly one of --phone and --contact" in await command(daemon, "erase", status=2)
+    assert "--phone: a phone number" in await command(daemon, "erase", "--phone", "abc", status=2)
+
+
+async def test_where_there_is_no_store_none_is_made(tmp_path: Path) -> None:
+    """A mistyped ``state_dir`` is found out."""
+    daemon = Daemon(tmp_path / "state")
+    for name in ("erase", "export"):
+        out = ("--out", str(tmp_path / "out")) if name == "export" else ()
+        said = await command(daemon, name, "--phone", PHONE, *out, status=2)
+        assert "is state_dir the daemon's?" in said
     assert not daemon.state_dir.exists()
 
 

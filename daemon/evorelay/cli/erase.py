@@ -12,6 +12,7 @@ from evorelay.cli.common import check_owner, config_option, json_option, read_co
 from evorelay.cli.daemon import Daemon, open_daemon
 from evorelay.config import Config
 from evorelay.model.errors import RelayError
+from evorelay.protocol.phones import read_phone
 
 _PATIENCE_S = 3600.0
 """A large journal is read through from end to end."""
@@ -53,6 +54,10 @@ def command(
     """
     if (phone is None) == (contact_id is None):
         raise click.UsageError("say whom: give exactly one of --phone and --contact")
+    try:
+        phone = phone and read_phone(phone)
+    except ValueError as error:
+        raise click.UsageError(f"--phone: {error}") from None
     asked = {"phone": phone, "contact_id": contact_id, "dry_run": not yes}
     config = read_config(config_file)
     with _working(is_shown=not as_json):
@@ -96,7 +101,9 @@ def _without_daemon(config: Config, asked: dict[str, Any]) -> dict[str, Any]:
     from evorelay.cli.offline import erase_offline
     from evorelay.model.errors import Refusal
     from evorelay.relay.erasing import ErasePerson
+    from evorelay.storage.open import require_store
 
+    require_store(Path(config.state_dir), config.storage.url)
     check_owner(config)
     try:
         done = trio.run(erase_offline, config, msgspec.convert(asked, ErasePerson))

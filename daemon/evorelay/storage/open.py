@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
-from evorelay.model.errors import RelayError, StoreInUse
+from evorelay.model.errors import ConfigError, RelayError, StoreInUse
 from evorelay.storage.ports import JournalStore, Maintenance, StoreReader, StoreWriter
 from evorelay.storage.ports.backup import BackupStore
 from evorelay.storage.ports.checking import JournalCheck, Names, StoreCheck
@@ -93,13 +93,18 @@ def _hold(stack: ExitStack, state_dir: Path, store_path: Path) -> None:
         stack.enter_context(exclusive(store_path.with_name(store_path.name + ".lock")))
 
 
+def require_store(state_dir: Path, url: str | None) -> Path:
+    """Where the store is. Raises ``ConfigError`` where there is none yet, and makes none."""
+    store_path = _store_path(state_dir, url)
+    if not store_path.is_file():
+        raise ConfigError(f"there is no {store_path}; is state_dir the daemon's?")
+    return store_path
+
+
 @contextmanager
 def open_for_reading(state_dir: Path, url: str | None) -> Iterator[StoreReader]:
     """The store beside the daemon that serves it, or without one. Raises ``RelayError``."""
-    store_path = _store_path(state_dir, url)
-    if not store_path.is_file():
-        raise RelayError(f"there is no {store_path}; is state_dir the daemon's?")
-    with closing(SqliteReader(store_path)) as reader:
+    with closing(SqliteReader(require_store(state_dir, url))) as reader:
         if problem := reader.schema_problem():
             raise RelayError(problem)
         yield reader
