@@ -136,6 +136,14 @@ def test_what_an_instance_is_called_does_not_steer_the_terminal() -> None:
     assert r"lo\u001b[31mja\nok" in shown
 
 
+def test_a_daemon_that_tells_us_nothing_is_perhaps_not_ours() -> None:
+    """Health is for everybody, so a wrong state_dir is not refused."""
+    hidden = HEALTH | {"checks": {"journal:age": [{"status": "pass"}]}}
+    for body, is_said in ((hidden, True), (HEALTH, False)):
+        with serving(json.dumps(body).encode()) as (bind, _):
+            assert ("does not accept our token" in status(bind).output) is is_said
+
+
 def test_watching_is_for_people() -> None:
     result = status("127.0.0.1:1", "--watch", "--json")
     assert (result.exit_code, result.stdout) == (2, "")

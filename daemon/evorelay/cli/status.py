@@ -81,7 +81,20 @@ def _shown(health: dict[str, Any]) -> RenderableType:
         table.add_row(
             Text(printable(name)), Text(printable(status), style=style), Text(printable(observed))
         )
-    return Group(_headline(health, rows), "", table)
+    return Group(_headline(health, rows), *_hidden(health.get("checks")), "", table)
+
+
+def _hidden(checks: Any) -> Iterator[Text]:
+    """What a daemon that does not know us keeps to itself; a stranger is told the states alone."""
+    if not isinstance(checks, dict):
+        return
+    every = [check for found in checks.values() if isinstance(found, list) for check in found]
+    if every and not any(check.keys() - {"status"} for check in every if isinstance(check, dict)):
+        yield Text(
+            "It does not accept our token, so it tells no details; run this with the configuration"
+            " and state_dir it runs with.",
+            style=_STYLES["warn"],
+        )
 
 
 def _headline(health: dict[str, Any], rows: list[tuple[str, str, str]]) -> Text:
