@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from evorelay.model.outcome import FaultKind, GatewayFault
 from evorelay.model.records import MessageRecord, OutboxRecord
@@ -177,8 +178,42 @@ async def test_an_instance_that_hangs_delays_no_other(tmp_path: Path) -> None:
         evolution.said = {"B2": ["delivered"]}
         async with asking(world, evolution):
             await becomes(world, "B2", 0)
-            # Before the end: whoever is cancelled at once may still have been begun anew.
-            assert evolution.asked.count("lenta") == 1
+        assert evolution.asked.count("lenta") == 1
+
+
+async def test_what_is_settled_while_it_is_read_is_not_asked_again(tmp_path: Path) -> None:
+    answer, reads = trio.Event(), 0
+
+    class Waiting(ListedEvolution):
+        async def statuses(self, instance: str, whatsapp_id: str) -> list[str]:
+            await answer.wait()
+            return await super().statuses(instance, whatsapp_id)
+
+    async with a_world(tmp_path) as world:
+
+        async def late(read: Any) -> Any:
+            """The second answer is that of before the first question was settled."""
+            nonlocal reads
+            found = await world.reads(read)
+            reads += 1
+            if reads == 2:
+                answer.set()
+                await becomes(world, "B1", 0)
+                await trio.testing.wait_all_tasks_blocked()
+            return found
+
+        await sent(world, "B1")
+        world.now.ms += MINUTE
+        evolution = Waiting()
+        evolution.said = {"B1": ["delivered"]}
+        async with trio.open_nursery() as nursery:
+            silent = SilentSends(evolution, late, world.ledger, now=world.now, tick_s=0.005)  # type: ignore[arg-type]  # as called
+            await nursery.start(silent.run)
+            with trio.fail_after(30):
+                while reads < 4:
+                    await trio.sleep(0.002)
+            nursery.cancel_scope.cancel()
+        assert len(evolution.asked) == 1
 
 
 async def test_many_have_their_turns(tmp_path: Path) -> None:

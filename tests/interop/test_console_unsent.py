@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,9 @@ def test_a_merge_takes_along_what_waits_to_be_sent(daemon: Daemon) -> None:
     """P4: what was taken before the merge is not sent again after it."""
     post(daemon, "BY PHONE")
     send(daemon, by_lid("BY LID"))
+    over: list[bool] = []
     with opened(address(daemon)) as page:
-        swallow_first_answers(page)
+        swallow_answers(page, until=lambda: bool(over))
         page.reload()
         ticket(page, "Só LID").click()
         expect(bubbles(page)).to_have_count(1)
@@ -86,6 +88,7 @@ def test_a_merge_takes_along_what_waits_to_be_sent(daemon: Daemon) -> None:
         expect_state(page, re.compile("^Stale since"))
         write(page, "dois")
         expect(page.locator("#unsent li")).to_have_count(2)
+        over.append(True)
         daemon.start()
         send(daemon, by_lid("BY BOTH", remoteJidAlt=PHONE))
         expect(own(page).locator(".text")).to_have_text(["um", "dois"])
@@ -95,14 +98,13 @@ def test_a_merge_takes_along_what_waits_to_be_sent(daemon: Daemon) -> None:
         assert sorted(m["content"] for m in messages if m["direction"] == "out") == ["dois", "um"]
 
 
-def swallow_first_answers(page: Page, method: str = "messages.send") -> None:
-    """No answer to that method comes back on the page's next connection."""
-    opened_before: list[WebSocketRoute] = []
+def swallow_answers(
+    page: Page, method: str = "messages.send", *, until: Callable[[], bool]
+) -> None:
+    """No answer to that method comes back on the connections the page opens from now on."""
 
     def route(socket: WebSocketRoute) -> None:
         server = socket.connect_to_server()
-        is_first = not opened_before
-        opened_before.append(socket)
         sends: set[int] = set()
 
         def forward(frame: str | bytes) -> None:
@@ -114,7 +116,7 @@ def swallow_first_answers(page: Page, method: str = "messages.send") -> None:
 
         def back(frame: str | bytes) -> None:
             lines = str(frame).splitlines()
-            kept = [one for one in lines if not is_first or json.loads(one).get("id") not in sends]
+            kept = [one for one in lines if until() or json.loads(one).get("id") not in sends]
             if kept:
                 socket.send("\n".join(kept))
 
@@ -194,14 +196,16 @@ def test_a_message_that_was_anothers_double_leaves_the_screen(daemon: Daemon) ->
 def test_what_was_asked_for_when_the_connection_went_is_asked_again(daemon: Daemon) -> None:
     """P3: a conversation whose page never came is not left empty; and the state stays honest."""
     post(daemon, "ONE", "Bom dia!")
+    over: list[bool] = []
     with opened(address(daemon)) as page:
-        swallow_first_answers(page, "messages.list")
+        swallow_answers(page, "messages.list", until=lambda: bool(over))
         page.reload()
         ticket(page).click()
         expect(page.locator("#who")).to_have_text("Cliente 7777")
         expect_state(page, "Catching up…")
         daemon.kill()
         expect_state(page, re.compile("^Stale since"))
+        over.append(True)
         daemon.start()
         expect(bubbles(page)).to_have_count(1)
         expect_state(page, "Live")

@@ -60,8 +60,9 @@ class SilentSends:
             task_status.started()
             while True:
                 await trio.sleep(self._tick_s)
+                busy = set(self._busy)  # what they settle meanwhile may still look due
                 for instance, silent in (await self._due()).items():
-                    if instance not in self._busy:
+                    if instance not in busy:
                         self._busy.add(instance)
                         nursery.start_soon(self._ask_of, instance, silent)
 
