@@ -206,7 +206,7 @@ class World:
                     storage.maintenance,
                     Erased.load(storage.directory),
                     handled=lambda: self.pipeline.cursor,
-                    forget=self.desk.forget,
+                    forget=lambda taken: self.desk.forget(id_ for id_, _ in taken.tickets),
                     now=now_ms,
                     settled_ms=10,
                 ),

@@ -13,6 +13,7 @@ import trio
 
 from evorelay.model.change import Reaction, Vote
 from evorelay.model.envelope import Envelope
+from evorelay.model.erasing import Traces
 from evorelay.model.errors import Code, Refusal
 from evorelay.model.fact import ChangeFact, Chat, GroupFact, Member, NameRank, PersonFact
 from evorelay.model.principal import Principal
@@ -50,9 +51,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 def eraser(world: World, erased: Erased | None = None) -> Eraser:
-    def forget(tickets: Any) -> None:
+    def forget(taken: Traces) -> None:
         world.cache.clear()
-        world.desk.forget(tickets)
+        world.desk.forget(id_ for id_, _ in taken.tickets)
 
     return Eraser(
         world.ledger,
@@ -289,7 +290,10 @@ async def test_a_store_put_back_from_a_backup_forgets_again(world: World) -> Non
     assert forget_again(world.storage.writer, erased) == 0
 
 
-async def test_a_reply_on_its_way_is_waited_for(world: World) -> None:
+@pytest.mark.parametrize(("state", "doubt_since"), [("sending", 1), ("unknown", 1), ("queued", 1)])
+async def test_a_reply_on_its_way_is_waited_for(
+    world: World, state: str, doubt_since: int | None
+) -> None:
     """P4: nothing may be sent that nobody knows of any more."""
     await lived(world)
     found = await world.reads(
@@ -307,13 +311,15 @@ async def test_a_reply_on_its_way_is_waited_for(world: World) -> None:
         digest="",
         agent="ana",
         outgoing={"type": "text", "content": "oi"},
-        state="queued",
-        attempts=0,
+        state=state,
+        attempts=1,
         created_at=1,
         queued_at=1,
         due_at=1,
+        doubt_since=doubt_since,
     )
     await world.ledger.change(lambda draft: draft.plan.new_outbox.append(row))
+    assert (await erase(world, phone=PHONE, dry_run=True)).unfinished == 1
     with pytest.raises(Refusal) as refused:
         await erase(world)
     assert refused.value.code is Code.REPLIES_UNFINISHED

@@ -1,6 +1,6 @@
 """The engine: what stands on the store and the journal."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry
@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from evorelay.config import Config
 from evorelay.edge.framestream import Flusher
 from evorelay.model.clock import now_ms
+from evorelay.model.erasing import Traces
 from evorelay.model.ids import new_id
 from evorelay.protocol.manners import Manners, manners_of
 from evorelay.relay.blobs import BlobStore
@@ -165,9 +166,10 @@ def build_core(
     store_probe = StoreProbe(reads, ledger, storage.maintenance, now=now_ms)
     desk = Desk(reads, ledger, hub)
 
-    def forget(ticket_ids: Iterable[str]) -> None:
+    def forget(taken: Traces) -> None:
         cache.clear()
-        desk.forget(ticket_ids)
+        desk.forget(id_ for id_, _ in taken.tickets)
+        lanes.forget({*taken.replies})
 
     eraser = Eraser(
         ledger,

@@ -25,7 +25,11 @@ _LINES = (
         "message of somebody else: the name is taken out",
         "messages of others: the name is taken out",
     ),
-    ("replies", "command of the outbox", "commands of the outbox"),
+    (
+        "replies",
+        "command of the outbox: if it waits, it is not sent",
+        "commands of the outbox: those that wait are not sent",
+    ),
     ("quarantined", "webhook that was not understood", "webhooks that were not understood"),
     ("events", "event, written over", "events, written over"),
     ("journal_entries", "webhook as received, written over", "webhooks as received, written over"),
@@ -143,5 +147,10 @@ def _show(result: dict[str, Any], *, is_done: bool) -> None:
     click.echo("What this cannot reach:")
     for line in result["not_reached"]:
         click.echo(f"  - {line}")
-    if not is_done:
+    if result["unfinished"]:
+        click.echo(
+            f"Not yet: replies to this person are under way or in doubt ({result['unfinished']});"
+            " `evorelay status` and the console's outbox say why."
+        )
+    elif not is_done:
         click.echo("Nothing was changed. To do it, add --yes.")

@@ -51,7 +51,7 @@ async def erase_offline(config: Config, params: ErasePerson) -> Erasure:
             storage.maintenance,
             Erased.load(state_dir),
             handled=lambda: cursor,
-            forget=lambda ticket_ids: None,
+            forget=lambda taken: None,
             now=now_ms,
             compact_bytes_max=(_ANY_SIZE, _ANY_SIZE),
             settled_ms=0,

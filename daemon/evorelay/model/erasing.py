@@ -140,7 +140,8 @@ class Traces(Struct, kw_only=True):
     replies: list[str] = []
     """Commands of the outbox."""
     unfinished: int = 0
-    """Of those, how many are not done with: then nothing can be erased yet."""
+    """Of those, how many WhatsApp has or may have without our knowing: under way, or in doubt. Then
+    nothing can be erased yet. What only waits goes like the others."""
     quarantine: list[str] = []
     early: list[tuple[str, str]] = []
     """(instance, WhatsApp id) of changes whose message never came."""

@@ -5,6 +5,7 @@ in exactly one place: under way, ready to send, ready to be looked up, or waitin
 """
 
 from collections import deque
+from collections.abc import Callable, Collection
 from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Literal
@@ -138,12 +139,20 @@ class Lane:
 
     def drop_overdue(self, before_ms: int) -> list[str]:
         """Take out what was queued before then and is not under way; their ids."""
+        return self._drop(lambda job: job.stage == "send" and job.place[0] < before_ms)
+
+    def drop(self, ids: Collection[str]) -> list[str]:
+        """Take out these, where they are not under way; which ones were here."""
+        return self._drop(lambda job: job.id in ids)
+
+    def _drop(self, is_doomed: Callable[[Job], bool]) -> list[str]:
+        """From the front of each conversation as many as go, in those that are not under way."""
         dropped: list[str] = []
         touched: set[str] = set()
         for conversation, jobs in self._conversations.items():
             if conversation in self._busy:
                 continue
-            while jobs and jobs[0].stage == "send" and jobs[0].place[0] < before_ms:
+            while jobs and is_doomed(jobs[0]):
                 dropped.append(jobs.popleft().id)
                 touched.add(conversation)
         if touched:

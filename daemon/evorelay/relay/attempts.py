@@ -42,8 +42,8 @@ def new_own_id() -> str:
 
 def begin(draft: Draft, outbox_id: str, rules: Rules) -> Delivery | None:
     """Record that an attempt begins; None when there is nothing to send any more."""
-    row = draft.tx.outbox([outbox_id])[outbox_id]
-    if row.state != "queued":
+    row = draft.tx.outbox([outbox_id]).get(outbox_id)
+    if row is None or row.state != "queued":  # None: the person it was for was erased
         return None
     if draft.now - row.queued_at > rules.max_age_ms:
         _expire(draft, row)

@@ -8,7 +8,7 @@ last what databases leave in their free space. What cannot be reached is said (`
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
@@ -71,7 +71,13 @@ class Erasure(Struct, kw_only=True):
     mentions: Annotated[
         int, Meta(description="Messages of others that stay, without what names the person")
     ] = 0
-    replies: Annotated[int, Meta(description="Commands of the outbox")] = 0
+    replies: Annotated[
+        int, Meta(description="Commands of the outbox; those that wait are not sent any more")
+    ] = 0
+    unfinished: Annotated[
+        int,
+        Meta(description="Of these, under way or in doubt: refused until they are settled"),
+    ] = 0
     quarantined: int = 0
     events: Annotated[int, Meta(description="Written over: channels keep their offsets")] = 0
     journal_entries: Annotated[int, Meta(description="Webhooks as received, written over")] = 0
@@ -87,8 +93,8 @@ class Erasure(Struct, kw_only=True):
 
 
 class Eraser:
-    """``handled``: up to which seq the pipeline is through; ``forget``: what else remembers tickets
-    and events in memory."""
+    """``handled``: up to which seq the pipeline is through; ``forget``: what else has tickets,
+    events and commands in memory."""
 
     def __init__(
         self,
@@ -100,7 +106,7 @@ class Eraser:
         erased: Erased,
         *,
         handled: Callable[[], int],
-        forget: Callable[[Iterable[str]], None],
+        forget: Callable[[Traces], None],
         now: NowMs,
         compact_bytes_max: tuple[int, int] = (STORE_COMPACT_BYTES, JOURNAL_COMPACT_BYTES),
         settled_ms: int = SETTLED_MS,
@@ -243,7 +249,7 @@ class Eraser:
         taken = await self._ledger.change(partial(take_out, person=person, found=found))
         if taken is None:
             raise _unfinished(1)
-        self._forget([id_ for id_, _ in taken.tickets])
+        self._forget(taken)
         _count(result, taken)
         return taken
 
@@ -280,6 +286,7 @@ def _count(result: Erasure, found: Traces) -> None:
     result.messages += len(found.messages)
     result.mentions += len(found.mentions)
     result.replies += len(found.replies)
+    result.unfinished = found.unfinished
     result.quarantined += len(found.quarantine)
     result.events += len(found.events)
 
@@ -287,5 +294,6 @@ def _count(result: Erasure, found: Traces) -> None:
 def _unfinished(count: int) -> Refusal:
     return Refusal(
         Code.REPLIES_UNFINISHED,
-        f"replies to this person are not sent yet ({count}); wait until they are, or have failed",
+        f"replies to this person are under way ({count}), or nobody knows yet whether they went;"
+        " wait until they are sent, or have failed",
     )

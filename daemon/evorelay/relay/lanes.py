@@ -6,7 +6,7 @@ Everything here can be made anew from the store, and is at each start.
 import logging
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from functools import partial
 
 import trio
@@ -143,6 +143,13 @@ class Lanes:
                 lane.lane.hurry(job, trio.current_time())
                 lane.nudge()
             self._tell(outbox_id)
+
+    def forget(self, outbox_ids: Collection[str]) -> None:
+        """These commands are gone: whom they were for was erased. What is not at the front of its
+        conversation is found to be gone when it comes to its turn."""
+        for lane in self._lanes.values():
+            for outbox_id in lane.lane.drop(outbox_ids):
+                self._over(outbox_id)
 
     def merged(self, people: Iterable[tuple[str, str]]) -> None:
         """(kept, absorbed): these contacts became one, and so do their conversations."""

@@ -258,12 +258,13 @@ class Erasing:
         named = to_json(found.whatsapp_ids)
         messages = to_json(found.messages)
         rows = self._db.execute(
-            "SELECT id, state FROM outbox WHERE message_id IN (SELECT value FROM json_each(?))"
+            "SELECT id, state IN ('sending', 'unknown') OR (state = 'queued' AND doubt_since IS NOT"
+            " NULL) FROM outbox WHERE message_id IN (SELECT value FROM json_each(?))"
             " OR (contact_id IN (SELECT value FROM json_each(?)) AND created_at <= ?)",
             (messages, to_json(person.contacts), until),
         ).fetchall()
         found.replies = [str(id_) for id_, _ in rows]
-        found.unfinished = sum(state in ("queued", "sending", "unknown") for _, state in rows)
+        found.unfinished = sum(bool(is_unfinished) for _, is_unfinished in rows)
         found.early = self._pairs(
             "SELECT instance, whatsapp_id FROM early_changes WHERE (instance, whatsapp_id) IN"  # noqa: S608 -- checked digits
             " (SELECT value->>0, value->>1 FROM json_each(?))"
