@@ -195,7 +195,9 @@ async def test_the_outbox_shows_what_waits_to_supervisors(tmp_path: Path) -> Non
         message = await (await send(world, ticket_id)).get_json()
         page = await world.get("/v1/outbox", token("supervisor"))
         assert [row["message_id"] for row in page["outbox"]] == [message["id"]]
-        assert page["outbox"][0]["state"] == "queued"
+        (waiting,) = page["outbox"]
+        assert (waiting["state"], waiting["contact"]) == ("queued", "Cliente 01")
+        assert waiting["content"] == "Olá!"
         foreign = await world.get("/v1/outbox", token("supervisor", instances=["outra"]))
         assert foreign == {"outbox": [], "lanes": [], "next_cursor": None}
         response = await world.ask("/v1/outbox", token=token())

@@ -69,11 +69,12 @@ export class OutboxView extends View {
   }
 
   line(item) {
-    const { message_id: id, ticket_id: ticketId, instance, agent, type, state, attempts, created_at, due_at, error } = item;
+    const { message_id: id, ticket_id: ticketId, instance, contact, content, agent, type, state, attempts, created_at, due_at, error } = item;
     const said = this.said.get(id);
     return build("li", { "data-message": id },
       build("span", { className: "what" }, mark(KINDS[state] ?? "unknown", texts.outboxState[state] ?? state),
         build("bdi", { className: "name" }, instance)),
+      build("p", { className: "words" }, contact && build("bdi", { className: "name" }, contact), build("bdi", {}, content)),
       build("span", { className: "facts" },
         fact(texts.by, build("bdi", {}, agent)),
         fact(texts.written, timeOf(created_at)),
@@ -126,8 +127,7 @@ function laneLine({ instance, waiting, parked }) {
     build("p", { className: "advice", title: parked.code }, reasonOf(parked)));
 }
 
-// Why, in the reader's language where the code is known; Evolution's own words stand beside it.
+// Why, in the reader's language where the code is known; else in the daemon's own words.
 function reasonOf({ code, message }) {
-  const known = texts.failures[code];
-  return [known && `${known} `, build("bdi", { className: known ? "faint" : "" }, message)].filter(Boolean);
+  return texts.failures[code] ?? build("bdi", { lang: "en" }, message);
 }

@@ -139,7 +139,9 @@ class OutboxView(Struct, frozen=True, kw_only=True):
     instance: str
     ticket_id: str
     message_id: str
+    contact: Annotated[str | None, Meta(description="Whom it is for, by name")]
     type: str
+    content: Annotated[str, Meta(description="What it says: the text, or a caption")]
     agent: str
     state: Annotated[
         OutboxState,

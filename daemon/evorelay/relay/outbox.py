@@ -42,6 +42,7 @@ from evorelay.relay.reads import Reads
 from evorelay.relay.replies import check_shape, digest_of, outgoing_of
 from evorelay.relay.retrying import retry
 from evorelay.relay.taking import Taken, take_for_phone, take_in_ticket
+from evorelay.storage.ports import StoreReader
 from evorelay.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -133,13 +134,18 @@ class Outbox:
         if params.instance is not None:
             instances = (params.instance,) if who.may_see(params.instance) else ()
         states = WAITING if params.state == "waiting" else ("failed",)
-        rows = await self._reads(
-            lambda reader: reader.outbox_page(
+
+        def read(reader: StoreReader) -> list[OutboxView]:
+            rows = reader.outbox_page(
                 instances, states=states, before=params.cursor, limit=params.limit
             )
-        )
-        cursor = rows[-1].id if len(rows) == params.limit else None
-        return OutboxPage([_view(row) for row in rows], self._lane_views(who), cursor)
+            found = {id_: reader.ticket(id_) for id_ in {row.ticket_id for row in rows}}
+            names = {id_: pair[1].name for id_, pair in found.items() if pair is not None}
+            return [_view(row, names.get(row.ticket_id)) for row in rows]
+
+        views = await self._reads(read)
+        cursor = views[-1].id if len(views) == params.limit else None
+        return OutboxPage(views, self._lane_views(who), cursor)
 
     async def _submit(self, who: Principal, reply: Reply, via: Via, take: Take) -> Message:
         command = Command(
@@ -207,14 +213,16 @@ class Outbox:
         ]
 
 
-def _view(row: OutboxRecord) -> OutboxView:
+def _view(row: OutboxRecord, contact: str | None) -> OutboxView:
     return OutboxView(
         id=row.id,
         op_id=row.op_id,
         instance=row.instance,
         ticket_id=row.ticket_id,
         message_id=row.message_id,
+        contact=contact,
         type=row.outgoing["type"],
+        content=row.outgoing["content"],
         agent=row.agent,
         state=row.state,  # type: ignore[arg-type]  # the table has no other
         attempts=row.attempts,
