@@ -22,7 +22,7 @@ from evorelay.storage.sqlite.journal import SqliteJournal
 from evorelay.storage.sqlite.reader import SqliteReader
 from evorelay.storage.sqlite.store import SqliteStore
 from evorelay.telemetry.metrics import NopMetrics
-from tests.engine.harness import GIB, World
+from tests.engine.harness import GIB, World, message
 
 LIMITS = HealthConfig()
 
@@ -191,6 +191,37 @@ async def test_nothing_is_ready_before_it_runs(tmp_path: Path) -> None:
     with open_storage(tmp_path, None) as storage:
         _, watched = await world_of(storage, tmp_path)
         assert watched.not_ready() == "the relay is starting"
+
+
+async def test_an_instance_whose_webhooks_wait_is_not_silent(
+    tmp_path: Path, mock_clock: MockClock
+) -> None:
+    """P8: what it posted is in the journal, where a pipeline that stands does not see it."""
+    with open_storage(tmp_path, None) as storage:
+        world, watched = await world_of(storage, tmp_path)
+        await world.apply(message("A1"))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(world.journal.run)
+            await nursery.start(watched.run)
+            await nursery.start(world.pipeline.run)
+            with trio.fail_after(600):
+                while not watched.vitals().instances:
+                    await trio.sleep(0)
+            heard_at = watched._store.instances[0].last_event_at
+            world.now.ms = heard_at + 40_000
+            assert watched.vitals().instances[0].silent_s == 40
+            waiting = Envelope(
+                received_at=world.now(), event="call", instance="loja", body=b'{"event":"call"}'
+            )
+            async with world.ledger._lock:  # a store that somebody else holds
+                await world.journal.submit(waiting)
+                with trio.fail_after(600):
+                    while world.pipeline.oldest_unhandled_at is None:
+                        await trio.sleep(0)
+                world.now.ms += 40_000
+                assert watched.vitals().oldest_unhandled_s == 40
+                assert watched.vitals().instances[0].silent_s == 40
+            nursery.cancel_scope.cancel()
 
 
 async def world_of(storage: Storage, state_dir: Path) -> tuple[World, Health]:

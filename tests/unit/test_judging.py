@@ -398,3 +398,11 @@ def test_a_backup_that_is_late_failed_or_unverified_is_told(
     report = judge(vitals, HealthConfig())
     assert {c.name: c.output for c in report.checks if c.status != "pass"} == said_of
     assert report.status == ("warn" if said_of else "pass")
+
+
+def test_a_backlog_that_is_over_is_told_as_over() -> None:
+    for lag, word in ((7, "agents see messages"), (0, "a moment ago agents saw")):
+        vitals = Vitals(lag=lag, oldest_unhandled_s=42.0)
+        found = judge(vitals, HealthConfig()).by_name()["pipeline:age"]
+        assert found[0].output is not None
+        assert found[0].output.startswith(word)

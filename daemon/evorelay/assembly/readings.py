@@ -166,8 +166,8 @@ def _show_instances(core: Core, outward: Outward) -> None:
     )
     by_instance(
         "evorelay_instance_silence_seconds",
-        "How long ago the instance last posted a webhook",
-        each(lambda row: max(0.0, (now_ms() - row.last_event_at) / 1000)),
+        "How long ago the instance last posted a webhook, as far as they are handled",
+        each(lambda row: max(0.0, (now_ms() - row.last_event_at) / 1000 - core.pipeline.age_s())),
         "max",
     )
     by_instance(

@@ -115,6 +115,7 @@ class Health:
         now, at = trio.current_time(), self._now()
         waiting_since = self._journal.waiting_since
         store, around = self._store, self._around
+        behind_s = max(self._pipeline.age_s(), self._age.value(now))
         return Vitals(
             at=at,
             refusal=self._journal.refusal,
@@ -124,7 +125,7 @@ class Health:
             fsync_s=self._fsync.value(now),
             lag=self._pipeline.lag,
             pipeline_stalled_s=self._batches.seconds(now) if self._pipeline.lag else 0.0,
-            oldest_unhandled_s=max(self._pipeline.age_s(), self._age.value(now)),
+            oldest_unhandled_s=behind_s,
             canary=around.canary(),
             loop_lag_s=self._loop_lag.value(now),
             store_read_s=store.reading.seconds,
@@ -134,7 +135,9 @@ class Health:
             disk_free=self._free_bytes(),
             disk_watermark=self._free_bytes_min,
             evolution_configured=around.evolution_configured,
-            instances=tuple(_seen(row, at) for row in store.instances if row.cause != "removed"),
+            instances=tuple(
+                _seen(row, at, behind_s) for row in store.instances if row.cause != "removed"
+            ),
             outside=around.outside(),
             keys=around.keys(),
             certificate_until=around.certificate_until,
@@ -170,10 +173,11 @@ class Health:
             self._log_dropped.observe(self._around.log_dropped(), now)
 
 
-def _seen(row: InstanceRecord, at: int) -> InstanceSeen:
+def _seen(row: InstanceRecord, at: int, behind_s: float) -> InstanceSeen:
+    """The row knows what was handled: who is not heard since may be among what waits."""
     return InstanceSeen(
         name=row.name,
         state=row.state,
         state_s=max(0, at - row.state_since) / 1000,
-        silent_s=max(0, at - row.last_event_at) / 1000,
+        silent_s=max(0.0, (at - row.last_event_at) / 1000 - behind_s),
     )

@@ -91,15 +91,22 @@ def _moves(vitals: Vitals, limits: HealthConfig) -> Check:
 def _behind(vitals: Vitals, limits: HealthConfig) -> Check:
     age_s = vitals.oldest_unhandled_s
     status = grade(age_s, warn=limits.pipeline_warn)
+    if vitals.lag:
+        said = (
+            f"agents see messages {readable_span(age_s)} late; webhooks waiting: {vitals.lag}. It"
+            " passes when they are worked off; if it lasts, the machine is too small"
+        )
+    else:
+        said = (
+            f"a moment ago agents saw messages {readable_span(age_s)} late. It is worked off; if it"
+            " comes again and again, the machine is too small"
+        )
     return Check(
         name="pipeline:age",
         status=status,
         value=round(age_s, 3),
         unit="s",
-        output=f"agents see messages {readable_span(age_s)} late; webhooks waiting: {vitals.lag}."
-        " It passes when they are worked off; if it lasts, the machine is too small"
-        if status != "pass"
-        else None,
+        output=said if status != "pass" else None,
     )
 
 
